@@ -1,0 +1,201 @@
+#include "core/fo_board.h"
+
+#include <stdatomic.h>
+#include <string.h>
+
+#define WORD_BITS 64
+#define REASON_WORDS (FO_REPORT_TEXT / sizeof(apr_uint64_t))
+
+/* A word is one 64-bit atomic: epoch in the upper half, endpoint, then state in the lowest byte. */
+#define WORD_EPOCH_SHIFT 32
+#define WORD_ENDPOINT_SHIFT 8
+
+/*
+ * The detail is several words, so it carries a version: odd while it is being written. A reader
+ * that met a writer reads again; changes are seconds apart.
+ */
+typedef struct seat_t {
+    _Atomic apr_uint64_t word;
+    _Atomic unsigned version;
+    _Atomic apr_int64_t since_at;
+    _Atomic apr_uint64_t reason[REASON_WORDS];
+} seat_t;
+
+/* The first two members are all that a request reads while its services are up. */
+typedef struct desk_t {
+    _Atomic apr_int64_t due_at[FO_TRIGGER_COUNT];
+    _Atomic unsigned n_not_up;
+    unsigned n_words;
+    _Atomic apr_uint64_t *not_up; /* a bit for each position in the scope */
+} desk_t;
+
+struct fo_board_t {
+    const fo_plan_t *plan;
+    seat_t *seats; /* by service */
+    desk_t *desks; /* by scope */
+};
+
+static const char *const state_names[FO_SERVICE_STATE_COUNT] = {
+    [FO_SERVICE_UP] = "up",
+    [FO_SERVICE_FAILOVER] = "failover",
+    [FO_SERVICE_DOWN] = "down",
+};
+
+const char *fo_service_state_name(fo_service_state_e state)
+{
+    return state_names[state];
+}
+
+fo_board_t *fo_board_make(const fo_plan_t *plan, apr_pool_t *pool)
+{
+    fo_board_t *board = apr_pcalloc(pool, sizeof(*board));
+
+    board->plan = plan;
+    board->seats = apr_pcalloc(pool, sizeof(seat_t) * (size_t)(plan->services->nelts + 1));
+    board->desks = apr_pcalloc(pool, sizeof(desk_t) * (size_t)(plan->scopes->nelts + 1));
+    for (unsigned i = 0; i < (unsigned)plan->scopes->nelts; i++) {
+        desk_t *desk = &board->desks[i];
+        unsigned n = (unsigned)fo_plan_scope_at(plan, i)->services->nelts;
+        desk->n_words = (n + WORD_BITS - 1) / WORD_BITS;
+        desk->not_up = apr_pcalloc(pool, sizeof(*desk->not_up) * (desk->n_words + 1));
+        for (int trigger = 0; trigger < FO_TRIGGER_COUNT; trigger++)
+            atomic_store(&desk->due_at[trigger], FO_NEVER);
+    }
+    return board;
+}
+
+static apr_uint64_t pack(fo_word_t word)
+{
+    return (apr_uint64_t)word.epoch << WORD_EPOCH_SHIFT |
+           (apr_uint64_t)word.endpoint << WORD_ENDPOINT_SHIFT | (apr_uint64_t)word.state;
+}
+
+static fo_word_t unpack(apr_uint64_t packed)
+{
+    return (fo_word_t){
+        .state = (fo_service_state_e)(packed & 0xff),
+        .endpoint = (unsigned)(packed >> WORD_ENDPOINT_SHIFT & 0xffffff),
+        .epoch = (unsigned)(packed >> WORD_EPOCH_SHIFT),
+    };
+}
+
+static void write_detail(seat_t *seat, const fo_detail_t *detail)
+{
+    unsigned version = atomic_load_explicit(&seat->version, memory_order_relaxed);
+    apr_uint64_t words[REASON_WORDS];
+
+    memcpy(words, detail->reason, sizeof(words));
+    atomic_store_explicit(&seat->version, version + 1, memory_order_seq_cst);
+    atomic_store(&seat->since_at, detail->since_at);
+    for (size_t i = 0; i < REASON_WORDS; i++)
+        atomic_store(&seat->reason[i], words[i]);
+    atomic_store_explicit(&seat->version, version + 2, memory_order_seq_cst);
+}
+
+static void write_places(fo_board_t *board, const fo_service_t *service, bool is_up)
+{
+    for (int i = 0; i < service->places->nelts; i++) {
+        fo_place_t place = APR_ARRAY_IDX(service->places, i, fo_place_t);
+        desk_t *desk = &board->desks[place.scope];
+        _Atomic apr_uint64_t *word = &desk->not_up[place.position / WORD_BITS];
+        apr_uint64_t bit = (apr_uint64_t)1 << place.position % WORD_BITS;
+        bool was_up = !(atomic_load(word) & bit);
+        if (was_up == is_up)
+            continue;
+        if (is_up) {
+            atomic_fetch_and(word, ~bit);
+            atomic_fetch_sub(&desk->n_not_up, 1);
+        } else {
+            atomic_fetch_or(word, bit);
+            atomic_fetch_add(&desk->n_not_up, 1);
+        }
+    }
+}
+
+void fo_board_publish(fo_board_t *board, const fo_service_t *service, fo_word_t word,
+                      const fo_detail_t *detail)
+{
+    seat_t *seat = &board->seats[service->index];
+
+    write_detail(seat, detail);
+    atomic_store(&seat->word, pack(word));
+    write_places(board, service, word.state == FO_SERVICE_UP);
+}
+
+void fo_board_publish_due(fo_board_t *board, const fo_scope_t *scope, fo_trigger_e trigger,
+                          apr_time_t due_at)
+{
+    atomic_store_explicit(&board->desks[scope->index].due_at[trigger], due_at,
+                          memory_order_release);
+}
+
+fo_word_t fo_board_word(const fo_board_t *board, const fo_service_t *service)
+{
+    return unpack(atomic_load(&board->seats[service->index].word));
+}
+
+fo_detail_t fo_board_detail(const fo_board_t *board, const fo_service_t *service)
+{
+    seat_t *seat = &board->seats[service->index];
+    apr_uint64_t words[REASON_WORDS];
+    fo_detail_t detail;
+    unsigned version;
+
+    do {
+        version = atomic_load(&seat->version);
+        detail.since_at = atomic_load(&seat->since_at);
+        for (size_t i = 0; i < REASON_WORDS; i++)
+            words[i] = atomic_load(&seat->reason[i]);
+    } while (version % 2 != 0 || version != atomic_load(&seat->version));
+    memcpy(detail.reason, words, sizeof(words));
+    detail.reason[sizeof(detail.reason) - 1] = '\0';
+    return detail;
+}
+
+bool fo_board_claim_due(fo_board_t *board, const fo_scope_t *scope, fo_trigger_e trigger,
+                        apr_time_t now)
+{
+    _Atomic apr_int64_t *due_at = &board->desks[scope->index].due_at[trigger];
+    apr_int64_t seen = atomic_load_explicit(due_at, memory_order_relaxed);
+
+    return seen <= now && atomic_compare_exchange_strong(due_at, &seen, FO_NEVER);
+}
+
+/* NULL: more services went down meanwhile than there is room for. */
+static const fo_snapshot_t *take_snapshot(const fo_board_t *board, const fo_scope_t *scope,
+                                          unsigned room, apr_pool_t *pool)
+{
+    const desk_t *desk = &board->desks[scope->index];
+    fo_snapshot_t *snapshot = apr_palloc(pool, sizeof(*snapshot) + room * sizeof(fo_seen_t));
+
+    snapshot->n = 0;
+    for (unsigned i = 0; i < desk->n_words; i++) {
+        apr_uint64_t bits = atomic_load_explicit(&desk->not_up[i], memory_order_acquire);
+        for (; bits; bits &= bits - 1) {
+            unsigned position = i * WORD_BITS + (unsigned)__builtin_ctzll(bits);
+            const fo_service_t *service = fo_scope_service(scope, position);
+            fo_word_t word = fo_board_word(board, service);
+            if (word.state == FO_SERVICE_UP)
+                continue;
+            if (snapshot->n == room)
+                return NULL;
+            snapshot->seen[snapshot->n++] = (fo_seen_t){ .service = service, .word = word };
+        }
+    }
+    return snapshot;
+}
+
+const fo_snapshot_t *fo_board_snapshot(const fo_board_t *board, const fo_scope_t *scope,
+                                       apr_pool_t *pool)
+{
+    const desk_t *desk = &board->desks[scope->index];
+    unsigned n_not_up = atomic_load_explicit(&desk->n_not_up, memory_order_acquire);
+    const fo_snapshot_t *snapshot;
+
+    if (n_not_up == 0)
+        return NULL;
+    snapshot = take_snapshot(board, scope, n_not_up, pool);
+    if (!snapshot)
+        snapshot = take_snapshot(board, scope, (unsigned)scope->services->nelts, pool);
+    return snapshot->n ? snapshot : NULL;
+}

@@ -1,0 +1,316 @@
+#include "core/fo_monitor.h"
+
+#include "core/fo_report.h"
+
+/* One check's pings. */
+typedef struct course_t {
+    apr_time_t started_at; /* of the last ping; 0: none yet */
+    fo_draw_t draw;        /* made at that start */
+    bool is_under_way;
+    bool is_hurried;    /* an error asks for a ping */
+    bool is_unanswered; /* the last ping got no answer from the service: nobody waits for the next */
+    int discards;       /* in a row */
+} course_t;
+
+/* One service's outage. */
+typedef struct standing_t {
+    fo_word_t word;
+    apr_time_t down_at;     /* 0: up */
+    apr_time_t notified_at; /* when the outage was last logged; 0: not yet */
+} standing_t;
+
+struct fo_monitor_t {
+    const fo_plan_t *plan;
+    fo_board_t *board;
+    fo_observer_fn observer;
+    void *baton;
+    fo_health_t *healths;    /* by endpoint */
+    course_t *courses;       /* by check */
+    standing_t *standings;   /* by service */
+    apr_time_t *due_at;      /* by check: working space */
+    apr_time_t self_told_at; /* 0: never */
+    apr_uint64_t self_count; /* since then */
+    apr_uint64_t random;     /* never 0 */
+};
+
+fo_monitor_t *fo_monitor_make(const fo_plan_t *plan, fo_board_t *board, apr_uint64_t seed,
+                              fo_observer_fn observer, void *baton, apr_pool_t *pool)
+{
+    fo_monitor_t *monitor = apr_pcalloc(pool, sizeof(*monitor));
+
+    monitor->plan = plan;
+    monitor->board = board;
+    monitor->observer = observer;
+    monitor->baton = baton;
+    monitor->random = seed ? seed : 1;
+    monitor->healths = apr_pcalloc(pool, sizeof(fo_health_t) * (size_t)(plan->endpoints->nelts + 1));
+    monitor->courses = apr_pcalloc(pool, sizeof(course_t) * (size_t)(plan->checks->nelts + 1));
+    monitor->standings = apr_pcalloc(pool,
+                                     sizeof(standing_t) * (size_t)(plan->services->nelts + 1));
+    monitor->due_at = apr_pcalloc(pool, sizeof(apr_time_t) * (size_t)(plan->checks->nelts + 1));
+    return monitor;
+}
+
+const fo_health_t *fo_monitor_health(const fo_monitor_t *monitor, const fo_endpoint_t *endpoint)
+{
+    return &monitor->healths[endpoint->index];
+}
+
+/* In [0, 1): Marsaglia's xorshift64; it parts children from each other, no more. */
+static double draw_random(fo_monitor_t *monitor)
+{
+    monitor->random ^= monitor->random << 13;
+    monitor->random ^= monitor->random >> 7;
+    monitor->random ^= monitor->random << 17;
+    return (double)(monitor->random >> 11) / (double)((apr_uint64_t)1 << 53);
+}
+
+static bool is_usable(const fo_monitor_t *monitor, const fo_check_t *check)
+{
+    for (unsigned i = 0; i < (unsigned)check->endpoints->nelts; i++)
+        if (fo_state_is_usable(monitor->healths[fo_check_endpoint(check, i)->index].state))
+            return true;
+    return false;
+}
+
+/* Whether this trigger asks for pings of the endpoint at all. */
+static bool is_wanted(const fo_monitor_t *monitor, const course_t *course,
+                      const fo_endpoint_t *endpoint, fo_trigger_e trigger)
+{
+    switch (trigger) {
+    case FO_TRIGGER_OUTAGES:
+        return monitor->standings[endpoint->service->index].word.state != FO_SERVICE_UP;
+    case FO_TRIGGER_TIMER:
+        return course->is_hurried ||
+               monitor->healths[endpoint->index].state == FO_STATE_FAILING;
+    default:
+        return true;
+    }
+}
+
+apr_time_t fo_monitor_due_at(const fo_monitor_t *monitor, const fo_check_t *check,
+                             fo_trigger_e trigger)
+{
+    const course_t *course = &monitor->courses[check->index];
+    apr_interval_time_t shortest = FO_NEVER;
+
+    if (course->is_under_way)
+        return FO_NEVER;
+    for (unsigned i = 0; i < (unsigned)check->endpoints->nelts; i++) {
+        const fo_endpoint_t *endpoint = fo_check_endpoint(check, i);
+        const fo_health_t *health = &monitor->healths[endpoint->index];
+        const fo_policy_t *policy = &endpoint->service->policy;
+        if (!is_wanted(monitor, course, endpoint, trigger))
+            continue;
+        apr_interval_time_t span = fo_schedule_span(policy, health, false, &course->draw);
+        if ((course->is_hurried || course->discards > 0) && policy->value[FO_POLICY_ERROR] < span)
+            span = policy->value[FO_POLICY_ERROR];
+        if (span < shortest)
+            shortest = span;
+    }
+    return shortest == FO_NEVER ? FO_NEVER : fo_schedule_due_at(course->started_at, shortest);
+}
+
+apr_time_t fo_monitor_next_at(const fo_monitor_t *monitor, fo_trigger_e trigger)
+{
+    apr_time_t first = FO_NEVER;
+
+    for (unsigned i = 0; i < (unsigned)monitor->plan->checks->nelts; i++) {
+        apr_time_t due_at = fo_monitor_due_at(monitor, fo_plan_check_at(monitor->plan, i), trigger);
+        if (due_at < first)
+            first = due_at;
+    }
+    return first;
+}
+
+fo_order_t fo_monitor_start(fo_monitor_t *monitor, const fo_check_t *check, apr_time_t now)
+{
+    course_t *course = &monitor->courses[check->index];
+    bool usable = is_usable(monitor, check);
+    bool is_final = course->discards >= FO_DISCARDS_MAX;
+    apr_interval_time_t timeout = usable ? check->timeout_up : check->timeout_down;
+    fo_order_t order = {
+        .check = check,
+        .timeout = is_final ? 2 * timeout : timeout,
+        .is_awaited = usable && !course->is_unanswered,
+        .is_final = is_final,
+    };
+    const double random[2] = { draw_random(monitor), draw_random(monitor) };
+
+    /* The first endpoint's policy rules: equal checks of services with different spreads share. */
+    course->draw = fo_schedule_draw(&fo_check_endpoint(check, 0)->service->policy,
+                                    course->started_at == 0, random);
+    course->started_at = now;
+    course->is_under_way = true;
+    course->is_hurried = false;
+    course->is_unanswered = true;
+    return order;
+}
+
+static void tell(fo_monitor_t *monitor, const fo_change_t *change)
+{
+    if (monitor->observer)
+        monitor->observer(monitor->baton, change);
+}
+
+static void set_word(fo_monitor_t *monitor, const fo_service_t *service, fo_service_state_e state,
+                     const fo_report_t *report, apr_time_t now)
+{
+    standing_t *standing = &monitor->standings[service->index];
+    fo_detail_t detail = { .since_at = now };
+
+    standing->word.state = state;
+    standing->word.epoch++;
+    if (state != FO_SERVICE_UP)
+        fo_report_text(report, detail.reason, sizeof(detail.reason));
+    fo_board_publish(monitor->board, service, standing->word, &detail);
+}
+
+static void keep_down(fo_monitor_t *monitor, const fo_endpoint_t *endpoint,
+                      const fo_report_t *report, apr_time_t now)
+{
+    const fo_service_t *service = endpoint->service;
+    standing_t *standing = &monitor->standings[service->index];
+    apr_interval_time_t logging = service->policy.value[FO_POLICY_LOGGING];
+    fo_change_t change = {
+        .kind = standing->notified_at ? FO_CHANGE_OUTAGE_LASTS : FO_CHANGE_OUTAGE,
+        .service = service,
+        .endpoint = endpoint,
+        .report = report,
+    };
+
+    if (standing->word.state == FO_SERVICE_UP) {
+        standing->down_at = now;
+        set_word(monitor, service, FO_SERVICE_DOWN, report, now);
+    }
+    if (standing->notified_at && now - standing->notified_at < logging)
+        return;
+    standing->notified_at = now;
+    change.lasted = now - standing->down_at;
+    tell(monitor, &change);
+}
+
+static void bring_back(fo_monitor_t *monitor, const fo_endpoint_t *endpoint,
+                       const fo_report_t *report, apr_time_t now)
+{
+    standing_t *standing = &monitor->standings[endpoint->service->index];
+    fo_change_t change = {
+        .kind = FO_CHANGE_RECOVERY,
+        .service = endpoint->service,
+        .endpoint = endpoint,
+        .report = report,
+        .lasted = now - standing->down_at,
+    };
+
+    if (standing->word.state == FO_SERVICE_UP)
+        return;
+    set_word(monitor, endpoint->service, FO_SERVICE_UP, report, now);
+    standing->down_at = 0;
+    standing->notified_at = 0;
+    tell(monitor, &change);
+}
+
+/* One warning until the credentials work again. */
+static void judge_login(fo_monitor_t *monitor, const fo_endpoint_t *endpoint,
+                        const fo_report_t *report)
+{
+    fo_health_t *health = &monitor->healths[endpoint->index];
+    fo_change_t change = {
+        .kind = FO_CHANGE_LOGIN,
+        .service = endpoint->service,
+        .endpoint = endpoint,
+        .report = report,
+    };
+
+    if (report->verdict == FO_VERDICT_LOGIN && !health->login_warned)
+        tell(monitor, &change);
+    if (report->verdict == FO_VERDICT_LOGIN || report->verdict == FO_VERDICT_PASS)
+        health->login_warned = report->verdict == FO_VERDICT_LOGIN;
+}
+
+static void judge(fo_monitor_t *monitor, const fo_endpoint_t *endpoint, const fo_report_t *report,
+                  apr_time_t now)
+{
+    fo_health_t *health = &monitor->healths[endpoint->index];
+    bool passed = report->verdict == FO_VERDICT_PASS || report->verdict == FO_VERDICT_LOGIN;
+
+    health->last = *report;
+    judge_login(monitor, endpoint, report);
+    if (report->verdict == FO_VERDICT_BUSY && !endpoint->check->busy_fails)
+        return;
+    fo_health_step(health, &endpoint->service->policy, passed);
+    if (fo_state_is_usable(health->state))
+        bring_back(monitor, endpoint, report, now);
+    else if (!passed)
+        keep_down(monitor, endpoint, report, now);
+}
+
+static void discard(fo_monitor_t *monitor, const fo_check_t *check, const fo_report_t *report,
+                    apr_time_t now)
+{
+    const fo_endpoint_t *endpoint = fo_check_endpoint(check, 0);
+    fo_change_t change = {
+        .kind = FO_CHANGE_SELF,
+        .service = endpoint->service,
+        .endpoint = endpoint,
+        .report = report,
+    };
+
+    monitor->courses[check->index].discards++;
+    monitor->self_count++;
+    if (monitor->self_told_at && now - monitor->self_told_at < FO_SELF_LOGGING)
+        return;
+    change.discards = monitor->self_count;
+    monitor->self_told_at = now;
+    monitor->self_count = 0;
+    tell(monitor, &change);
+}
+
+void fo_monitor_answer(fo_monitor_t *monitor, const fo_check_t *check, const fo_report_t *report,
+                       apr_time_t now)
+{
+    course_t *course = &monitor->courses[check->index];
+
+    course->is_under_way = false;
+    if (report->verdict == FO_VERDICT_SELF) {
+        discard(monitor, check, report, now);
+        return;
+    }
+    course->discards = 0;
+    course->is_unanswered = fo_report_is_timeout(report);
+    for (unsigned i = 0; i < (unsigned)check->endpoints->nelts; i++)
+        judge(monitor, fo_check_endpoint(check, i), report, now);
+}
+
+void fo_monitor_hurry(fo_monitor_t *monitor, const fo_service_t *service)
+{
+    for (unsigned i = 0; i < (unsigned)service->endpoints->nelts; i++)
+        monitor->courses[fo_service_endpoint(service, i)->check->index].is_hurried = true;
+}
+
+static apr_time_t scope_due_at(const fo_scope_t *scope, const apr_time_t *due_at)
+{
+    apr_time_t first = FO_NEVER;
+
+    for (unsigned i = 0; i < (unsigned)scope->services->nelts; i++) {
+        const fo_service_t *service = fo_scope_service(scope, i);
+        for (unsigned rank = 0; rank < (unsigned)service->endpoints->nelts; rank++) {
+            apr_time_t at = due_at[fo_service_endpoint(service, rank)->check->index];
+            if (at < first)
+                first = at;
+        }
+    }
+    return first;
+}
+
+void fo_monitor_publish_due(fo_monitor_t *monitor, fo_trigger_e trigger)
+{
+    const fo_plan_t *plan = monitor->plan;
+
+    for (unsigned i = 0; i < (unsigned)plan->checks->nelts; i++)
+        monitor->due_at[i] = fo_monitor_due_at(monitor, fo_plan_check_at(plan, i), trigger);
+    for (unsigned i = 0; i < (unsigned)plan->scopes->nelts; i++) {
+        const fo_scope_t *scope = fo_plan_scope_at(plan, i);
+        fo_board_publish_due(monitor->board, scope, trigger, scope_due_at(scope, monitor->due_at));
+    }
+}

@@ -1,0 +1,60 @@
+/*
+ * fo_parse.h: the only text parser: durations, numbers, names, options and URLs as people write
+ * them in the configuration. Each parser returns NULL, or a message from pool that says what was
+ * wrong and what is allowed; its ret_ outputs are written on success only.
+ */
+#ifndef FO_PARSE_H
+#define FO_PARSE_H
+
+#include "mod_failover.h"
+
+#define FO_NAME_MAX 32
+#define FO_URL_MAX 2048
+#define FO_HOSTS_MAX 64
+#define FO_HOST_MAX 255
+#define FO_SPAN_TEXT 24
+
+/* "100ms", "3s", "5m", "5min", "2h", "1d"; a bare number is seconds. At most 3650 days. */
+const char *fo_parse_duration(const char *text, apr_interval_time_t *ret_span, apr_pool_t *pool);
+
+/* A whole number within [low, high]. */
+const char *fo_parse_number(const char *text, apr_int64_t low, apr_int64_t high,
+                            apr_int64_t *ret_number, apr_pool_t *pool);
+
+/* A decimal number greater than zero and at most 1000000. */
+const char *fo_parse_weight(const char *text, double *ret_weight, apr_pool_t *pool);
+
+/* The name of a service or an endpoint: [A-Za-z][A-Za-z0-9_-]{0,31}. */
+const char *fo_parse_name(const char *text, apr_pool_t *pool);
+
+/* The name of an environment variable or note: printable, without '=' or blanks. */
+const char *fo_parse_variable(const char *text, apr_pool_t *pool);
+
+/* "key=value"; the key is an option when it is lower case, a variable when it is upper case. */
+typedef struct fo_pair_t {
+    const char *key;
+    const char *value;
+    bool is_variable;
+} fo_pair_t;
+const char *fo_parse_pair(const char *text, fo_pair_t *ret_pair, apr_pool_t *pool);
+
+/* The scheme of a URL alone, to find its probe by. */
+const char *fo_parse_scheme(const char *text, const char **ret_scheme, apr_pool_t *pool);
+
+/*
+ * scheme://[user@]host[:port][,host[:port]...][/path]. The probe says which port holds when none is
+ * written, how many hosts it takes (0: a path alone), and gives the example for messages.
+ */
+const char *fo_parse_url(const char *text, const fo_probe_t *probe, fo_url_t **ret_url,
+                         apr_pool_t *pool);
+
+/* Names that are equal as variables: '-' is '_', case ignored. */
+bool fo_name_equal(const char *a, const char *b);
+
+/* "redis-east" as a part of a variable's name: "REDIS_EAST". */
+const char *fo_name_variable(const char *name, apr_pool_t *pool);
+
+/* A span for people: 100ms, 3s, 42s, 2h. */
+const char *fo_span_text(apr_interval_time_t span, char text[FO_SPAN_TEXT]);
+
+#endif

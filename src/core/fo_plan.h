@@ -1,0 +1,129 @@
+/*
+ * fo_plan.h: what the configuration says: services, their endpoints, what is pinged for them, and
+ * which services hold for which requests. Built once, in the main process; constant afterwards, so
+ * any thread may read it without a lock. Everything lives in the plan's pool.
+ */
+#ifndef FO_PLAN_H
+#define FO_PLAN_H
+
+#include "core/fo_policy.h"
+
+struct fo_service_t;
+struct fo_endpoint_t;
+
+/* What is pinged. Equal ones of different services are one, pinged once per child. */
+typedef struct fo_check_t {
+    unsigned index;
+    const char *key; /* all that makes it equal to another */
+    const fo_url_t *url;
+    const fo_probe_t *probe;
+    const void *conf;         /* the probe's own */
+    const char *secret;       /* NULL: none; set once, before there are children */
+    apr_interval_time_t timeout_up;
+    apr_interval_time_t timeout_down;
+    bool busy_fails;
+    apr_array_header_t *endpoints; /* fo_endpoint_t *: those that it speaks for */
+} fo_check_t;
+
+typedef struct fo_endpoint_t {
+    unsigned index;
+    const char *name;
+    double weight;
+    struct fo_service_t *service;
+    fo_check_t *check;
+} fo_endpoint_t;
+
+/* Where a service stands in a scope. */
+typedef struct fo_place_t {
+    unsigned scope; /* index */
+    unsigned position;
+} fo_place_t;
+
+typedef struct fo_service_t {
+    unsigned index;
+    const char *name;
+    const char *full_name; /* name, or name@vhost:port */
+    fo_policy_t policy;    /* every number set */
+    apr_array_header_t *endpoints; /* fo_endpoint_t * */
+    apr_array_header_t *settings;  /* fo_setting_t */
+    apr_array_header_t *places;    /* fo_place_t */
+    const void *owner;             /* whose log it writes to; the glue's own */
+    const char *env_state;         /* FAILOVER_NAME */
+    const char *env_endpoint;      /* FAILOVER_NAME_ENDPOINT */
+    const char *env_epoch;         /* FAILOVER_NAME_EPOCH */
+    const char *note_state;        /* failover:name */
+    const char *note_endpoint;     /* failover:name:endpoint */
+} fo_service_t;
+
+/* The services that hold for the requests of one virtual host, in the order of the configuration. */
+typedef struct fo_scope_t {
+    unsigned index;
+    apr_array_header_t *services; /* fo_service_t * */
+} fo_scope_t;
+
+typedef struct fo_plan_t {
+    apr_pool_t *pool;
+    apr_array_header_t *services;  /* fo_service_t *, by index */
+    apr_array_header_t *endpoints; /* fo_endpoint_t *, by index */
+    apr_array_header_t *checks;    /* fo_check_t *, by index */
+    apr_array_header_t *scopes;    /* fo_scope_t *, by index */
+} fo_plan_t;
+
+fo_plan_t *fo_plan_make(apr_pool_t *pool);
+
+/* vhost: what stands behind the '@' of the full name; NULL: a service of the server. */
+fo_service_t *fo_plan_add_service(fo_plan_t *plan, const char *name, const char *vhost,
+                                  const fo_policy_t *policy, const apr_array_header_t *settings,
+                                  const void *owner);
+
+/* The check with this key; a new one is empty but for the key, to be filled by the caller. */
+fo_check_t *fo_plan_check(fo_plan_t *plan, const char *key);
+
+fo_endpoint_t *fo_plan_add_endpoint(fo_plan_t *plan, fo_service_t *service, const char *name,
+                                    double weight, fo_check_t *check);
+
+/* The scope of exactly these services, shared with others that have the same. */
+const fo_scope_t *fo_plan_scope(fo_plan_t *plan, const apr_array_header_t *services);
+
+/* NULL: no service of that name there. */
+const fo_service_t *fo_scope_find(const fo_scope_t *scope, const char *name);
+
+/* In any scope. */
+const fo_service_t *fo_plan_find(const fo_plan_t *plan, const char *name);
+
+static inline fo_service_t *fo_plan_service(const fo_plan_t *plan, unsigned index)
+{
+    return APR_ARRAY_IDX(plan->services, (int)index, fo_service_t *);
+}
+
+static inline fo_endpoint_t *fo_plan_endpoint(const fo_plan_t *plan, unsigned index)
+{
+    return APR_ARRAY_IDX(plan->endpoints, (int)index, fo_endpoint_t *);
+}
+
+static inline fo_endpoint_t *fo_service_endpoint(const fo_service_t *service, unsigned rank)
+{
+    return APR_ARRAY_IDX(service->endpoints, (int)rank, fo_endpoint_t *);
+}
+
+static inline fo_endpoint_t *fo_check_endpoint(const fo_check_t *check, unsigned rank)
+{
+    return APR_ARRAY_IDX(check->endpoints, (int)rank, fo_endpoint_t *);
+}
+
+static inline fo_check_t *fo_plan_check_at(const fo_plan_t *plan, unsigned index)
+{
+    return APR_ARRAY_IDX(plan->checks, (int)index, fo_check_t *);
+}
+
+static inline fo_scope_t *fo_plan_scope_at(const fo_plan_t *plan, unsigned index)
+{
+    return APR_ARRAY_IDX(plan->scopes, (int)index, fo_scope_t *);
+}
+
+static inline fo_service_t *fo_scope_service(const fo_scope_t *scope, unsigned position)
+{
+    return APR_ARRAY_IDX(scope->services, (int)position, fo_service_t *);
+}
+
+#endif

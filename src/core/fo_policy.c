@@ -1,0 +1,35 @@
+#include "core/fo_policy.h"
+
+static const fo_policy_t built_in = {
+    .value = {
+        [FO_POLICY_MONITORING] = 120 * APR_USEC_PER_SEC,
+        [FO_POLICY_OUTAGE] = 30 * APR_USEC_PER_SEC,
+        [FO_POLICY_ERROR] = 5 * APR_USEC_PER_SEC,
+        [FO_POLICY_LOGGING] = 3600 * APR_USEC_PER_SEC,
+        [FO_POLICY_TIMEOUT_UP] = 3 * APR_USEC_PER_SEC,
+        [FO_POLICY_TIMEOUT_DOWN] = APR_USEC_PER_SEC,
+        [FO_POLICY_FALL] = 1,
+        [FO_POLICY_RISE] = 1,
+        [FO_POLICY_CONFIRM] = APR_USEC_PER_SEC,
+        [FO_POLICY_CAP] = 10 * APR_USEC_PER_SEC,
+        [FO_POLICY_SPREAD] = 5,
+        [FO_POLICY_OBSERVE] = 0,
+    },
+};
+
+void fo_policy_init(fo_policy_t *policy)
+{
+    for (int i = 0; i < FO_POLICY_COUNT; i++)
+        policy->value[i] = FO_UNSET;
+}
+
+void fo_policy_merge(const fo_policy_t *base, const fo_policy_t *over, fo_policy_t *ret_policy)
+{
+    for (int i = 0; i < FO_POLICY_COUNT; i++)
+        ret_policy->value[i] = over->value[i] == FO_UNSET ? base->value[i] : over->value[i];
+}
+
+const fo_policy_t *fo_policy_built_in(void)
+{
+    return &built_in;
+}

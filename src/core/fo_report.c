@@ -1,0 +1,40 @@
+#include "core/fo_report.h"
+
+#include "core/fo_parse.h"
+
+static const char *const stage_names[FO_STAGE_COUNT] = {
+    [FO_STAGE_RESOLVE] = "resolve", [FO_STAGE_CONNECT] = "connect", [FO_STAGE_TLS] = "tls",
+    [FO_STAGE_LOGIN] = "login",     [FO_STAGE_ASK] = "ask",         [FO_STAGE_ANSWER] = "answer",
+};
+
+const char *fo_stage_name(fo_stage_e stage)
+{
+    return stage_names[stage];
+}
+
+void fo_report_text(const fo_report_t *report, char *text, apr_size_t size)
+{
+    char words[FO_REPORT_TEXT];
+
+    if (report->text[0])
+        apr_cpystrn(words, report->text, sizeof(words));
+    else
+        apr_strerror(report->status, words, sizeof(words));
+    apr_snprintf(text, size, "%s: %s", fo_stage_name(report->stage), words);
+    for (char *c = text; *c; c++) /* a server's words must not forge lines in the log */
+        if ((unsigned char)*c < 0x20 || (unsigned char)*c == 0x7f)
+            *c = '?';
+}
+
+bool fo_report_is_timeout(const fo_report_t *report)
+{
+    return APR_STATUS_IS_TIMEUP(report->status);
+}
+
+void fo_report_timeout(fo_report_t *report, fo_verdict_e verdict, apr_interval_time_t after)
+{
+    char text[FO_REPORT_TEXT], span[FO_SPAN_TEXT];
+
+    apr_snprintf(text, sizeof(text), "timed out after %s", fo_span_text(after, span));
+    fo_report_fill(report, verdict, APR_TIMEUP, 0, text);
+}

@@ -1,0 +1,20 @@
+/*
+ * fo_report.h: a report in words, for logs, status and expressions.
+ */
+#ifndef FO_REPORT_H
+#define FO_REPORT_H
+
+#include "mod_failover.h"
+
+const char *fo_stage_name(fo_stage_e stage);
+
+/* "connect: Connection refused": the stage, then the report's own text or that of its status. */
+void fo_report_text(const fo_report_t *report, char *text, apr_size_t size);
+
+/* The ping ran out of time: nothing came back that could be judged. */
+bool fo_report_is_timeout(const fo_report_t *report);
+
+/* "timed out after 3s". */
+void fo_report_timeout(fo_report_t *report, fo_verdict_e verdict, apr_interval_time_t after);
+
+#endif

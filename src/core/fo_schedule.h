@@ -1,0 +1,46 @@
+/*
+ * fo_schedule.h: when the next ping of an endpoint is due. All instants are of one monotonic clock,
+ * in microseconds; an instant of 0 means never.
+ */
+#ifndef FO_SCHEDULE_H
+#define FO_SCHEDULE_H
+
+#include "core/fo_health.h"
+
+/* Later than any instant. */
+#define FO_NEVER APR_INT64_MAX
+
+/* What makes the monitor look. */
+typedef enum {
+    FO_TRIGGER_REQUEST, /* a request: whatever is due */
+    FO_TRIGGER_OUTAGES, /* a request: only what is not up */
+    FO_TRIGGER_TIMER,   /* nobody: only pings that follow by themselves, confirming or deferred */
+    FO_TRIGGER_COUNT
+} fo_trigger_e;
+
+/*
+ * The draws that part children from each other, made when a ping starts. With a spread of 0 they
+ * have no effect.
+ */
+typedef struct fo_draw_t {
+    double stretch; /* the later spans: at least 1 */
+    double first;   /* the first span: 0 to 1; else 1 */
+    double jitter;  /* 0 to 1, for confirming pings */
+} fo_draw_t;
+
+/* random: two numbers in [0, 1). is_first: this ping is the first of its check in this child. */
+fo_draw_t fo_schedule_draw(const fo_policy_t *policy, bool is_first, const double random[2]);
+
+/*
+ * The span from one ping's start to the next one's. `hurried`: an error or a hint asks for it, which
+ * makes the error frequency hold whatever the state, as it does while unknown or rising. While
+ * failing, the n-th confirming ping follows after `confirm`, or with jitter up to confirm x 2^(n-1),
+ * at most `cap`.
+ */
+apr_interval_time_t fo_schedule_span(const fo_policy_t *policy, const fo_health_t *health,
+                                     bool hurried, const fo_draw_t *draw);
+
+/* The instant from which a ping may start: exactly started_at + span counts; never pinged: at once. */
+apr_time_t fo_schedule_due_at(apr_time_t started_at, apr_interval_time_t span);
+
+#endif

@@ -1,0 +1,215 @@
+#include "core/fo_settings.h"
+
+#include <string.h>
+
+apr_array_header_t *fo_settings_undo_make(apr_pool_t *pool)
+{
+    return apr_array_make(pool, 8, sizeof(fo_undo_t));
+}
+
+static apr_table_entry_t *entries(const apr_table_t *table, int *ret_n)
+{
+    const apr_array_header_t *array = apr_table_elts(table);
+
+    *ret_n = array->nelts;
+    return (apr_table_entry_t *)array->elts;
+}
+
+/*
+ * The last of several entries of one name: mod_env leaves two, and ap_add_common_vars() lets the
+ * last one win.
+ */
+static const char *last_value(const apr_table_t *table, const char *name)
+{
+    int n;
+    apr_table_entry_t *entry = entries(table, &n);
+
+    while (n-- > 0)
+        if (entry[n].key && strcasecmp(entry[n].key, name) == 0)
+            return entry[n].val;
+    return NULL;
+}
+
+static void remember(fo_layer_t *layer, const char *name, const char *ours, const char *before,
+                     bool is_note)
+{
+    fo_undo_t undo = { .name = name, .ours = ours, .before = before, .is_note = is_note };
+
+    APR_ARRAY_PUSH(layer->undo, fo_undo_t) = undo;
+}
+
+static apr_table_t *table_of(const fo_layer_t *layer, bool is_note)
+{
+    return is_note ? layer->notes : layer->env;
+}
+
+/* value NULL: absent. setn and unset remove every entry of the name. */
+static void put(fo_layer_t *layer, const char *name, const char *value, bool is_note)
+{
+    apr_table_t *table = table_of(layer, is_note);
+    const char *before = apr_table_get(table, name);
+
+    if (!value && !before)
+        return;
+    remember(layer, name, value, before, is_note);
+    if (value)
+        apr_table_setn(table, name, value);
+    else
+        apr_table_unset(table, name);
+}
+
+static void apply_value(fo_layer_t *layer, const fo_service_t *service,
+                        const fo_setting_t *setting)
+{
+    const char *value = setting->value;
+
+    if (setting->expression)
+        value = layer->evaluate(layer->baton, service, setting);
+    if (value)
+        put(layer, setting->name, value, setting->kind == FO_SETTING_NOTE);
+}
+
+static void apply_unset(fo_layer_t *layer, const fo_service_t *service,
+                        const fo_setting_t *setting)
+{
+    (void)service;
+    put(layer, setting->name, NULL, false);
+}
+
+typedef struct match_t {
+    const char *name;
+    const char *value; /* the counterpart's; NULL: there is none */
+} match_t;
+
+/* Every variable that begins with the alias, once, with its counterpart. */
+static apr_array_header_t *find_matches(fo_layer_t *layer, const fo_setting_t *setting,
+                                        bool *ret_has_counterpart)
+{
+    apr_array_header_t *matches = apr_array_make(layer->pool, 8, sizeof(match_t));
+    size_t length = strlen(setting->name);
+    int n;
+    apr_table_entry_t *entry = entries(layer->env, &n);
+
+    for (int i = 0; i < n; i++) {
+        if (!entry[i].key || strncasecmp(entry[i].key, setting->name, length) != 0)
+            continue;
+        const char *counterpart = apr_pstrcat(layer->pool, setting->value, entry[i].key + length,
+                                              NULL);
+        match_t match = { .name = entry[i].key, .value = last_value(layer->env, counterpart) };
+        *ret_has_counterpart = *ret_has_counterpart || match.value;
+        APR_ARRAY_PUSH(matches, match_t) = match;
+    }
+    return matches;
+}
+
+static void apply_alias(fo_layer_t *layer, const fo_service_t *service,
+                        const fo_setting_t *setting)
+{
+    bool has_counterpart = false;
+    apr_array_header_t *matches = find_matches(layer, setting, &has_counterpart);
+
+    if (matches->nelts > 0 && !has_counterpart && layer->bare_alias)
+        layer->bare_alias(layer->baton, service, setting);
+    for (int i = 0; has_counterpart && i < matches->nelts; i++) {
+        match_t match = APR_ARRAY_IDX(matches, i, match_t);
+        put(layer, match.name, match.value, false);
+    }
+}
+
+static void (*const apply[])(fo_layer_t *, const fo_service_t *, const fo_setting_t *) = {
+    [FO_SETTING_SET] = apply_value,
+    [FO_SETTING_UNSET] = apply_unset,
+    [FO_SETTING_ALIAS] = apply_alias,
+    [FO_SETTING_NOTE] = apply_value,
+};
+
+static void apply_exports(fo_layer_t *layer, const fo_seen_t *seen)
+{
+    const fo_service_t *service = seen->service;
+    const char *state = fo_service_state_name(seen->word.state);
+    const char *endpoint = fo_service_endpoint(service, seen->word.endpoint)->name;
+
+    put(layer, service->env_state, state, false);
+    put(layer, service->env_endpoint, endpoint, false);
+    put(layer, service->env_epoch, apr_itoa(layer->pool, (int)seen->word.epoch), false);
+    put(layer, service->note_state, state, true);
+    put(layer, service->note_endpoint, endpoint, true);
+}
+
+void fo_settings_apply(fo_layer_t *layer, const fo_seen_t *seen)
+{
+    const apr_array_header_t *settings = seen->service->settings;
+
+    for (int i = 0; i < settings->nelts; i++) {
+        const fo_setting_t *setting = &APR_ARRAY_IDX(settings, i, fo_setting_t);
+        apply[setting->kind](layer, seen->service, setting);
+    }
+    apply_exports(layer, seen);
+}
+
+/* Our entry among those of the name, by its pointer: an equal value of someone else's is not ours. */
+static apr_table_entry_t *find_ours(const apr_table_t *table, const fo_undo_t *undo)
+{
+    int n;
+    apr_table_entry_t *entry = entries(table, &n);
+
+    for (int i = 0; i < n; i++)
+        if (entry[i].val == undo->ours && entry[i].key && strcasecmp(entry[i].key, undo->name) == 0)
+            return &entry[i];
+    return NULL;
+}
+
+/*
+ * mod_env may have put SetEnv's value behind ours meanwhile. What stood before is put in place of
+ * ours, so that this second entry stays; where nothing stood, the second entry is what remains.
+ */
+static void give_back(apr_table_t *table, const fo_undo_t *undo)
+{
+    apr_table_entry_t *entry = undo->ours ? find_ours(table, undo) : NULL;
+
+    if (!undo->ours) {
+        if (!apr_table_get(table, undo->name))
+            apr_table_setn(table, undo->name, undo->before);
+    } else if (entry && undo->before) {
+        entry->val = (char *)undo->before;
+    } else if (entry) {
+        const char *other = last_value(table, undo->name);
+        if (other != undo->ours)
+            apr_table_setn(table, undo->name, other);
+        else
+            apr_table_unset(table, undo->name);
+    }
+}
+
+void fo_settings_undo(fo_layer_t *layer, const apr_array_header_t *undo)
+{
+    for (int i = undo->nelts; i-- > 0;) {
+        const fo_undo_t *one = &APR_ARRAY_IDX(undo, i, fo_undo_t);
+        give_back(table_of(layer, one->is_note), one);
+    }
+    apr_array_clear(layer->undo);
+}
+
+/* The last change of a variable is the one that must still be there. */
+static bool is_overruled(const apr_array_header_t *undo, int index)
+{
+    const fo_undo_t *one = &APR_ARRAY_IDX(undo, index, fo_undo_t);
+
+    for (int i = index + 1; i < undo->nelts; i++) {
+        const fo_undo_t *later = &APR_ARRAY_IDX(undo, i, fo_undo_t);
+        if (later->is_note == one->is_note && strcasecmp(later->name, one->name) == 0)
+            return true;
+    }
+    return false;
+}
+
+bool fo_settings_lost(const fo_layer_t *layer)
+{
+    for (int i = 0; i < layer->undo->nelts; i++) {
+        const fo_undo_t *one = &APR_ARRAY_IDX(layer->undo, i, fo_undo_t);
+        if (!one->is_note && apr_table_get(layer->env, one->name) != one->ours &&
+            !is_overruled(layer->undo, i))
+            return true;
+    }
+    return false;
+}

@@ -1,0 +1,168 @@
+/* The monitor thread of a child: started in child_init, stopped before the child's pool goes. */
+#include "httpd/httpd_failover.h"
+
+#include "httpd/httpd_log.h"
+#include "probe/probe_clock.h"
+#include "probe/probe_gate.h"
+#include "probe/probe_loop.h"
+#include "probe/probe_workers.h"
+
+#include <ap_mpm.h>
+#include <dlfcn.h>
+#include <http_main.h>
+#include <stdatomic.h>
+#include <unistd.h>
+
+#define ASKERS_PREFORK 2
+#define ASKERS_THREADED 8
+
+/*
+ * What a stop waits for the thread, which itself waits PROBE_STOP_PATIENCE and half of it again. A
+ * thread that outlives it goes on in memory that is never freed.
+ */
+#define JOIN_SECONDS 1
+
+/*
+ * One per child; zero in the parent. Its pool is no child of pchild: a thread that outlives the
+ * child's shutdown still reads it. It ends with the process.
+ */
+static struct {
+    fo_board_t *board;
+    probe_gate_t *gate;
+    probe_loop_t *loop;
+    apr_time_t started_at;
+    apr_interval_time_t ping_wait;
+    _Atomic unsigned char *is_told; /* by setting: its message has been given */
+    pthread_t thread;
+} child;
+
+fo_board_t *httpd_child_board(void)
+{
+    return child.board;
+}
+
+apr_time_t httpd_child_started_at(void)
+{
+    return child.started_at;
+}
+
+void httpd_child_trigger(const fo_scope_t *scope, fo_trigger_e trigger)
+{
+    probe_gate_ask(child.gate, scope, trigger, child.ping_wait);
+}
+
+bool httpd_child_first_time(unsigned setting_serial)
+{
+    return atomic_exchange(&child.is_told[setting_serial], 1) == 0;
+}
+
+/*
+ * Keeps the code at this address mapped in this child for good, so that a thread left behind never
+ * runs where nothing is.
+ */
+static void pin(const void *address)
+{
+    Dl_info info;
+
+    if (dladdr(address, &info) && info.dli_fname)
+        dlopen(info.dli_fname, RTLD_NOW | RTLD_NOLOAD | RTLD_NODELETE);
+}
+
+/* Each probe's module once. */
+static void init_probes(const fo_plan_t *plan)
+{
+    for (unsigned i = 0; i < (unsigned)plan->checks->nelts; i++) {
+        const fo_probe_t *probe = fo_plan_check_at(plan, i)->probe;
+        bool is_new = true;
+        for (unsigned j = 0; j < i && is_new; j++)
+            is_new = fo_plan_check_at(plan, j)->probe != probe;
+        if (!is_new)
+            continue;
+        pin(probe);
+        if (probe->child_init)
+            probe->child_init();
+    }
+}
+
+static void *monitor(void *loop)
+{
+    probe_loop_run(loop);
+    return NULL;
+}
+
+/*
+ * Under prefork this runs inside a signal handler: no lock, no memory, no log. The thread is told by
+ * an atomic flag and an eventfd.
+ */
+static apr_status_t stop(void *unused)
+{
+    struct timespec limit;
+
+    (void)unused;
+    probe_loop_stop(child.loop);
+    clock_gettime(CLOCK_MONOTONIC, &limit);
+    limit.tv_sec += JOIN_SECONDS;
+    pthread_clockjoin_np(child.thread, NULL, CLOCK_MONOTONIC, &limit);
+    return APR_SUCCESS;
+}
+
+static unsigned max_askers(void)
+{
+    int is_threaded = AP_MPMQ_NOT_SUPPORTED;
+
+    ap_mpm_query(AP_MPMQ_IS_THREADED, &is_threaded);
+    return is_threaded == AP_MPMQ_NOT_SUPPORTED ? ASKERS_PREFORK : ASKERS_THREADED;
+}
+
+static apr_uint64_t make_seed(void)
+{
+    apr_uint64_t seed = 0;
+
+    if (apr_generate_random_bytes((unsigned char *)&seed, sizeof(seed)) != APR_SUCCESS)
+        seed = (apr_uint64_t)probe_clock_now() ^ (apr_uint64_t)getpid() << 32;
+    return seed;
+}
+
+/* 0, or what failed. */
+static apr_status_t start_monitor(const fo_plan_t *plan, apr_pool_t *pool, const char **ret_what)
+{
+    fo_board_t *board = fo_board_make(plan, pool);
+    fo_monitor_t *core = fo_monitor_make(plan, board, make_seed(), httpd_log_change, NULL, pool);
+    int error;
+
+    *ret_what = "the monitor has no descriptor";
+    child.gate = probe_gate_make(plan, pool);
+    if (!child.gate)
+        return errno;
+    *ret_what = "the monitor thread cannot be started";
+    child.loop = probe_loop_make(plan, core, child.gate, max_askers(), pool);
+    error = probe_thread_start(&child.thread, monitor, child.loop, false);
+    if (error == 0)
+        child.board = board;
+    return error;
+}
+
+void httpd_child_init(apr_pool_t *pchild, server_rec *s)
+{
+    const httpd_config_t *config = httpd_config();
+    const char *what = NULL;
+    apr_allocator_t *allocator;
+    apr_pool_t *pool;
+    apr_status_t status;
+
+    if (!config->plan || config->plan->checks->nelts == 0)
+        return;
+    apr_allocator_create(&allocator);
+    apr_pool_create_unmanaged_ex(&pool, NULL, allocator);
+    apr_pool_tag(pool, "failover");
+    pin((const void *)&failover_module);
+    init_probes(config->plan);
+    child.started_at = probe_clock_now();
+    child.ping_wait = config->ping_wait;
+    child.is_told = apr_pcalloc(pool, config->n_settings + 1);
+    status = start_monitor(config->plan, pool, &what);
+    if (status != APR_SUCCESS)
+        httpd_log_no_monitor(s, status, what);
+    else
+        apr_pool_pre_cleanup_register(pchild, NULL, stop);
+}

@@ -1,0 +1,103 @@
+/* The life of the configuration: created, merged, checked, started. */
+#include "httpd/httpd_failover.h"
+
+#include "httpd/httpd_log.h"
+
+#include <http_core.h>
+#include <http_main.h>
+#include <string.h>
+
+static httpd_config_t config;
+
+httpd_config_t *httpd_config(void)
+{
+    return &config;
+}
+
+void *httpd_config_create_server(apr_pool_t *pool, server_rec *s)
+{
+    httpd_server_t *server = apr_pcalloc(pool, sizeof(*server));
+
+    (void)s;
+    server->monitor = HTTPD_MONITOR_UNSET;
+    server->services = apr_array_make(pool, 4, sizeof(httpd_service_t *));
+    fo_policy_init(&server->policy);
+    return server;
+}
+
+/* A virtual host's: the server's services reach it through its scope, not through this merge. */
+void *httpd_config_merge_server(apr_pool_t *pool, void *base, void *over)
+{
+    const httpd_server_t *below = base, *above = over;
+    httpd_server_t *merged = apr_pmemdup(pool, above, sizeof(*above));
+
+    fo_policy_merge(&below->policy, &above->policy, &merged->policy);
+    if (merged->monitor == HTTPD_MONITOR_UNSET)
+        merged->monitor = below->monitor;
+    return merged;
+}
+
+int httpd_config_reset(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp)
+{
+    (void)plog;
+    (void)ptemp;
+    memset(&config, 0, sizeof(config));
+    config.ping_wait = FO_UNSET;
+    config.warnings = apr_array_make(pconf, 4, sizeof(httpd_warning_t));
+    config.secrets = apr_array_make(pconf, 4, sizeof(httpd_pending_secret_t));
+    httpd_expr_reset(pconf);
+    return OK;
+}
+
+int httpd_config_check(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s)
+{
+    const char *error = httpd_plan_build(&config, s, pconf);
+
+    (void)plog;
+    (void)ptemp;
+    if (!error)
+        error = httpd_expr_resolve(config.plan, pconf);
+    if (config.ping_wait == FO_UNSET)
+        config.ping_wait = HTTPD_PING_WAIT;
+    if (error)
+        httpd_log_refused(error);
+    return error ? HTTP_INTERNAL_SERVER_ERROR : OK;
+}
+
+static void log_warnings(const server_rec *s)
+{
+    for (int i = 0; i < config.warnings->nelts; i++)
+        httpd_log_warning(s, &APR_ARRAY_IDX(config.warnings, i, httpd_warning_t));
+}
+
+void httpd_config_test(apr_pool_t *pconf, server_rec *s)
+{
+    log_warnings(NULL);
+    if (ap_exists_config_define("DUMP_FAILOVER"))
+        httpd_dump(config.plan, s, pconf);
+}
+
+static void read_secret(const httpd_pending_secret_t *pending, server_rec *s, apr_pool_t *pool,
+                        apr_pool_t *ptemp)
+{
+    const char *warning = NULL, *secret = NULL;
+    const char *error = httpd_secret_read(&pending->secret, &secret, &warning, pool, ptemp);
+
+    if (error)
+        httpd_log_secret_unreadable(s, &pending->place, error);
+    if (warning)
+        httpd_log_secret_exposed(s, &pending->place, warning);
+    pending->check->secret = secret;
+}
+
+/* The real start, as root; httpd passes here once more before it, without anything to be kept. */
+int httpd_config_start(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s)
+{
+    (void)plog;
+    if (ap_state_query(AP_SQ_MAIN_STATE) == AP_SQ_MS_CREATE_PRE_CONFIG)
+        return OK;
+    log_warnings(s);
+    for (int i = 0; i < config.secrets->nelts; i++)
+        read_secret(&APR_ARRAY_IDX(config.secrets, i, httpd_pending_secret_t), s, pconf, ptemp);
+    return OK;
+}

@@ -1,0 +1,109 @@
+/* httpd -t -D DUMP_FAILOVER: the services as configured, secrets masked. */
+#include "httpd/httpd_failover.h"
+
+#include "core/fo_parse.h"
+
+#include <ap_mpm.h>
+#include <apr_file_io.h>
+#include <string.h>
+
+static const char *const secret_words[] = { "PASS", "PWD", "SECRET", "TOKEN", "KEY", "CREDENTIAL" };
+
+/* A variable whose name says that its value is not for everybody's eyes. */
+static bool is_secret(const char *name, apr_pool_t *pool)
+{
+    const char *upper = fo_name_variable(name, pool);
+
+    for (size_t i = 0; i < sizeof(secret_words) / sizeof(secret_words[0]); i++)
+        if (strstr(upper, secret_words[i]))
+            return true;
+    return false;
+}
+
+static void dump_setting(apr_file_t *out, const fo_setting_t *setting, apr_pool_t *pool)
+{
+    static const char *const formats[] = {
+        [FO_SETTING_SET] = "    sets     %s=%s\n",
+        [FO_SETTING_NOTE] = "    notes    %s=%s\n",
+        [FO_SETTING_ALIAS] = "    aliases  %s* as %s*\n",
+    };
+
+    if (setting->kind == FO_SETTING_UNSET)
+        apr_file_printf(out, "    unsets   %s\n", setting->name);
+    else if (setting->kind == FO_SETTING_ALIAS)
+        apr_file_printf(out, formats[setting->kind], setting->name, setting->value);
+    else
+        apr_file_printf(out, formats[setting->kind], setting->name,
+                        is_secret(setting->name, pool) ? "***" : setting->value);
+}
+
+static const char *span(const fo_policy_t *policy, fo_policy_e number, apr_pool_t *pool)
+{
+    char text[FO_SPAN_TEXT];
+
+    return apr_pstrdup(pool, fo_span_text(policy->value[number], text));
+}
+
+static void dump_policy(apr_file_t *out, const fo_policy_t *policy, apr_pool_t *pool)
+{
+    apr_file_printf(out, "    policy   up %s, down %s, error %s, logged again %s\n",
+                    span(policy, FO_POLICY_MONITORING, pool), span(policy, FO_POLICY_OUTAGE, pool),
+                    span(policy, FO_POLICY_ERROR, pool), span(policy, FO_POLICY_LOGGING, pool));
+    apr_file_printf(out, "             fall=%d rise=%d confirm=%s cap=%s spread %d%%, %s\n",
+                    (int)policy->value[FO_POLICY_FALL], (int)policy->value[FO_POLICY_RISE],
+                    span(policy, FO_POLICY_CONFIRM, pool), span(policy, FO_POLICY_CAP, pool),
+                    (int)policy->value[FO_POLICY_SPREAD],
+                    policy->value[FO_POLICY_OBSERVE] ? "observe" : "enforce");
+}
+
+/* With every child busy; a span is stretched by half the spread on average. */
+static double pings_per_second(const fo_policy_t *policy, fo_policy_e frequency, int children)
+{
+    double stretch = 1 + (double)policy->value[FO_POLICY_SPREAD] / 200;
+
+    return children / ((double)policy->value[frequency] / APR_USEC_PER_SEC * stretch);
+}
+
+static void dump_endpoint(apr_file_t *out, const fo_endpoint_t *endpoint, int children,
+                          apr_pool_t *pool)
+{
+    const fo_check_t *check = endpoint->check;
+    const fo_policy_t *policy = &endpoint->service->policy;
+    char up[FO_SPAN_TEXT], down[FO_SPAN_TEXT];
+
+    apr_file_printf(out, "    endpoint %s %s weight=%g timeout %s, down %s, busy=%s\n",
+                    endpoint->name, check->url->text, endpoint->weight,
+                    fo_span_text(check->timeout_up, up), fo_span_text(check->timeout_down, down),
+                    check->busy_fails ? "fail" : "keep");
+    apr_file_printf(out, "             %s: %s\n", check->probe->scheme, check->probe->summary);
+    apr_file_printf(out, "             expect at most %.3g pings per second from %d children while "
+                         "up, %.3g while down\n",
+                    pings_per_second(policy, FO_POLICY_MONITORING, children), children,
+                    pings_per_second(policy, FO_POLICY_OUTAGE, children));
+    (void)pool;
+}
+
+static void dump_service(apr_file_t *out, const fo_service_t *service, int children,
+                         apr_pool_t *pool)
+{
+    apr_file_printf(out, "%s\n", service->full_name);
+    for (unsigned i = 0; i < (unsigned)service->endpoints->nelts; i++)
+        dump_endpoint(out, fo_service_endpoint(service, i), children, pool);
+    dump_policy(out, &service->policy, pool);
+    for (int i = 0; i < service->settings->nelts; i++)
+        dump_setting(out, &APR_ARRAY_IDX(service->settings, i, fo_setting_t), pool);
+}
+
+void httpd_dump(const fo_plan_t *plan, server_rec *s, apr_pool_t *ptemp)
+{
+    apr_file_t *out = NULL;
+    int children = 1;
+
+    (void)s;
+    if (!plan || apr_file_open_stdout(&out, ptemp) != APR_SUCCESS)
+        return;
+    ap_mpm_query(AP_MPMQ_MAX_DAEMONS, &children);
+    apr_file_printf(out, "Failover services:%s\n", plan->services->nelts ? "" : " none");
+    for (unsigned i = 0; i < (unsigned)plan->services->nelts; i++)
+        dump_service(out, fo_plan_service(plan, i), children, ptemp);
+}

@@ -1,0 +1,319 @@
+/* failover('name'), %{failover:name} and their parts in expressions; %{name}^fo in log formats. */
+#include "httpd/httpd_failover.h"
+
+#include "core/fo_parse.h"
+#include "probe/probe_clock.h"
+
+#include <ap_expr.h>
+#include <http_core.h>
+#include <http_log.h>
+#include <mod_log_config.h>
+#include <string.h>
+
+APLOG_USE_MODULE(failover);
+
+/* What a part of an expression needs to know of its service. */
+typedef struct view_t {
+    const fo_service_t *service;
+    fo_word_t word;
+    fo_detail_t detail; /* filled for parts that want it */
+} view_t;
+
+typedef const char *(*part_fn)(const view_t *view, apr_pool_t *pool);
+
+/* A reference to a service in an expression; the name is resolved once the plan is there. */
+typedef struct reference_t {
+    const char *name;
+    part_fn part;
+    bool wants_detail;
+    const fo_service_t **services; /* by scope; an element is NULL where there is none */
+} reference_t;
+
+/* While the configuration is read: references to be resolved, and the watch over a value's parse. */
+static apr_array_header_t *references; /* reference_t * */
+static const char **client_sent;       /* where to note what a client sends; NULL: not watching */
+
+static const char *part_state(const view_t *view, apr_pool_t *pool)
+{
+    (void)pool;
+    return fo_service_state_name(view->word.state);
+}
+
+static const fo_endpoint_t *endpoint_of(const view_t *view)
+{
+    return fo_service_endpoint(view->service, view->word.endpoint);
+}
+
+static const char *part_endpoint(const view_t *view, apr_pool_t *pool)
+{
+    (void)pool;
+    return endpoint_of(view)->name;
+}
+
+/* A socket file has no host; its path stands for it. */
+static const char *part_host(const view_t *view, apr_pool_t *pool)
+{
+    const fo_url_t *url = endpoint_of(view)->check->url;
+
+    (void)pool;
+    return url->n_hosts ? url->hosts[0].name : url->path;
+}
+
+static const char *part_port(const view_t *view, apr_pool_t *pool)
+{
+    const fo_url_t *url = endpoint_of(view)->check->url;
+
+    return url->n_hosts ? apr_itoa(pool, url->hosts[0].port) : "";
+}
+
+/* RFC 3339, UTC. */
+static const char *part_since(const view_t *view, apr_pool_t *pool)
+{
+    apr_time_t at = view->detail.since_at ? view->detail.since_at : httpd_child_started_at();
+    apr_time_exp_t when;
+
+    apr_time_exp_gmt(&when, apr_time_now() - (probe_clock_now() - at));
+    return apr_psprintf(pool, "%04d-%02d-%02dT%02d:%02d:%02dZ", when.tm_year + 1900,
+                        when.tm_mon + 1, when.tm_mday, when.tm_hour, when.tm_min, when.tm_sec);
+}
+
+static const char *part_reason(const view_t *view, apr_pool_t *pool)
+{
+    return apr_pstrdup(pool, view->detail.reason);
+}
+
+static const struct {
+    const char *name;
+    part_fn part;
+    bool wants_detail;
+} parts[] = {
+    { "endpoint", part_endpoint, false }, { "host", part_host, false },
+    { "port", part_port, false },         { "since", part_since, true },
+    { "reason", part_reason, true },
+};
+
+static const fo_seen_t *find_seen(const fo_snapshot_t *snapshot, const fo_service_t *service)
+{
+    for (unsigned i = 0; snapshot && i < snapshot->n; i++)
+        if (snapshot->seen[i].service == service)
+            return &snapshot->seen[i];
+    return NULL;
+}
+
+/* What the request saw; without a request, what holds now. */
+static fo_word_t word_of(request_rec *r, const fo_service_t *service)
+{
+    fo_word_t up = { .state = FO_SERVICE_UP };
+    const fo_seen_t *seen;
+
+    if (!r)
+        return fo_board_word(httpd_child_board(), service);
+    seen = find_seen(httpd_request_snapshot(r), service);
+    return seen ? seen->word : up;
+}
+
+/* While observing, nothing that a request can branch on changes. */
+static const char *show(request_rec *r, const fo_service_t *service, const reference_t *reference,
+                        bool shows_truth, apr_pool_t *pool)
+{
+    view_t view = { .service = service };
+
+    if (httpd_child_board() && (shows_truth || !service->policy.value[FO_POLICY_OBSERVE])) {
+        view.word = word_of(r, service);
+        if (reference->wants_detail)
+            view.detail = fo_board_detail(httpd_child_board(), service);
+    }
+    return reference->part(&view, pool);
+}
+
+static const char *evaluate_reference(ap_expr_eval_ctx_t *ctx, const void *data, const char *arg)
+{
+    const reference_t *reference = data;
+    const fo_scope_t *scope = httpd_server_of(ctx->s)->scope;
+    const fo_service_t *service;
+
+    (void)arg;
+    if (!scope || !reference->services)
+        return "";
+    service = reference->services[scope->index];
+    return service ? show(ctx->r, service, reference, false, ctx->p) : "";
+}
+
+/* NULL, or what is wrong with "name" or "name.part". */
+static const char *read_reference(const char *text, reference_t *reference, apr_pool_t *pool)
+{
+    const char *dot = strchr(text, '.');
+
+    reference->name = dot ? apr_pstrndup(pool, text, (apr_size_t)(dot - text))
+                          : apr_pstrdup(pool, text);
+    reference->part = part_state;
+    for (size_t i = 0; dot && i < sizeof(parts) / sizeof(parts[0]); i++) {
+        if (strcmp(dot + 1, parts[i].name) == 0) {
+            reference->part = parts[i].part;
+            reference->wants_detail = parts[i].wants_detail;
+        }
+    }
+    if (dot && reference->part == part_state)
+        return apr_psprintf(pool, "failover: '%s' is no part of a service; there are endpoint, "
+                                  "host, port, since and reason", dot + 1);
+    return fo_parse_name(reference->name, pool);
+}
+
+/* True when the name is known in at least one scope. */
+static bool resolve(reference_t *reference, const fo_plan_t *plan, apr_pool_t *pool)
+{
+    unsigned n = (unsigned)plan->scopes->nelts;
+    bool is_known = false;
+
+    reference->services = apr_pcalloc(pool, sizeof(*reference->services) * (n + 1));
+    for (unsigned i = 0; i < n; i++) {
+        reference->services[i] = fo_scope_find(fo_plan_scope_at(plan, i), reference->name);
+        is_known = is_known || reference->services[i];
+    }
+    return is_known;
+}
+
+static const char *unknown(const reference_t *reference, apr_pool_t *pool)
+{
+    return apr_psprintf(pool, "failover: there is no service '%s'", reference->name);
+}
+
+/* A name that a .htaccess file uses is judged at once: the plan is there. */
+static const char *note_reference(reference_t *reference, apr_pool_t *pool)
+{
+    const fo_plan_t *plan = httpd_config()->plan;
+
+    if (plan)
+        return resolve(reference, plan, pool) ? NULL : unknown(reference, pool);
+    APR_ARRAY_PUSH(references, reference_t *) = reference;
+    return NULL;
+}
+
+static int lookup_failover(ap_expr_lookup_parms *parms)
+{
+    reference_t *reference = apr_pcalloc(parms->pool, sizeof(*reference));
+    const char *error;
+
+    if (!parms->arg)
+        error = "failover: the name must be a constant, as in failover('db')";
+    else
+        error = read_reference(parms->arg, reference, parms->pool);
+    if (!error && reference->part != part_state && parms->flags & AP_EXPR_FLAG_RESTRICTED)
+        error = apr_psprintf(parms->pool, "failover: only the state is to be had here, as "
+                                          "failover('%s')", reference->name);
+    if (!error)
+        error = note_reference(reference, parms->pool);
+    if (error) {
+        *parms->err = error;
+        return !OK;
+    }
+    *parms->func = (const void *)evaluate_reference;
+    *parms->data = reference;
+    return OK;
+}
+
+/* Functions and variables whose value no client chooses. */
+static const char *const trusted[] = {
+    "failover", "env", "reqenv", "osenv", "note", "tolower", "toupper", "escape", "unescape",
+    "base64", "unbase64", "md5", "sha1", "replace", "file", "filesize",
+    "SERVER_ADMIN", "SERVER_SOFTWARE", "API_VERSION", "DOCUMENT_ROOT", "HTTPS", "IPV6",
+    "TIME_YEAR", "TIME_MON", "TIME_DAY", "TIME_HOUR", "TIME_MIN", "TIME_SEC", "TIME_WDAY", "TIME",
+};
+
+static void watch(const ap_expr_lookup_parms *parms)
+{
+    bool is_value = parms->type == AP_EXPR_FUNC_VAR || parms->type == AP_EXPR_FUNC_STRING ||
+                    parms->type == AP_EXPR_FUNC_LIST;
+
+    if (!client_sent || !is_value)
+        return;
+    for (size_t i = 0; i < sizeof(trusted) / sizeof(trusted[0]); i++)
+        if (strcasecmp(parms->name, trusted[i]) == 0)
+            return;
+    *client_sent = apr_pstrdup(parms->pool, parms->name);
+}
+
+int httpd_expr_lookup(ap_expr_lookup_parms *parms)
+{
+    watch(parms);
+    if (parms->type == AP_EXPR_FUNC_STRING && strcasecmp(parms->name, "failover") == 0)
+        return lookup_failover(parms);
+    return DECLINED;
+}
+
+const char *httpd_expr_parse(cmd_parms *cmd, const char *text, const void **ret_expression,
+                             const char **ret_client_sent)
+{
+    const char *error = NULL;
+    const ap_expr_info_t *expression;
+
+    client_sent = ret_client_sent;
+    expression = ap_expr_parse_cmd(cmd, text, AP_EXPR_FLAG_STRING_RESULT, &error, NULL);
+    client_sent = NULL;
+    if (!error)
+        *ret_expression = expression;
+    return error ? apr_psprintf(cmd->pool, "'%s': %s", text, error) : NULL;
+}
+
+const char *httpd_expr_evaluate(request_rec *r, const void *expression, const char **ret_error)
+{
+    return ap_expr_str_exec(r, expression, ret_error);
+}
+
+void httpd_expr_reset(apr_pool_t *pconf)
+{
+    references = apr_array_make(pconf, 4, sizeof(reference_t *));
+    client_sent = NULL;
+}
+
+/* The directive whose words hold the name behind "failover"; expressions do not tell their place. */
+static const ap_directive_t *find_directive(const ap_directive_t *directive, const char *name)
+{
+    for (; directive; directive = directive->next) {
+        const char *at = directive->args ? ap_strcasestr(directive->args, "failover") : NULL;
+        if (at && strstr(at, name))
+            return directive;
+        const ap_directive_t *inner = find_directive(directive->first_child, name);
+        if (inner)
+            return inner;
+    }
+    return NULL;
+}
+
+const char *httpd_expr_resolve(const fo_plan_t *plan, apr_pool_t *pool)
+{
+    for (int i = 0; i < references->nelts; i++) {
+        reference_t *reference = APR_ARRAY_IDX(references, i, reference_t *);
+        const ap_directive_t *directive;
+        if (resolve(reference, plan, pool))
+            continue;
+        directive = find_directive(ap_conftree, reference->name);
+        return apr_psprintf(pool, "Syntax error on line %d of %s: %s",
+                            directive ? directive->line_num : 0,
+                            directive ? directive->filename : "the configuration",
+                            unknown(reference, pool));
+    }
+    return NULL;
+}
+
+/* %{name}^fo: the truth, also while observing. "-": no such service. */
+static const char *log_state(request_rec *r, char *name)
+{
+    static const reference_t state = { .part = part_state };
+    const fo_scope_t *scope = httpd_server_of(r->server)->scope;
+    const fo_service_t *service = scope ? fo_scope_find(scope, name) : NULL;
+
+    return service ? show(r, service, &state, true, r->pool) : "-";
+}
+
+int httpd_expr_log_handler(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp)
+{
+    APR_OPTIONAL_FN_TYPE(ap_register_log_handler) *add;
+
+    (void)plog;
+    (void)ptemp;
+    add = APR_RETRIEVE_OPTIONAL_FN(ap_register_log_handler);
+    if (add)
+        add(pconf, "^fo", log_state, 0);
+    return OK;
+}

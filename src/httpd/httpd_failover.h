@@ -1,0 +1,156 @@
+/*
+ * httpd_failover.h: what the files that know httpd share: the configuration as declared, and the
+ * hooks that mod_failover.c lists.
+ */
+#ifndef HTTPD_FAILOVER_H
+#define HTTPD_FAILOVER_H
+
+#include "core/fo_board.h"
+#include "core/fo_monitor.h"
+#include "core/fo_plan.h"
+#include "core/fo_settings.h"
+
+#include <ap_expr.h>
+#include <httpd.h>
+#include <http_config.h>
+
+extern module AP_MODULE_DECLARE_DATA failover_module;
+
+/* Where in the configuration something was written. */
+typedef struct httpd_place_t {
+    const char *file;
+    int line;
+} httpd_place_t;
+
+/* Where a secret is to be read from, at the real start. */
+typedef enum {
+    HTTPD_SECRET_NONE,
+    HTTPD_SECRET_FILE,
+    HTTPD_SECRET_EXEC
+} httpd_secret_e;
+
+typedef struct httpd_secret_t {
+    httpd_secret_e kind;
+    const char *source; /* the path of the file, or the program with its arguments */
+} httpd_secret_t;
+
+/* An endpoint as declared. Lives in pconf, as all of these. */
+typedef struct httpd_endpoint_t {
+    const char *name;
+    const fo_url_t *url;
+    const fo_probe_t *probe;
+    void *conf; /* the probe's own */
+    double weight;
+    bool busy_fails;
+    apr_interval_time_t timeout; /* 0: the policy's */
+    httpd_secret_t secret;
+    const char *options_key; /* the probe's own options, for telling equal checks */
+    httpd_place_t place;
+} httpd_endpoint_t;
+
+/* A service as declared. */
+typedef struct httpd_service_t {
+    const char *name;
+    unsigned serial; /* the order of the configuration, over all servers */
+    const server_rec *server;
+    fo_policy_t policy;            /* what it sets itself */
+    apr_array_header_t *endpoints; /* httpd_endpoint_t * */
+    apr_array_header_t *settings;  /* fo_setting_t */
+    httpd_place_t place;
+} httpd_service_t;
+
+typedef enum {
+    HTTPD_MONITOR_UNSET = -1,
+    HTTPD_MONITOR_ON = FO_TRIGGER_REQUEST,
+    HTTPD_MONITOR_OUTAGES = FO_TRIGGER_OUTAGES,
+    HTTPD_MONITOR_OFF = FO_TRIGGER_COUNT
+} httpd_monitor_e;
+
+/*
+ * One server's or virtual host's part. Written while the configuration is read; `scope` and
+ * `monitor` are final after check_config; constant afterwards.
+ */
+typedef struct httpd_server_t {
+    const fo_scope_t *scope; /* the services of its requests */
+    int monitor;             /* httpd_monitor_e */
+    fo_policy_t policy;
+    apr_array_header_t *services;  /* httpd_service_t *, declared here */
+    httpd_service_t *open_service; /* the block being read; NULL: none */
+} httpd_server_t;
+
+/* What the whole configuration comes to; reset before it is read. */
+typedef struct httpd_config_t {
+    fo_plan_t *plan;              /* NULL before check_config */
+    apr_interval_time_t ping_wait; /* FO_UNSET: the default */
+    unsigned n_services;
+    unsigned n_settings;
+    apr_array_header_t *warnings; /* httpd_warning_t */
+    apr_array_header_t *secrets;  /* httpd_pending_secret_t: checks that still need theirs */
+} httpd_config_t;
+
+typedef struct httpd_warning_t {
+    httpd_place_t place;
+    const char *text;
+} httpd_warning_t;
+
+typedef struct httpd_pending_secret_t {
+    fo_check_t *check;
+    httpd_secret_t secret;
+    httpd_place_t place;
+} httpd_pending_secret_t;
+
+#define HTTPD_PING_WAIT (100 * 1000)
+
+static inline httpd_server_t *httpd_server_of(const server_rec *s)
+{
+    return ap_get_module_config(s->module_config, &failover_module);
+}
+
+/* httpd_config.c */
+httpd_config_t *httpd_config(void);
+void *httpd_config_create_server(apr_pool_t *pool, server_rec *s);
+void *httpd_config_merge_server(apr_pool_t *pool, void *base, void *over);
+int httpd_config_reset(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp);
+int httpd_config_check(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s);
+int httpd_config_start(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s);
+void httpd_config_test(apr_pool_t *pconf, server_rec *s);
+
+/* httpd_plan.c: from what was declared to the plan. NULL or a message. */
+const char *httpd_plan_build(httpd_config_t *config, server_rec *main_server, apr_pool_t *pool);
+
+/* httpd_directives.c */
+extern const command_rec httpd_directives[];
+
+/* httpd_secret.c: NULL or a message without the secret; ret_warning may be set. */
+const char *httpd_secret_read(const httpd_secret_t *secret, const char **ret_secret,
+                              const char **ret_warning, apr_pool_t *pool, apr_pool_t *ptemp);
+
+/* httpd_dump.c */
+void httpd_dump(const fo_plan_t *plan, server_rec *s, apr_pool_t *ptemp);
+
+/* httpd_child.c. The board is NULL where nothing is monitored. */
+void httpd_child_init(apr_pool_t *pchild, server_rec *s);
+fo_board_t *httpd_child_board(void);
+apr_time_t httpd_child_started_at(void);
+void httpd_child_trigger(const fo_scope_t *scope, fo_trigger_e trigger);
+bool httpd_child_first_time(unsigned setting_serial);
+
+/* httpd_request.c */
+int httpd_request_begin(request_rec *r);
+int httpd_request_early(request_rec *r);
+int httpd_request_header_parser(request_rec *r);
+int httpd_request_late(request_rec *r);
+const fo_snapshot_t *httpd_request_snapshot(request_rec *r);
+
+/* httpd_expr.c */
+int httpd_expr_lookup(ap_expr_lookup_parms *parms);
+int httpd_expr_log_handler(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp);
+void httpd_expr_reset(apr_pool_t *pconf);
+/* Resolves the names that expressions use; NULL or a message with the place of an unknown one. */
+const char *httpd_expr_resolve(const fo_plan_t *plan, apr_pool_t *pool);
+/* NULL, or the name of something that a client sends, read by an expression while it is parsed. */
+const char *httpd_expr_parse(cmd_parms *cmd, const char *text, const void **ret_expression,
+                             const char **ret_client_sent);
+const char *httpd_expr_evaluate(request_rec *r, const void *expression, const char **ret_error);
+
+#endif

@@ -1,0 +1,162 @@
+#include "httpd/httpd_log.h"
+
+#include "core/fo_parse.h"
+#include "core/fo_report.h"
+
+#include <http_core.h>
+#include <http_log.h>
+#include <unistd.h>
+
+APLOG_USE_MODULE(failover);
+
+#define LINE_TEXT 512
+
+/* What is done about an outage. */
+static const char *measure(const fo_service_t *service)
+{
+    return service->policy.value[FO_POLICY_OBSERVE] ? "Observing only." : "Failover initiated.";
+}
+
+static void log_outage(const fo_change_t *change, const server_rec *s)
+{
+    char reason[LINE_TEXT];
+
+    fo_report_text(change->report, reason, sizeof(reason));
+    ap_log_error(APLOG_MARK, APLOG_CRIT, 0, s,
+                 "FO0001: %s outage. %s (Process ID: %d) endpoint %s: %s",
+                 change->service->full_name, measure(change->service),
+                 (int)getpid(), change->endpoint->name, reason);
+}
+
+static void log_outage_lasts(const fo_change_t *change, const server_rec *s)
+{
+    char reason[LINE_TEXT], span[FO_SPAN_TEXT];
+
+    fo_report_text(change->report, reason, sizeof(reason));
+    ap_log_error(APLOG_MARK, APLOG_CRIT, 0, s,
+                 "FO0002: %s outage. %s (Process ID: %d) endpoint %s: %s, since %s",
+                 change->service->full_name, measure(change->service),
+                 (int)getpid(), change->endpoint->name, reason,
+                 fo_span_text(change->lasted, span));
+}
+
+static void log_recovery(const fo_change_t *change, const server_rec *s)
+{
+    char span[FO_SPAN_TEXT];
+
+    ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s,
+                 "FO0003: %s is back up. Recovery complete. (Process ID: %d) after %s",
+                 change->service->full_name, (int)getpid(), fo_span_text(change->lasted, span));
+}
+
+static void log_login(const fo_change_t *change, const server_rec *s)
+{
+    const char *words = change->report->text[0] ? change->report->text : "no further word";
+
+    ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
+                 "FO0004: %s: login refused (%d): the server is alive, the ping's own credentials "
+                 "are wrong: endpoint %s: %s",
+                 change->service->full_name, change->report->code, change->endpoint->name, words);
+}
+
+/* What an administrator can do about a fault of our own side. */
+static const char *remedy(const fo_report_t *report)
+{
+    switch (report->status) {
+    case EMFILE:
+    case ENFILE:
+        return "raise the limit of open files";
+    case ENOMEM:
+    case ENOBUFS:
+        return "this host is short of memory";
+    case EADDRNOTAVAIL:
+        return "this host has no local port or address left";
+    case EACCES:
+    case EPERM:
+        return "something here forbids the connect; with SELinux see httpd_can_network_connect";
+    case APR_TIMEUP:
+        return "this host is overloaded, or its resolver does not answer";
+    default:
+        return "look at this host's resolver (/etc/resolv.conf)";
+    }
+}
+
+static void log_self(const fo_change_t *change, const server_rec *s)
+{
+    char reason[LINE_TEXT];
+
+    fo_report_text(change->report, reason, sizeof(reason));
+    ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
+                 "FO0005: %s: %" APR_UINT64_T_FMT " ping%s thrown away (self): it is this server's "
+                 "own side that failed (Process ID: %d) endpoint %s: %s: %s",
+                 change->service->full_name, change->discards, change->discards == 1 ? "" : "s",
+                 (int)getpid(), change->endpoint->name, reason, remedy(change->report));
+}
+
+static void (*const log_kind[])(const fo_change_t *, const server_rec *) = {
+    [FO_CHANGE_OUTAGE] = log_outage,
+    [FO_CHANGE_OUTAGE_LASTS] = log_outage_lasts,
+    [FO_CHANGE_RECOVERY] = log_recovery,
+    [FO_CHANGE_LOGIN] = log_login,
+    [FO_CHANGE_SELF] = log_self,
+};
+
+void httpd_log_change(void *baton, const fo_change_t *change)
+{
+    (void)baton;
+    log_kind[change->kind](change, change->service->owner);
+}
+
+void httpd_log_secret_unreadable(const server_rec *s, const httpd_place_t *place, const char *error)
+{
+    ap_log_error(APLOG_MARK, APLOG_ERR, 0, s,
+                 "FO0006: %s:%d: %s; the pings go on without a password", place->file, place->line,
+                 error);
+}
+
+void httpd_log_secret_exposed(const server_rec *s, const httpd_place_t *place, const char *warning)
+{
+    ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s, "FO0007: %s:%d: %s", place->file, place->line,
+                 warning);
+}
+
+void httpd_log_no_monitor(const server_rec *s, apr_status_t status, const char *what)
+{
+    ap_log_error(APLOG_MARK, APLOG_ERR, status, s,
+                 "FO0008: %s; this child does not monitor, its services count as up "
+                 "(Process ID: %d)", what, (int)getpid());
+}
+
+void httpd_log_warning(const server_rec *s, const httpd_warning_t *warning)
+{
+    ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s, "FO0009: %s:%d: %s", warning->place.file,
+                 warning->place.line, warning->text);
+}
+
+void httpd_log_refused(const char *error)
+{
+    ap_log_error(APLOG_MARK, APLOG_EMERG, 0, NULL, "FO0010: %s", error);
+}
+
+void httpd_log_bare_alias(request_rec *r, const fo_service_t *service, const fo_setting_t *setting)
+{
+    ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, r,
+                  "FO0011: %s: FailoverAlias %s %s: no variable begins with %s, so nothing is "
+                  "changed", service->full_name, setting->name, setting->value, setting->value);
+}
+
+void httpd_log_evaluation(request_rec *r, const fo_service_t *service, const fo_setting_t *setting,
+                          const char *error)
+{
+    ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, r,
+                  "FO0012: %s: the expression for %s failed, the variable is left alone: %s",
+                  service->full_name, setting->name, error);
+}
+
+void httpd_log_control_bytes(request_rec *r, const fo_service_t *service,
+                             const fo_setting_t *setting)
+{
+    ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, r,
+                  "FO0013: %s: the expression for %s yields control bytes, the variable is left "
+                  "alone", service->full_name, setting->name);
+}

@@ -1,0 +1,170 @@
+/* From what the directives declared to the plan. */
+#include "httpd/httpd_failover.h"
+
+#include "core/fo_parse.h"
+
+#include <stdlib.h>
+
+/* The server's numbers for a virtual host's services are the merged ones. */
+static fo_policy_t effective_policy(const httpd_service_t *declared)
+{
+    fo_policy_t policy;
+
+    fo_policy_merge(fo_policy_built_in(), &httpd_server_of(declared->server)->policy, &policy);
+    fo_policy_merge(&policy, &declared->policy, &policy);
+    return policy;
+}
+
+/* "vhost:port", or NULL for the server itself. */
+static const char *vhost_name(const server_rec *s, apr_pool_t *pool)
+{
+    apr_port_t port = s->port;
+
+    if (!s->is_virtual)
+        return NULL;
+    if (s->addrs && s->addrs->host_port)
+        port = s->addrs->host_port;
+    return apr_psprintf(pool, "%s:%u", s->server_hostname ? s->server_hostname : "*",
+                        (unsigned)port);
+}
+
+static void warn(httpd_config_t *config, const httpd_place_t *place, const char *text)
+{
+    httpd_warning_t warning = { .place = *place, .text = text };
+
+    APR_ARRAY_PUSH(config->warnings, httpd_warning_t) = warning;
+}
+
+/* A ping that may last longer than the span to the next one. */
+static void compare_deadline(httpd_config_t *config, const httpd_endpoint_t *declared,
+                             const fo_service_t *service, apr_interval_time_t timeout,
+                             fo_policy_e frequency, const char *directive)
+{
+    char deadline[FO_SPAN_TEXT], span[FO_SPAN_TEXT];
+
+    if (timeout <= service->policy.value[frequency])
+        return;
+    warn(config, &declared->place,
+         apr_psprintf(config->plan->pool,
+                      "%s: a ping may take %s, longer than %s %s: pings will be as far apart as "
+                      "they take", service->full_name, fo_span_text(timeout, deadline), directive,
+                      fo_span_text(service->policy.value[frequency], span)));
+}
+
+static fo_check_t *plan_check(httpd_config_t *config, const httpd_endpoint_t *declared,
+                              const fo_service_t *service)
+{
+    const fo_policy_t *policy = &service->policy;
+    apr_interval_time_t up = declared->timeout ? declared->timeout
+                                               : policy->value[FO_POLICY_TIMEOUT_UP];
+    apr_interval_time_t down = declared->timeout ? declared->timeout
+                                                 : policy->value[FO_POLICY_TIMEOUT_DOWN];
+    apr_pool_t *pool = config->plan->pool;
+    const char *key = apr_psprintf(pool, "%s %d:%s %" APR_TIME_T_FMT " %" APR_TIME_T_FMT " %d%s",
+                                   declared->url->text, (int)declared->secret.kind,
+                                   declared->secret.kind ? declared->secret.source : "", up, down,
+                                   declared->busy_fails, declared->options_key);
+    fo_check_t *check = fo_plan_check(config->plan, key);
+
+    compare_deadline(config, declared, service, up, FO_POLICY_MONITORING,
+                     "FailoverMonitoringPingFrequency");
+    compare_deadline(config, declared, service, down, FO_POLICY_OUTAGE,
+                     "FailoverOutagePingFrequency");
+    if (check->probe)
+        return check;
+    check->url = declared->url;
+    check->probe = declared->probe;
+    check->conf = declared->conf;
+    check->timeout_up = up;
+    check->timeout_down = down;
+    check->busy_fails = declared->busy_fails;
+    if (declared->secret.kind != HTTPD_SECRET_NONE) {
+        httpd_pending_secret_t pending = {
+            .check = check,
+            .secret = declared->secret,
+            .place = declared->place,
+        };
+        APR_ARRAY_PUSH(config->secrets, httpd_pending_secret_t) = pending;
+    }
+    return check;
+}
+
+static fo_service_t *plan_service(httpd_config_t *config, const httpd_service_t *declared)
+{
+    fo_plan_t *plan = config->plan;
+    fo_policy_t policy = effective_policy(declared);
+    fo_service_t *service = fo_plan_add_service(plan, declared->name,
+                                                vhost_name(declared->server, plan->pool), &policy,
+                                                declared->settings, declared->server);
+
+    for (int i = 0; i < declared->endpoints->nelts; i++) {
+        const httpd_endpoint_t *endpoint = APR_ARRAY_IDX(declared->endpoints, i,
+                                                         httpd_endpoint_t *);
+        fo_plan_add_endpoint(plan, service, endpoint->name, endpoint->weight,
+                             plan_check(config, endpoint, service));
+    }
+    return service;
+}
+
+static int by_serial(const void *a, const void *b)
+{
+    const httpd_service_t *one = *(httpd_service_t *const *)a;
+    const httpd_service_t *other = *(httpd_service_t *const *)b;
+
+    return one->serial < other->serial ? -1 : one->serial > other->serial;
+}
+
+/* All that any server declared, in the order of the configuration. */
+static apr_array_header_t *collect(const server_rec *main_server, apr_pool_t *pool)
+{
+    apr_array_header_t *all = apr_array_make(pool, 8, sizeof(httpd_service_t *));
+
+    for (const server_rec *s = main_server; s; s = s->next)
+        apr_array_cat(all, httpd_server_of(s)->services);
+    if (all->nelts > 1)
+        qsort(all->elts, (size_t)all->nelts, sizeof(httpd_service_t *), by_serial);
+    return all;
+}
+
+/* A service of the server is hidden by the virtual host's own of the same name. */
+static bool is_hidden(const httpd_service_t *service, const server_rec *s)
+{
+    const apr_array_header_t *own = httpd_server_of(s)->services;
+
+    for (int i = 0; i < own->nelts; i++)
+        if (fo_name_equal(APR_ARRAY_IDX(own, i, httpd_service_t *)->name, service->name))
+            return true;
+    return false;
+}
+
+static const fo_scope_t *plan_scope(fo_plan_t *plan, const apr_array_header_t *declared,
+                                    const server_rec *s, const server_rec *main_server)
+{
+    apr_array_header_t *services = apr_array_make(plan->pool, declared->nelts + 1,
+                                                  sizeof(fo_service_t *));
+
+    for (int i = 0; i < declared->nelts; i++) {
+        const httpd_service_t *one = APR_ARRAY_IDX(declared, i, httpd_service_t *);
+        if (one->server == s || (one->server == main_server && !is_hidden(one, s)))
+            APR_ARRAY_PUSH(services, fo_service_t *) = fo_plan_service(plan, (unsigned)i);
+    }
+    return fo_plan_scope(plan, services);
+}
+
+const char *httpd_plan_build(httpd_config_t *config, server_rec *main_server, apr_pool_t *pool)
+{
+    apr_array_header_t *declared = collect(main_server, pool);
+
+    if (declared->nelts > 4096)
+        return apr_psprintf(pool, "%d services are declared; 4096 is the most", declared->nelts);
+    config->plan = fo_plan_make(pool);
+    for (int i = 0; i < declared->nelts; i++)
+        plan_service(config, APR_ARRAY_IDX(declared, i, httpd_service_t *));
+    for (server_rec *s = main_server; s; s = s->next) {
+        httpd_server_t *server = httpd_server_of(s);
+        server->scope = plan_scope(config->plan, declared, s, main_server);
+        if (server->monitor == HTTPD_MONITOR_UNSET)
+            server->monitor = HTTPD_MONITOR_ON;
+    }
+    return NULL;
+}

@@ -1,0 +1,188 @@
+/*
+ * What a request sees: one snapshot, taken after any wait, and written into its variables and notes
+ * as often as it takes: early for all that is decided on the way, late behind mod_env for what is
+ * run in the end, and in between where a directory's SetEnvIf won.
+ */
+#include "httpd/httpd_failover.h"
+
+#include "httpd/httpd_log.h"
+#include "probe/probe_clock.h"
+
+#include <http_protocol.h>
+
+/* One request's, in its request_config; that of a sub-request or a redirect has its own undo list. */
+typedef struct state_t {
+    const fo_snapshot_t *snapshot; /* NULL: all up */
+    apr_array_header_t *undo;      /* NULL: nothing written yet */
+} state_t;
+
+/* Shared by all requests that see everything up; constant in all but type. */
+static state_t all_up;
+
+static state_t *state_of(const request_rec *r)
+{
+    return ap_get_module_config(r->request_config, &failover_module);
+}
+
+static void set_state(request_rec *r, state_t *state)
+{
+    ap_set_module_config(r->request_config, &failover_module, state);
+}
+
+/* The request that this one belongs to and that has a state already; NULL: none. */
+static const request_rec *ancestor_of(const request_rec *r)
+{
+    do {
+        r = r->main ? r->main : r->prev;
+    } while (r && !state_of(r));
+    return r;
+}
+
+static state_t *new_state(request_rec *r, const fo_snapshot_t *snapshot)
+{
+    state_t *state = &all_up;
+
+    if (snapshot) {
+        state = apr_palloc(r->pool, sizeof(*state));
+        state->snapshot = snapshot;
+        state->undo = NULL;
+    }
+    set_state(r, state);
+    return state;
+}
+
+static state_t *first_state(request_rec *r, fo_board_t *board)
+{
+    const httpd_server_t *server = httpd_server_of(r->server);
+    apr_time_t now = probe_clock_read(CLOCK_MONOTONIC_COARSE);
+
+    if (server->monitor != HTTPD_MONITOR_OFF &&
+        fo_board_claim_due(board, server->scope, (fo_trigger_e)server->monitor, now))
+        httpd_child_trigger(server->scope, (fo_trigger_e)server->monitor);
+    return new_state(r, fo_board_snapshot(board, server->scope, r->pool));
+}
+
+/* NULL: nothing is monitored. */
+static state_t *take_state(request_rec *r)
+{
+    fo_board_t *board = httpd_child_board();
+    state_t *state = state_of(r);
+    const request_rec *ancestor;
+
+    if (state || !board)
+        return state;
+    ancestor = r->main || r->prev ? ancestor_of(r) : NULL;
+    return ancestor ? new_state(r, state_of(ancestor)->snapshot) : first_state(r, board);
+}
+
+const fo_snapshot_t *httpd_request_snapshot(request_rec *r)
+{
+    const state_t *state = take_state(r);
+
+    return state ? state->snapshot : NULL;
+}
+
+static bool has_control_bytes(const char *text)
+{
+    for (; *text; text++)
+        if ((unsigned char)*text < 0x20 || *text == 0x7f)
+            return true;
+    return false;
+}
+
+static const char *evaluate(void *baton, const fo_service_t *service, const fo_setting_t *setting)
+{
+    request_rec *r = baton;
+    const char *error = NULL;
+    const char *value = httpd_expr_evaluate(r, setting->expression, &error);
+
+    if (error) {
+        if (httpd_child_first_time(setting->serial))
+            httpd_log_evaluation(r, service, setting, error);
+        return NULL;
+    }
+    if (has_control_bytes(value)) {
+        if (httpd_child_first_time(setting->serial))
+            httpd_log_control_bytes(r, service, setting);
+        return NULL;
+    }
+    return value;
+}
+
+static void bare_alias(void *baton, const fo_service_t *service, const fo_setting_t *setting)
+{
+    if (httpd_child_first_time(setting->serial))
+        httpd_log_bare_alias(baton, service, setting);
+}
+
+static fo_layer_t layer_of(request_rec *r, state_t *state)
+{
+    return (fo_layer_t){
+        .env = r->subprocess_env,
+        .notes = r->notes,
+        .undo = state->undo,
+        .evaluate = evaluate,
+        .baton = r,
+        .pool = r->pool,
+    };
+}
+
+static void apply_all(fo_layer_t *layer, const fo_snapshot_t *snapshot)
+{
+    for (unsigned i = 0; i < snapshot->n; i++)
+        if (!snapshot->seen[i].service->policy.value[FO_POLICY_OBSERVE])
+            fo_settings_apply(layer, &snapshot->seen[i]);
+}
+
+/* From the originals: what an earlier pass wrote, here or in the request copied from, goes first. */
+static void write_settings(request_rec *r, state_t *state, bool is_late)
+{
+    const request_rec *ancestor = state->undo || !r->main ? NULL : ancestor_of(r);
+    fo_layer_t layer;
+
+    if (!state->undo)
+        state->undo = fo_settings_undo_make(r->pool);
+    layer = layer_of(r, state);
+    layer.bare_alias = is_late ? bare_alias : NULL; /* SetEnv's variables come late */
+    if (ancestor && state_of(ancestor)->undo)
+        fo_settings_undo(&layer, state_of(ancestor)->undo);
+    fo_settings_undo(&layer, layer.undo);
+    apply_all(&layer, state->snapshot);
+}
+
+int httpd_request_begin(request_rec *r)
+{
+    take_state(r);
+    return DECLINED;
+}
+
+int httpd_request_early(request_rec *r)
+{
+    state_t *state = state_of(r);
+
+    if (state && state->snapshot)
+        write_settings(r, state, false);
+    return DECLINED;
+}
+
+int httpd_request_header_parser(request_rec *r)
+{
+    state_t *state = state_of(r);
+    fo_layer_t layer;
+
+    if (!state || !state->snapshot || !state->undo)
+        return DECLINED;
+    layer = layer_of(r, state);
+    if (fo_settings_lost(&layer))
+        write_settings(r, state, false);
+    return DECLINED;
+}
+
+int httpd_request_late(request_rec *r)
+{
+    state_t *state = take_state(r);
+
+    if (state && state->snapshot)
+        write_settings(r, state, true);
+    return DECLINED;
+}

@@ -1,0 +1,219 @@
+/*
+ * Asks: blocking calls of a client library, on a worker. The budget starts when a worker takes the
+ * call. A call that has not come back is left alone: its endpoint is not asked again until then.
+ */
+#include "probe/probe_flight.h"
+
+#include "core/fo_report.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* The runner's deadline lies behind the library's own, or it would race with it and lose the stage. */
+#define GRACE (50 * 1000)
+
+/* What is left to a call whose flight is gone: everything it reads is in here. */
+typedef struct call_t {
+    probe_job_t job; /* first: the pool hands back the job, which is the call */
+    probe_flight_t *flight; /* NULL: it has ended meanwhile */
+    bool *is_asking;        /* the loop's; not the call's to touch */
+    const fo_probe_t *probe;
+    const void *conf;
+    fo_ask_t ask;
+    fo_report_t report;
+    fo_peer_t *peers;
+    const char **address_lists; /* PROBE_ADDRESSES_MAX for each peer */
+    probe_addresses_t *addresses;
+    char **names;
+    char *secret;
+} call_t;
+
+static void free_call(call_t *call)
+{
+    if (!call)
+        return;
+    for (unsigned i = 0; call->names && i < call->ask.n_peers; i++)
+        free(call->names[i]);
+    free(call->names);
+    free(call->peers);
+    free(call->address_lists);
+    free(call->addresses);
+    free(call->secret);
+    free(call);
+}
+
+static void run_call(probe_job_t *job)
+{
+    call_t *call = (call_t *)job;
+
+    call->probe->ask(call->conf, &call->ask, &call->report);
+}
+
+static bool copy_peer(call_t *call, unsigned i, const fo_host_t *host,
+                      const probe_addresses_t *addresses)
+{
+    const char **list = call->address_lists + (size_t)i * PROBE_ADDRESSES_MAX;
+
+    call->addresses[i] = *addresses;
+    for (unsigned n = 0; n < addresses->n; n++)
+        list[n] = call->addresses[i].text[n];
+    call->names[i] = strdup(host->name);
+    call->peers[i] = (fo_peer_t){
+        .name = call->names[i],
+        .addresses = list,
+        .n_addresses = addresses->n,
+        .port = host->port,
+    };
+    return call->names[i] != NULL;
+}
+
+/* NULL: no memory. */
+static call_t *make_call(probe_flight_t *flight)
+{
+    unsigned n = flight->n_hosts;
+    const char *secret = flight->order.check->secret;
+    call_t *call = calloc(1, sizeof(*call));
+    bool ok = call != NULL;
+
+    if (ok) {
+        call->names = calloc(n, sizeof(*call->names));
+        call->peers = calloc(n, sizeof(*call->peers));
+        call->address_lists = calloc((size_t)n * PROBE_ADDRESSES_MAX, sizeof(*call->address_lists));
+        call->addresses = calloc(n, sizeof(*call->addresses));
+        call->secret = secret ? strdup(secret) : NULL;
+        call->ask = (fo_ask_t){ .secret = call->secret, .peers = call->peers, .n_peers = n };
+        ok = call->names && call->peers && call->address_lists && call->addresses &&
+             (call->secret || !secret);
+    }
+    for (unsigned i = 0; ok && i < n; i++)
+        ok = copy_peer(call, i, &flight->hosts[i], &flight->addresses[i]);
+    if (!ok) {
+        free_call(call);
+        call = NULL;
+    }
+    return call;
+}
+
+static void settle_self(probe_flight_t *flight, apr_status_t status, const char *text,
+                        apr_time_t now)
+{
+    flight->report.stage = FO_STAGE_ASK;
+    fo_report_fill(&flight->report, FO_VERDICT_SELF, status, 0, text);
+    probe_flight_settle(flight, now);
+}
+
+static bool *is_asking(const probe_flight_t *flight)
+{
+    return &flight->field->is_asking[flight->order.check->index];
+}
+
+/* A call that never ran, or has ended. */
+static void drop_call(probe_flight_t *flight, call_t *call)
+{
+    *is_asking(flight) = false;
+    flight->state = NULL;
+    free_call(call);
+}
+
+static apr_status_t submit_call(probe_flight_t *flight, call_t *call, apr_time_t now)
+{
+    call->flight = flight;
+    call->is_asking = is_asking(flight);
+    call->probe = flight->order.check->probe;
+    call->conf = flight->order.check->conf;
+    call->ask.budget = flight->until_at - now;
+    call->report.stage = FO_STAGE_CONNECT;
+    call->job.run = run_call;
+    call->job.is_suspect = !flight->order.is_awaited; /* down, or its last ping was not answered */
+    *call->is_asking = true;
+    return probe_workers_submit(flight->field->askers, &call->job);
+}
+
+static void begin(probe_flight_t *flight, apr_time_t now)
+{
+    call_t *call;
+    apr_status_t error;
+
+    if (*is_asking(flight)) {
+        flight->report.stage = FO_STAGE_ASK;
+        fo_report_fill(&flight->report, FO_VERDICT_FAIL, APR_TIMEUP, 0,
+                       "the last call has still not come back");
+        probe_flight_settle(flight, now);
+        return;
+    }
+    call = make_call(flight);
+    flight->state = call;
+    error = call ? submit_call(flight, call, now) : ENOMEM;
+    if (error) {
+        drop_call(flight, call);
+        settle_self(flight, error, NULL, now);
+        return;
+    }
+    /* In the queue for half its budget, then on a worker for all of it. */
+    flight->wake_at = now + call->ask.budget / 2;
+    flight->until_at = flight->wake_at + call->ask.budget + GRACE;
+}
+
+/* Half the budget has passed: a call that no worker has taken by now says nothing of the service. */
+static void timer(probe_flight_t *flight, apr_time_t now)
+{
+    call_t *call = flight->state;
+
+    flight->wake_at = 0;
+    if (!probe_workers_cancel(flight->field->askers, &call->job))
+        return;
+    drop_call(flight, call);
+    settle_self(flight, APR_TIMEUP, "no worker was free in time", now);
+}
+
+static void ready(probe_flight_t *flight, short events, apr_time_t now)
+{
+    (void)flight;
+    (void)events;
+    (void)now;
+}
+
+/* A call that runs goes on without its flight, and is freed when it comes back. */
+static void finish(probe_flight_t *flight)
+{
+    call_t *call = flight->state;
+
+    flight->state = NULL;
+    if (call && probe_workers_cancel(flight->field->askers, &call->job))
+        drop_call(flight, call);
+    else if (call)
+        call->flight = NULL;
+}
+
+/* A time-out that a starved worker measured is none of the service's. */
+static void judge_starved(call_t *call, const probe_flight_t *flight)
+{
+    apr_interval_time_t took = call->job.ended_at - call->job.begun_at;
+    bool is_starved = flight->is_starved || took > call->ask.budget * 5 / 4 + GRACE;
+
+    if (fo_report_is_timeout(&call->report) && is_starved && !flight->order.is_final)
+        call->report.verdict = FO_VERDICT_SELF;
+}
+
+void probe_ask_ended(probe_job_t *job, apr_time_t now)
+{
+    call_t *call = (call_t *)job;
+    probe_flight_t *flight = call->flight;
+
+    *call->is_asking = false;
+    if (flight) {
+        judge_starved(call, flight);
+        flight->report = call->report;
+        flight->state = NULL;
+        probe_flight_settle(flight, now);
+    }
+    free_call(call);
+}
+
+const probe_form_t probe_form_ask = {
+    .takes_all_hosts = true,
+    .begin = begin,
+    .ready = ready,
+    .timer = timer,
+    .finish = finish,
+};

@@ -1,0 +1,288 @@
+/* Dialogues: the driver that owns the socket of a probe which only knows bytes. */
+#include "probe/probe_flight.h"
+
+#include "core/fo_report.h"
+
+#include <netinet/in.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <arpa/inet.h>
+#include <netdb.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define IN_BYTES (16 * 1024)
+#define OUT_BYTES (4 * 1024)
+
+typedef struct connection_t {
+    int fd;
+    bool is_connected;
+    apr_size_t in_length;
+    apr_size_t sent; /* of talk.out */
+    fo_talk_t talk;
+    char in[IN_BYTES];
+    char out[OUT_BYTES];
+    _Alignas(max_align_t) char state[]; /* the probe's, zeroed */
+} connection_t;
+
+typedef struct address_t {
+    union {
+        struct sockaddr any;
+        struct sockaddr_in6 in6;
+        struct sockaddr_un un;
+        struct sockaddr_storage storage;
+    } name;
+    socklen_t length;
+} address_t;
+
+static const fo_dialogue_t *dialogue_of(const probe_flight_t *flight)
+{
+    return flight->order.check->probe->dialogue;
+}
+
+static void settle_error(probe_flight_t *flight, fo_stage_e stage, int error, apr_time_t now)
+{
+    flight->report.stage = stage;
+    fo_report_fill(&flight->report, fo_status_is_self(error) ? FO_VERDICT_SELF : FO_VERDICT_FAIL,
+                   error, 0, NULL);
+    probe_flight_settle(flight, now);
+}
+
+static bool path_address(const char *path, address_t *ret_address)
+{
+    struct sockaddr_un *un = &ret_address->name.un;
+
+    if (strlen(path) >= sizeof(un->sun_path))
+        return false;
+    un->sun_family = AF_UNIX;
+    memcpy(un->sun_path, path, strlen(path) + 1);
+    ret_address->length = sizeof(*un);
+    return true;
+}
+
+/* text is numeric, so this asks nobody; it takes the zone of a link-local address into account. */
+static bool host_address(const char *text, apr_port_t port, address_t *ret_address)
+{
+    struct addrinfo hints = {
+        .ai_socktype = SOCK_STREAM,
+        .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV,
+    };
+    struct addrinfo *found = NULL;
+    char service[8];
+
+    apr_snprintf(service, sizeof(service), "%u", (unsigned)port);
+    if (getaddrinfo(text, service, &hints, &found) != 0)
+        return false;
+    memcpy(&ret_address->name, found->ai_addr, found->ai_addrlen);
+    ret_address->length = found->ai_addrlen;
+    freeaddrinfo(found);
+    return true;
+}
+
+/* 0, or the errno of what failed; EINPROGRESS while connecting. */
+static int start_connect(probe_flight_t *flight, connection_t *connection)
+{
+    const fo_peer_t *peer = &flight->peer;
+    address_t address;
+    bool ok;
+
+    memset(&address, 0, sizeof(address));
+    ok = peer->name[0] ? host_address(peer->addresses[0], peer->port, &address)
+                       : path_address(flight->order.check->url->path, &address);
+    if (!ok)
+        return EINVAL;
+    connection->fd = socket(address.name.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
+                            0);
+    if (connection->fd < 0 ||
+        connect(connection->fd, &address.name.any, address.length) != 0)
+        return errno;
+    return 0;
+}
+
+/* False: the connection is lost and the flight settled. */
+static bool send_out(probe_flight_t *flight, connection_t *connection, apr_time_t now)
+{
+    fo_talk_t *talk = &connection->talk;
+
+    while (connection->sent < talk->out_length) {
+        ssize_t n = send(connection->fd, talk->out + connection->sent,
+                         talk->out_length - connection->sent, MSG_NOSIGNAL);
+        if (n < 0 && (errno == EAGAIN || errno == EINTR))
+            return true;
+        if (n < 0) {
+            settle_error(flight, flight->report.stage, errno, now);
+            return false;
+        }
+        connection->sent += (apr_size_t)n;
+    }
+    talk->out_length = connection->sent = 0;
+    return true;
+}
+
+static void wait_more(probe_flight_t *flight, connection_t *connection, apr_time_t now)
+{
+    flight->events = POLLIN | (connection->talk.out_length ? POLLOUT : 0);
+    flight->wake_at = connection->talk.quiet ? now + connection->talk.quiet : 0;
+}
+
+/* What a turn has taken of the input goes. False: it ended with this turn. */
+static bool after_turn(probe_flight_t *flight, connection_t *connection, fo_progress_e progress,
+                       apr_time_t now)
+{
+    fo_talk_t *talk = &connection->talk;
+
+    if (talk->taken > 0 && talk->taken <= connection->in_length) {
+        connection->in_length -= talk->taken;
+        memmove(connection->in, connection->in + talk->taken, connection->in_length);
+    }
+    if (!send_out(flight, connection, now))
+        return false;
+    if (progress == FO_MORE)
+        return true;
+    if (talk->n_further && flight->report.verdict == FO_VERDICT_PASS &&
+        !probe_flight_add_hosts(flight, talk->further, talk->n_further))
+        fo_report_fill(&flight->report, FO_VERDICT_SELF, ENOMEM, 0, NULL);
+    probe_flight_settle(flight, now);
+    return false;
+}
+
+static bool take_turn(probe_flight_t *flight, connection_t *connection, fo_talk_event_e event,
+                      apr_time_t now)
+{
+    fo_talk_t *talk = &connection->talk;
+
+    talk->in = connection->in;
+    talk->in_length = connection->in_length;
+    talk->taken = 0;
+    return after_turn(flight, connection,
+                      dialogue_of(flight)->turn(connection->state, event, talk, &flight->report),
+                      now);
+}
+
+static void connected(probe_flight_t *flight, connection_t *connection, apr_time_t now)
+{
+    connection->is_connected = true;
+    flight->report.stage = FO_STAGE_ASK;
+    if (take_turn(flight, connection, FO_TALK_CONNECTED, now))
+        wait_more(flight, connection, now);
+}
+
+static void begin(probe_flight_t *flight, apr_time_t now)
+{
+    const fo_dialogue_t *dialogue = dialogue_of(flight);
+    connection_t *connection = calloc(1, sizeof(*connection) + dialogue->state_size);
+    int error;
+
+    flight->state = connection;
+    if (!connection) {
+        settle_error(flight, FO_STAGE_CONNECT, ENOMEM, now);
+        return;
+    }
+    connection->fd = -1;
+    connection->talk.out = connection->out;
+    connection->talk.out_room = OUT_BYTES;
+    if (dialogue->begin)
+        dialogue->begin(connection->state, flight->order.check->conf, &flight->ask);
+    error = start_connect(flight, connection);
+    if (error && error != EINPROGRESS) {
+        settle_error(flight, FO_STAGE_CONNECT, error, now);
+        return;
+    }
+    flight->fd = connection->fd;
+    flight->events = POLLOUT;
+    if (!error)
+        connected(flight, connection, now);
+}
+
+static void connect_ended(probe_flight_t *flight, connection_t *connection, apr_time_t now)
+{
+    int error = 0;
+    socklen_t length = sizeof(error);
+
+    if (getsockopt(connection->fd, SOL_SOCKET, SO_ERROR, &error, &length) != 0)
+        error = errno;
+    if (error)
+        settle_error(flight, FO_STAGE_CONNECT, error, now);
+    else
+        connected(flight, connection, now);
+}
+
+static void peer_closed(probe_flight_t *flight, connection_t *connection, apr_time_t now)
+{
+    if (!take_turn(flight, connection, FO_TALK_CLOSED, now))
+        return;
+    fo_report_fill(&flight->report, FO_VERDICT_FAIL, APR_EOF, 0, "closed early");
+    probe_flight_settle(flight, now);
+}
+
+static void receive(probe_flight_t *flight, connection_t *connection, apr_time_t now)
+{
+    ssize_t n;
+
+    if (connection->in_length == IN_BYTES) {
+        flight->report.stage = FO_STAGE_ANSWER;
+        fo_report_fill(&flight->report, FO_VERDICT_FAIL, APR_EGENERAL, 0, "the answer is too long");
+        probe_flight_settle(flight, now);
+        return;
+    }
+    n = recv(connection->fd, connection->in + connection->in_length,
+             IN_BYTES - connection->in_length, 0);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (n < 0) {
+        settle_error(flight, FO_STAGE_ANSWER, errno, now);
+        return;
+    }
+    flight->report.stage = FO_STAGE_ANSWER;
+    if (n == 0) {
+        peer_closed(flight, connection, now);
+        return;
+    }
+    connection->in_length += (apr_size_t)n;
+    if (take_turn(flight, connection, FO_TALK_DATA, now))
+        wait_more(flight, connection, now);
+}
+
+static void ready(probe_flight_t *flight, short events, apr_time_t now)
+{
+    connection_t *connection = flight->state;
+
+    if (!connection->is_connected) {
+        connect_ended(flight, connection, now);
+        return;
+    }
+    if (events & POLLOUT && !send_out(flight, connection, now))
+        return;
+    if (events & ~POLLOUT)
+        receive(flight, connection, now);
+    else
+        wait_more(flight, connection, now);
+}
+
+static void timer(probe_flight_t *flight, apr_time_t now)
+{
+    connection_t *connection = flight->state;
+
+    flight->wake_at = 0;
+    if (take_turn(flight, connection, FO_TALK_QUIET, now))
+        wait_more(flight, connection, now);
+}
+
+static void finish(probe_flight_t *flight)
+{
+    connection_t *connection = flight->state;
+
+    if (connection && connection->fd >= 0)
+        close(connection->fd);
+    free(connection);
+    flight->state = NULL;
+}
+
+const probe_form_t probe_form_dialogue = {
+    .begin = begin,
+    .ready = ready,
+    .timer = timer,
+    .finish = finish,
+};

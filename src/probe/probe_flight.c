@@ -1,0 +1,307 @@
+#include "probe/probe_flight.h"
+
+#include "core/fo_report.h"
+
+#include <netdb.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FURTHER_HOSTS_MAX 256
+
+/* The most that a ping waits for a look-up when the last good address is at hand. */
+#define RESOLVE_PATIENCE (500 * 1000)
+
+static const probe_form_t *form_of(const fo_probe_t *probe)
+{
+    if (probe->dialogue)
+        return &probe_form_dialogue;
+    return probe->steps ? &probe_form_steps : &probe_form_ask;
+}
+
+/* A name is looked up, or its look-up waited for. */
+static void start_host(probe_flight_t *flight, apr_time_t now);
+
+static char *copy_name(const char *name)
+{
+    return strdup(name);
+}
+
+bool probe_flight_add_hosts(probe_flight_t *flight, const fo_host_t *hosts, unsigned n)
+{
+    unsigned room = flight->n_hosts + n;
+    fo_host_t *more_hosts;
+    probe_addresses_t *more_addresses;
+
+    if (room > FURTHER_HOSTS_MAX)
+        return false;
+    more_hosts = realloc(flight->hosts, room * sizeof(*more_hosts));
+    if (more_hosts)
+        flight->hosts = more_hosts;
+    more_addresses = realloc(flight->addresses, room * sizeof(*more_addresses));
+    if (more_addresses)
+        flight->addresses = more_addresses;
+    if (!more_hosts || !more_addresses)
+        return false;
+    for (unsigned i = 0; i < n; i++) {
+        fo_host_t host = { .name = copy_name(hosts[i].name), .port = hosts[i].port };
+        if (!host.name)
+            return false;
+        flight->hosts[flight->n_hosts++] = host;
+    }
+    return true;
+}
+
+probe_flight_t *probe_flight_start(const probe_field_t *field, const fo_order_t *order,
+                                   apr_time_t now)
+{
+    static const fo_host_t nowhere = { .name = "" }; /* a URL of a path alone */
+    const fo_url_t *url = order->check->url;
+    probe_flight_t *flight = calloc(1, sizeof(*flight));
+
+    if (!flight)
+        return NULL;
+    flight->field = field;
+    flight->order = *order;
+    flight->started_at = now;
+    flight->deadline_at = now + order->timeout;
+    flight->fd = -1;
+    flight->form = form_of(order->check->probe);
+    if (!probe_flight_add_hosts(flight, url->n_hosts ? url->hosts : &nowhere,
+                                url->n_hosts ? url->n_hosts : 1)) {
+        probe_flight_free(flight);
+        return NULL;
+    }
+    start_host(flight, now);
+    return flight;
+}
+
+static void end(probe_flight_t *flight, apr_time_t now)
+{
+    flight->is_over = true;
+    flight->fd = -1;
+    flight->wake_at = 0;
+    flight->name = NULL;
+    flight->report.took = now - flight->started_at;
+}
+
+static void end_with(probe_flight_t *flight, fo_stage_e stage, fo_verdict_e verdict,
+                     apr_status_t status, const char *text, apr_time_t now)
+{
+    flight->report.stage = stage;
+    fo_report_fill(&flight->report, verdict, status, 0, text);
+    end(flight, now);
+}
+
+static void start_run(probe_flight_t *flight, apr_time_t now)
+{
+    probe_addresses_t *addresses = &flight->addresses[flight->host];
+    const fo_host_t *host = &flight->hosts[flight->host];
+    unsigned left = addresses->n > flight->address ? addresses->n - flight->address : 1;
+
+    if (flight->form->takes_all_hosts)
+        left = 1;
+    flight->begun_at = now;
+    flight->until_at = now + (flight->deadline_at - now) / left;
+    flight->peer_address = addresses->text[flight->address];
+    flight->peer = (fo_peer_t){
+        .name = host->name,
+        .addresses = &flight->peer_address,
+        .n_addresses = 1,
+        .port = host->port,
+    };
+    flight->ask = (fo_ask_t){
+        .secret = flight->order.check->secret,
+        .peers = &flight->peer,
+        .n_peers = 1,
+        .budget = flight->until_at - now,
+    };
+    memset(&flight->report, 0, sizeof(flight->report));
+    flight->report.stage = FO_STAGE_CONNECT;
+    flight->is_running = true;
+    flight->form->begin(flight, now);
+}
+
+static void finish_run(probe_flight_t *flight)
+{
+    if (flight->is_running)
+        flight->form->finish(flight);
+    flight->is_running = false;
+    flight->fd = -1;
+    flight->wake_at = 0;
+}
+
+/* The host's addresses are known. */
+static void host_resolved(probe_flight_t *flight, apr_time_t now)
+{
+    flight->name = NULL;
+    flight->wake_at = 0;
+    flight->address = 0;
+    if (flight->form->takes_all_hosts && flight->host + 1 < flight->n_hosts) {
+        flight->host++;
+        start_host(flight, now);
+    } else {
+        start_run(flight, now);
+    }
+}
+
+static void start_host(probe_flight_t *flight, apr_time_t now)
+{
+    const char *text = flight->hosts[flight->host].name;
+    probe_addresses_t *addresses = &flight->addresses[flight->host];
+
+    flight->report.stage = FO_STAGE_RESOLVE;
+    if (text[0] == '\0') {
+        addresses->n = 0;
+        addresses->text[0][0] = '\0';
+        host_resolved(flight, now);
+        return;
+    }
+    if (probe_resolver_numeric(text, addresses)) {
+        host_resolved(flight, now);
+        return;
+    }
+    flight->name = probe_resolver_ask(flight->field->resolver, text);
+    if (!flight->name) {
+        end_with(flight, FO_STAGE_RESOLVE, FO_VERDICT_SELF, ENOMEM, NULL, now);
+        return;
+    }
+    apr_interval_time_t patience = flight->order.timeout / 4;
+    flight->name_serial = probe_name_serial(flight->name);
+    if (probe_name_addresses(flight->name)->n > 0)
+        flight->wake_at = now + (patience < RESOLVE_PATIENCE ? patience : RESOLVE_PATIENCE);
+}
+
+/* The resolver itself is in trouble; the name may well exist. */
+static bool is_resolver_error(int error)
+{
+    switch (error) {
+    case EAI_AGAIN:
+    case EAI_FAIL:
+    case EAI_SYSTEM:
+    case EAI_MEMORY:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static void use_addresses(probe_flight_t *flight, apr_time_t now)
+{
+    flight->addresses[flight->host] = *probe_name_addresses(flight->name);
+    host_resolved(flight, now);
+}
+
+static void resolve_failed(probe_flight_t *flight, int error, apr_time_t now)
+{
+    char text[FO_REPORT_TEXT];
+
+    apr_snprintf(text, sizeof(text), "%s: %s", flight->hosts[flight->host].name,
+                 gai_strerror(error));
+    end_with(flight, FO_STAGE_RESOLVE,
+             is_resolver_error(error) ? FO_VERDICT_SELF : FO_VERDICT_FAIL, APR_EGENERAL, text, now);
+}
+
+static void check_name(probe_flight_t *flight, apr_time_t now)
+{
+    bool has_addresses = probe_name_addresses(flight->name)->n > 0;
+    bool has_ended = probe_name_serial(flight->name) != flight->name_serial;
+    int error = has_ended ? probe_name_error(flight->name) : 0;
+
+    if (has_ended && error && !(has_addresses && is_resolver_error(error)))
+        resolve_failed(flight, error, now);
+    else if (has_ended || (has_addresses && flight->wake_at && now >= flight->wake_at))
+        use_addresses(flight, now);
+}
+
+/* A failure of one address is only final when no other is left; a fault of ours yields to it. */
+static void keep_failure(probe_flight_t *flight)
+{
+    if (!flight->has_failed || flight->failed.verdict == FO_VERDICT_SELF ||
+        flight->report.verdict != FO_VERDICT_SELF)
+        flight->failed = flight->report;
+    flight->has_failed = true;
+}
+
+void probe_flight_settle(probe_flight_t *flight, apr_time_t now)
+{
+    fo_verdict_e verdict = flight->report.verdict;
+    bool failed = verdict == FO_VERDICT_FAIL || verdict == FO_VERDICT_SELF;
+
+    finish_run(flight);
+    if (failed) {
+        keep_failure(flight);
+        if (!flight->form->takes_all_hosts && now < flight->deadline_at &&
+            flight->address + 1 < flight->addresses[flight->host].n) {
+            flight->address++;
+            start_run(flight, now);
+            return;
+        }
+        flight->report = flight->failed;
+    } else if (verdict == FO_VERDICT_PASS && !flight->form->takes_all_hosts &&
+               flight->host + 1 < flight->n_hosts) {
+        flight->has_failed = false;
+        flight->host++;
+        start_host(flight, now);
+        return;
+    }
+    end(flight, now);
+}
+
+/*
+ * Time is up for this address or for all. What a starved process measured proves nothing, nor does
+ * a resolver that did not answer.
+ */
+static void time_out(probe_flight_t *flight, apr_time_t now)
+{
+    apr_time_t late = now - flight->until_at;
+    bool is_starved = flight->is_starved || (flight->is_running && late > flight->order.timeout / 4);
+
+    if (!flight->is_running) {
+        fo_report_timeout(&flight->report, FO_VERDICT_SELF, flight->order.timeout);
+        end(flight, now);
+        return;
+    }
+    fo_report_timeout(&flight->report,
+                      is_starved && !flight->order.is_final ? FO_VERDICT_SELF : FO_VERDICT_FAIL,
+                      flight->until_at - flight->begun_at);
+    probe_flight_settle(flight, now);
+}
+
+void probe_flight_ready(probe_flight_t *flight, short events, apr_time_t now)
+{
+    if (flight->is_running && !flight->is_over)
+        flight->form->ready(flight, events, now);
+}
+
+void probe_flight_tick(probe_flight_t *flight, apr_time_t now)
+{
+    if (flight->is_over)
+        return;
+    if (flight->name) {
+        check_name(flight, now);
+        if (flight->name && now >= flight->deadline_at)
+            time_out(flight, now);
+        return;
+    }
+    if (now >= flight->until_at)
+        time_out(flight, now);
+    else if (flight->wake_at && now >= flight->wake_at)
+        flight->form->timer(flight, now);
+}
+
+apr_time_t probe_flight_wake_at(const probe_flight_t *flight)
+{
+    apr_time_t last = flight->is_running ? flight->until_at : flight->deadline_at;
+
+    return flight->wake_at && flight->wake_at < last ? flight->wake_at : last;
+}
+
+void probe_flight_free(probe_flight_t *flight)
+{
+    finish_run(flight);
+    for (unsigned i = 0; i < flight->n_hosts; i++)
+        free((char *)flight->hosts[i].name);
+    free(flight->hosts);
+    free(flight->addresses);
+    free(flight);
+}

@@ -1,0 +1,99 @@
+/*
+ * probe_flight.h: one ping under way, from its start to its report: names are resolved, addresses
+ * tried in order, hosts one after the other, all within the one deadline, in whichever of the three
+ * forms the probe has. Monitor thread alone; nothing here blocks.
+ */
+#ifndef PROBE_FLIGHT_H
+#define PROBE_FLIGHT_H
+
+#include "core/fo_monitor.h"
+#include "probe/probe_gate.h"
+#include "probe/probe_resolver.h"
+
+/* What flights share. */
+typedef struct probe_field_t {
+    probe_resolver_t *resolver;
+    probe_workers_t *askers;
+    bool *is_asking; /* by check: a call of an ask has not come back */
+} probe_field_t;
+
+struct probe_flight_t;
+
+/* How one connection, or one call, of a probe's form is driven. */
+typedef struct probe_form_t {
+    bool takes_all_hosts; /* in one call; else host by host, address by address */
+    /* Each either leaves fd, events and wake_at to wait for, or calls probe_flight_settle(). */
+    void (*begin)(struct probe_flight_t *flight, apr_time_t now);
+    void (*ready)(struct probe_flight_t *flight, short events, apr_time_t now);
+    void (*timer)(struct probe_flight_t *flight, apr_time_t now);
+    /* Frees all that begin made; called exactly once for each begin, before settling or freeing. */
+    void (*finish)(struct probe_flight_t *flight);
+} probe_form_t;
+
+extern const probe_form_t probe_form_dialogue;
+extern const probe_form_t probe_form_steps;
+extern const probe_form_t probe_form_ask;
+
+typedef struct probe_flight_t {
+    const probe_field_t *field;
+    fo_order_t order;
+    probe_ticket_t ticket; /* the request that waits for it */
+    apr_time_t started_at;
+    apr_time_t deadline_at;
+    bool is_starved; /* we woke too late at least once: our own time-outs prove nothing */
+    bool is_over;
+    fo_report_t report; /* of the run under way; final once is_over */
+    fo_report_t failed; /* the failure to be reported when no address is left */
+    bool has_failed;
+
+    /* What the loop waits for; fd -1: no descriptor; wake_at 0: no timer. */
+    int fd;
+    short events;
+    apr_time_t wake_at;
+
+    /* The host and address under way. */
+    fo_host_t *hosts;
+    unsigned n_hosts;
+    unsigned host;
+    probe_addresses_t *addresses; /* by host */
+    unsigned address;
+    probe_name_t *name; /* being resolved; NULL: not */
+    unsigned name_serial;
+
+    /* The run under way. */
+    const probe_form_t *form;
+    bool is_running;
+    apr_time_t begun_at;
+    apr_time_t until_at; /* this address's share of the time */
+    const char *peer_address;
+    fo_peer_t peer;
+    fo_ask_t ask;
+    void *state; /* the form's */
+} probe_flight_t;
+
+/* NULL: no memory. */
+probe_flight_t *probe_flight_start(const probe_field_t *field, const fo_order_t *order,
+                                   apr_time_t now);
+
+/* poll() found events. */
+void probe_flight_ready(probe_flight_t *flight, short events, apr_time_t now);
+
+/* Time has passed, or names may have been resolved. */
+void probe_flight_tick(probe_flight_t *flight, apr_time_t now);
+
+/* When tick is wanted at the latest. */
+apr_time_t probe_flight_wake_at(const probe_flight_t *flight);
+
+/* Ends what is under way. */
+void probe_flight_free(probe_flight_t *flight);
+
+/* Forms: the run's report is complete. */
+void probe_flight_settle(probe_flight_t *flight, apr_time_t now);
+
+/* Forms: adds hosts that must pass as well; false: too many, or no memory. */
+bool probe_flight_add_hosts(probe_flight_t *flight, const fo_host_t *hosts, unsigned n);
+
+/* Forms: hands the ended call of an ask back to its flight, if that still waits. */
+void probe_ask_ended(probe_job_t *job, apr_time_t now);
+
+#endif

@@ -1,0 +1,130 @@
+#include "probe/probe_gate.h"
+
+#include "probe/probe_clock.h"
+
+#include <semaphore.h>
+#include <stdatomic.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#define NOBODY_WAITS ((apr_uint64_t)1 << 63) /* a wish without a seat */
+
+/*
+ * A seat is taken by a request with compare-and-swap and given back by it alone. Each taking has a
+ * serial of its own, by which a late release is told from one that is meant.
+ */
+typedef struct seat_t {
+    atomic_bool is_taken;
+    _Atomic unsigned serial;
+    _Atomic unsigned released; /* the serial that was released last */
+    sem_t sem;
+} seat_t;
+
+struct probe_gate_t {
+    int fd;
+    _Atomic apr_uint64_t *wishes; /* by scope and trigger; 0: none */
+    seat_t seats[PROBE_SEATS];
+};
+
+probe_gate_t *probe_gate_make(const fo_plan_t *plan, apr_pool_t *pool)
+{
+    probe_gate_t *gate = apr_pcalloc(pool, sizeof(*gate));
+    size_t n = (size_t)plan->scopes->nelts * FO_TRIGGER_COUNT;
+
+    gate->wishes = apr_pcalloc(pool, sizeof(*gate->wishes) * (n + 1));
+    for (unsigned i = 0; i < PROBE_SEATS; i++)
+        sem_init(&gate->seats[i].sem, 0, 0);
+    gate->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    return gate->fd < 0 ? NULL : gate;
+}
+
+static _Atomic apr_uint64_t *wish_of(probe_gate_t *gate, const fo_scope_t *scope,
+                                     fo_trigger_e trigger)
+{
+    return &gate->wishes[scope->index * FO_TRIGGER_COUNT + (unsigned)trigger];
+}
+
+static seat_t *take_seat(probe_gate_t *gate, probe_ticket_t *ret_ticket)
+{
+    for (unsigned i = 0; i < PROBE_SEATS; i++) {
+        seat_t *seat = &gate->seats[i];
+        bool expected = false;
+        if (!atomic_compare_exchange_strong(&seat->is_taken, &expected, true))
+            continue;
+        ret_ticket->seat = i;
+        ret_ticket->serial = (atomic_fetch_add(&seat->serial, 1) + 1) & 0x7fffffff;
+        return seat;
+    }
+    return NULL;
+}
+
+static void wait_for_release(seat_t *seat, unsigned serial, apr_interval_time_t wait)
+{
+    apr_time_t until = probe_clock_now() + wait;
+    struct timespec limit = {
+        .tv_sec = (time_t)(until / APR_USEC_PER_SEC),
+        .tv_nsec = (long)(until % APR_USEC_PER_SEC * 1000),
+    };
+
+    while (atomic_load(&seat->released) != serial)
+        if (sem_clockwait(&seat->sem, CLOCK_MONOTONIC, &limit) != 0 && errno != EINTR)
+            break;
+}
+
+void probe_gate_ask(probe_gate_t *gate, const fo_scope_t *scope, fo_trigger_e trigger,
+                    apr_interval_time_t wait)
+{
+    probe_ticket_t ticket = { 0 };
+    seat_t *seat = wait > 0 ? take_seat(gate, &ticket) : NULL;
+    apr_uint64_t wish = seat ? (apr_uint64_t)ticket.serial << 8 | (ticket.seat + 1) : NOBODY_WAITS;
+    apr_uint64_t none = 0;
+    bool is_first = atomic_compare_exchange_strong(wish_of(gate, scope, trigger), &none, wish);
+
+    if (is_first)
+        probe_gate_wake(gate);
+    if (is_first && seat)
+        wait_for_release(seat, ticket.serial, wait);
+    if (seat)
+        atomic_store(&seat->is_taken, false);
+}
+
+void probe_gate_wake(probe_gate_t *gate)
+{
+    apr_uint64_t one = 1;
+
+    (void)!write(gate->fd, &one, sizeof(one)); /* a full counter wakes as well */
+}
+
+int probe_gate_fd(const probe_gate_t *gate)
+{
+    return gate->fd;
+}
+
+void probe_gate_drain(probe_gate_t *gate)
+{
+    apr_uint64_t count;
+
+    (void)!read(gate->fd, &count, sizeof(count));
+}
+
+bool probe_gate_take(probe_gate_t *gate, const fo_scope_t *scope, fo_trigger_e trigger,
+                     probe_ticket_t *ret_ticket)
+{
+    apr_uint64_t wish = atomic_exchange(wish_of(gate, scope, trigger), 0);
+    probe_ticket_t ticket = { 0 };
+
+    if (wish && wish != NOBODY_WAITS) {
+        ticket.seat = (unsigned)(wish & 0xff) - 1;
+        ticket.serial = (unsigned)(wish >> 8);
+    }
+    *ret_ticket = ticket;
+    return wish != 0;
+}
+
+void probe_gate_release(probe_gate_t *gate, probe_ticket_t ticket)
+{
+    if (ticket.serial == 0)
+        return;
+    atomic_store(&gate->seats[ticket.seat].released, ticket.serial);
+    sem_post(&gate->seats[ticket.seat].sem);
+}

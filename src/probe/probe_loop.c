@@ -1,0 +1,305 @@
+#include "probe/probe_loop.h"
+
+#include "core/fo_report.h"
+#include "probe/probe_clock.h"
+#include "probe/probe_flight.h"
+
+#include <poll.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Pings of one child under way at a time; the others wait for a place, their time not yet running. */
+#define FLIGHTS_MAX 256
+
+/* How long the loop sleeps at most while a ping is under way, so that a starved process shows. */
+#define TICK (100 * 1000)
+
+struct probe_loop_t {
+    const fo_plan_t *plan;
+    fo_monitor_t *monitor;
+    probe_gate_t *gate;
+    unsigned max_askers;
+    atomic_bool is_stopping;
+    probe_field_t field;
+    probe_flight_t *flights[FLIGHTS_MAX];
+    unsigned n_flights;
+    struct pollfd polled[FLIGHTS_MAX + 1];
+    bool *is_queued;          /* by check */
+    unsigned *queue;          /* checks that wait for a place, a ring */
+    probe_ticket_t *tickets;  /* for whom each queued check is to be pinged; by check */
+    unsigned queue_first;
+    unsigned queue_length;
+    unsigned pending[PROBE_SEATS];        /* awaited pings of the request in this seat */
+    unsigned pending_serial[PROBE_SEATS]; /* whose they are */
+    apr_time_t woke_at;
+};
+
+probe_loop_t *probe_loop_make(const fo_plan_t *plan, fo_monitor_t *monitor, probe_gate_t *gate,
+                              unsigned max_askers, apr_pool_t *pool)
+{
+    probe_loop_t *loop = apr_pcalloc(pool, sizeof(*loop));
+    size_t n = (size_t)plan->checks->nelts + 1;
+
+    loop->plan = plan;
+    loop->monitor = monitor;
+    loop->gate = gate;
+    loop->max_askers = max_askers;
+    loop->is_queued = apr_pcalloc(pool, n * sizeof(*loop->is_queued));
+    loop->queue = apr_pcalloc(pool, n * sizeof(*loop->queue));
+    loop->tickets = apr_pcalloc(pool, n * sizeof(*loop->tickets));
+    loop->field.is_asking = apr_pcalloc(pool, n * sizeof(bool));
+    return loop;
+}
+
+void probe_loop_stop(probe_loop_t *loop)
+{
+    atomic_store(&loop->is_stopping, true);
+    probe_gate_wake(loop->gate);
+}
+
+static void wake(void *gate)
+{
+    probe_gate_wake(gate);
+}
+
+static bool open_field(probe_loop_t *loop)
+{
+    loop->field.resolver = probe_resolver_make(loop->max_askers, wake, loop->gate);
+    loop->field.askers = probe_workers_make(loop->max_askers, wake, loop->gate);
+    return loop->field.resolver && loop->field.askers;
+}
+
+/* One of the pings that this request waits for has ended, or a pass for it has begun all of them. */
+static void count_down(probe_loop_t *loop, probe_ticket_t ticket)
+{
+    if (ticket.serial == 0 || loop->pending_serial[ticket.seat] != ticket.serial)
+        return;
+    if (--loop->pending[ticket.seat] == 0)
+        probe_gate_release(loop->gate, ticket);
+}
+
+static void count_up(probe_loop_t *loop, probe_ticket_t ticket)
+{
+    if (ticket.serial == 0)
+        return;
+    if (loop->pending_serial[ticket.seat] != ticket.serial)
+        loop->pending[ticket.seat] = 0;
+    loop->pending_serial[ticket.seat] = ticket.serial;
+    loop->pending[ticket.seat]++;
+}
+
+static void launch(probe_loop_t *loop, const fo_check_t *check, probe_ticket_t ticket,
+                   apr_time_t now)
+{
+    fo_order_t order = fo_monitor_start(loop->monitor, check, now);
+    probe_flight_t *flight = probe_flight_start(&loop->field, &order, now);
+    fo_report_t report = { .stage = FO_STAGE_CONNECT };
+
+    if (!flight) {
+        fo_report_fill(&report, FO_VERDICT_SELF, ENOMEM, 0, NULL);
+        fo_monitor_answer(loop->monitor, check, &report, now);
+        return;
+    }
+    if (order.is_awaited) {
+        flight->ticket = ticket;
+        count_up(loop, ticket);
+    }
+    loop->flights[loop->n_flights++] = flight;
+}
+
+static void enqueue(probe_loop_t *loop, const fo_check_t *check, probe_ticket_t ticket)
+{
+    unsigned size = (unsigned)loop->plan->checks->nelts;
+
+    loop->is_queued[check->index] = true;
+    loop->tickets[check->index] = ticket;
+    loop->queue[(loop->queue_first + loop->queue_length++) % size] = check->index;
+}
+
+static void want(probe_loop_t *loop, const fo_check_t *check, fo_trigger_e trigger,
+                 probe_ticket_t ticket, apr_time_t now)
+{
+    if (loop->is_queued[check->index] || fo_monitor_due_at(loop->monitor, check, trigger) > now)
+        return;
+    if (loop->n_flights < FLIGHTS_MAX)
+        launch(loop, check, ticket, now);
+    else
+        enqueue(loop, check, ticket);
+}
+
+static void serve_queue(probe_loop_t *loop, apr_time_t now)
+{
+    while (loop->queue_length > 0 && loop->n_flights < FLIGHTS_MAX) {
+        unsigned index = loop->queue[loop->queue_first];
+        loop->queue_first = (loop->queue_first + 1) % (unsigned)loop->plan->checks->nelts;
+        loop->queue_length--;
+        loop->is_queued[index] = false;
+        launch(loop, fo_plan_check_at(loop->plan, index), loop->tickets[index], now);
+    }
+}
+
+static void want_scope(probe_loop_t *loop, const fo_scope_t *scope, fo_trigger_e trigger,
+                       probe_ticket_t ticket, apr_time_t now)
+{
+    count_up(loop, ticket);
+    for (unsigned i = 0; i < (unsigned)scope->services->nelts; i++) {
+        const fo_service_t *service = fo_scope_service(scope, i);
+        for (unsigned rank = 0; rank < (unsigned)service->endpoints->nelts; rank++)
+            want(loop, fo_service_endpoint(service, rank)->check, trigger, ticket, now);
+    }
+    count_down(loop, ticket);
+}
+
+static void hear_requests(probe_loop_t *loop, apr_time_t now)
+{
+    probe_ticket_t ticket;
+
+    probe_gate_drain(loop->gate);
+    for (unsigned i = 0; i < (unsigned)loop->plan->scopes->nelts; i++) {
+        const fo_scope_t *scope = fo_plan_scope_at(loop->plan, i);
+        for (int trigger = 0; trigger < FO_TRIGGER_TIMER; trigger++)
+            if (probe_gate_take(loop->gate, scope, (fo_trigger_e)trigger, &ticket))
+                want_scope(loop, scope, (fo_trigger_e)trigger, ticket, now);
+    }
+}
+
+static void mind_timer(probe_loop_t *loop, apr_time_t now)
+{
+    probe_ticket_t nobody = { 0 };
+
+    for (unsigned i = 0; i < (unsigned)loop->plan->checks->nelts; i++)
+        want(loop, fo_plan_check_at(loop->plan, i), FO_TRIGGER_TIMER, nobody, now);
+}
+
+static void land(probe_loop_t *loop, unsigned index, apr_time_t now)
+{
+    probe_flight_t *flight = loop->flights[index];
+    fo_report_t report = flight->report;
+    const fo_check_t *check = flight->order.check;
+    probe_ticket_t ticket = flight->ticket;
+
+    loop->flights[index] = loop->flights[--loop->n_flights];
+    probe_flight_free(flight);
+    fo_monitor_answer(loop->monitor, check, &report, now);
+    count_down(loop, ticket);
+}
+
+static void land_ended(probe_loop_t *loop, apr_time_t now)
+{
+    for (unsigned i = loop->n_flights; i-- > 0;)
+        if (loop->flights[i]->is_over)
+            land(loop, i, now);
+}
+
+/* polled[i + 1] is flight i's: none has come or gone since it was filled. */
+static void drive_flights(probe_loop_t *loop, unsigned n_polled, apr_time_t now)
+{
+    for (unsigned i = 0; i < n_polled; i++)
+        if (loop->polled[i + 1].fd >= 0 && loop->polled[i + 1].revents)
+            probe_flight_ready(loop->flights[i], loop->polled[i + 1].revents, now);
+    for (unsigned i = 0; i < n_polled; i++)
+        probe_flight_tick(loop->flights[i], now);
+}
+
+static void take_ended_calls(probe_loop_t *loop, apr_time_t now)
+{
+    probe_job_t *job;
+
+    probe_resolver_collect(loop->field.resolver);
+    while ((job = probe_workers_take(loop->field.askers)))
+        probe_ask_ended(job, now);
+}
+
+static apr_time_t wake_at(const probe_loop_t *loop, apr_time_t now)
+{
+    apr_time_t at = fo_monitor_next_at(loop->monitor, FO_TRIGGER_TIMER);
+
+    if (loop->n_flights > 0 && now + TICK < at)
+        at = now + TICK;
+    for (unsigned i = 0; i < loop->n_flights; i++) {
+        apr_time_t flight_at = probe_flight_wake_at(loop->flights[i]);
+        if (flight_at < at)
+            at = flight_at;
+    }
+    return at;
+}
+
+/* Milliseconds for poll(), rounded up so that it does not wake just before the instant. */
+static int poll_timeout(apr_time_t at, apr_time_t now)
+{
+    if (at == FO_NEVER)
+        return -1;
+    if (at <= now)
+        return 0;
+    return at - now > 60 * APR_USEC_PER_SEC ? 60000 : (int)((at - now + 999) / 1000);
+}
+
+/*
+ * Waking later than planned, or taking long for one round, says that the process was starved or
+ * stopped: what its pings' clocks show proves nothing then.
+ */
+static void mark_starved(probe_loop_t *loop, apr_time_t planned_at, apr_time_t now)
+{
+    for (unsigned i = 0; i < loop->n_flights; i++)
+        if (now - planned_at > loop->flights[i]->order.timeout / 4)
+            loop->flights[i]->is_starved = true;
+}
+
+/* Returns how many flights were polled. */
+static unsigned sleep_until(probe_loop_t *loop, apr_time_t at, apr_time_t now)
+{
+    unsigned n = loop->n_flights;
+    int timeout = poll_timeout(at, now);
+
+    loop->polled[0] = (struct pollfd){ .fd = probe_gate_fd(loop->gate), .events = POLLIN };
+    for (unsigned i = 0; i < n; i++)
+        loop->polled[i + 1] = (struct pollfd){
+            .fd = loop->flights[i]->fd,
+            .events = loop->flights[i]->events,
+        };
+    poll(loop->polled, n + 1, timeout);
+    loop->woke_at = probe_clock_now();
+    if (timeout >= 0)
+        mark_starved(loop, now + (apr_interval_time_t)timeout * 1000, loop->woke_at);
+    return n;
+}
+
+static void one_round(probe_loop_t *loop)
+{
+    apr_time_t now = loop->woke_at;
+    unsigned n_polled = sleep_until(loop, wake_at(loop, now), now);
+
+    now = loop->woke_at;
+    take_ended_calls(loop, now);
+    drive_flights(loop, n_polled, now);
+    land_ended(loop, now);
+    hear_requests(loop, now);
+    mind_timer(loop, now);
+    land_ended(loop, now);
+    serve_queue(loop, now);
+    fo_monitor_publish_due(loop->monitor, FO_TRIGGER_REQUEST);
+    fo_monitor_publish_due(loop->monitor, FO_TRIGGER_OUTAGES);
+}
+
+static void close_field(probe_loop_t *loop)
+{
+    while (loop->n_flights > 0)
+        probe_flight_free(loop->flights[--loop->n_flights]);
+    if (loop->field.askers)
+        probe_workers_stop(loop->field.askers, PROBE_STOP_PATIENCE);
+    if (loop->field.resolver)
+        probe_resolver_stop(loop->field.resolver, PROBE_STOP_PATIENCE / 2);
+}
+
+void probe_loop_run(probe_loop_t *loop)
+{
+    loop->woke_at = probe_clock_now();
+    if (open_field(loop)) {
+        fo_monitor_publish_due(loop->monitor, FO_TRIGGER_REQUEST);
+        fo_monitor_publish_due(loop->monitor, FO_TRIGGER_OUTAGES);
+        while (!atomic_load(&loop->is_stopping))
+            one_round(loop);
+    }
+    close_field(loop);
+}

@@ -1,0 +1,33 @@
+/*
+ * probe_loop.h: the monitor thread's loop. It starts the pings that are due when a request, or the
+ * time, says so, drives them all side by side, hands their answers to the core, and lets go the
+ * requests that wait.
+ */
+#ifndef PROBE_LOOP_H
+#define PROBE_LOOP_H
+
+#include "core/fo_monitor.h"
+#include "probe/probe_gate.h"
+
+typedef struct probe_loop_t probe_loop_t;
+
+/*
+ * Before the thread starts. max_askers: threads for calls that block; as many again resolve names.
+ * NULL: no memory.
+ */
+probe_loop_t *probe_loop_make(const fo_plan_t *plan, fo_monitor_t *monitor, probe_gate_t *gate,
+                              unsigned max_askers, apr_pool_t *pool);
+
+/*
+ * The thread's body: returns after probe_loop_stop, at the latest PROBE_STOP_PATIENCE later. Logging
+ * and memory are the observer's and the core's; the loop keeps its own in malloc.
+ */
+void probe_loop_run(probe_loop_t *loop);
+
+/* Any thread, signal handlers too. */
+void probe_loop_stop(probe_loop_t *loop);
+
+/* What a stop waits for calls that block; those that do not come back are left behind. */
+#define PROBE_STOP_PATIENCE (500 * 1000)
+
+#endif

@@ -1,0 +1,354 @@
+/*
+ * Not with libmemcached: its memcached_version() follows a NULL pointer when a server says
+ * "VERSION\r\n", takes "220 smtp ready" for a version and "VERSION 0.5.0" for none, and starts its
+ * time-out anew with every byte.
+ */
+#include "probe/probe_memcached.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#define NODES_MAX 64
+#define ANSWER_MAX 96
+#define WORDS_SHOWN "40"
+#define QUESTION "version\r\n"
+
+/* One node of the URL, and what is known of it. */
+typedef struct node_t {
+    const fo_peer_t *peer;
+    unsigned tried; /* addresses */
+    int fd;         /* -1: done */
+    apr_time_t until_at; /* for the address in hand */
+    fo_stage_e stage;
+    fo_verdict_e verdict;
+    apr_status_t status;
+    size_t n_answer;
+    char answer[ANSWER_MAX];
+} node_t;
+
+typedef struct meaning_t {
+    const char *prefix;
+    fo_verdict_e verdict;
+} meaning_t;
+
+/* Any other line is a FAIL. */
+static const meaning_t meanings[] = {
+    { .prefix = "VERSION ", .verdict = FO_VERDICT_PASS },
+    { .prefix = "ERROR Too many open connections", .verdict = FO_VERDICT_BUSY },
+    { .prefix = "CLIENT_ERROR unauthenticated", .verdict = FO_VERDICT_LOGIN },
+};
+
+/* From the best to the worst: the worst node decides. */
+static const fo_verdict_e by_rank[] = {
+    FO_VERDICT_PASS, FO_VERDICT_LOGIN, FO_VERDICT_SELF, FO_VERDICT_BUSY, FO_VERDICT_FAIL,
+};
+
+static const char *const said_of[FO_VERDICT_COUNT] = {
+    [FO_VERDICT_FAIL] = "dead",
+    [FO_VERDICT_BUSY] = "full",
+    [FO_VERDICT_LOGIN] = "asking for a login",
+    [FO_VERDICT_SELF] = "not asked",
+};
+
+static const char *configure(const fo_url_t *url, const fo_login_t *login,
+                             const apr_table_t *options, void **ret_conf,
+                             const char **ret_warning, apr_pool_t *pool)
+{
+    (void)ret_warning;
+    if (url->user || login->user || login->has_secret)
+        return "memcached:// takes no user and no password: `version` is asked without a login";
+    if (url->path[0] && strcmp(url->path, "/") != 0)
+        return apr_psprintf(pool, "%s: memcached:// takes no path", url->text);
+    if (!apr_is_empty_table(options)) {
+        const apr_table_entry_t *first = (void *)apr_table_elts(options)->elts;
+        return apr_psprintf(pool, "unknown option %s=: memcached:// has no options of its own",
+                            first->key);
+    }
+    *ret_conf = NULL;
+    return NULL;
+}
+
+static apr_time_t clock_now(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return apr_time_from_sec(now.tv_sec) + now.tv_nsec / 1000;
+}
+
+static void finish(node_t *node, fo_verdict_e verdict, apr_status_t status)
+{
+    if (node->fd >= 0)
+        close(node->fd);
+    node->fd = -1;
+    node->verdict = verdict;
+    node->status = status;
+}
+
+/* An address failed. What is our own side's fault does not hide what the service's was. */
+static void give_up(node_t *node, apr_status_t status)
+{
+    bool is_self = fo_status_is_self(status);
+
+    if (is_self && node->tried > 1 && node->verdict == FO_VERDICT_FAIL)
+        finish(node, FO_VERDICT_FAIL, node->status);
+    else
+        finish(node, is_self ? FO_VERDICT_SELF : FO_VERDICT_FAIL, status);
+}
+
+/* A connect under way to one numeric address: a descriptor, or -1 with errno. */
+static int start_connect(const char *name, apr_port_t port)
+{
+    struct addrinfo hints = { .ai_flags = AI_NUMERICHOST, .ai_socktype = SOCK_STREAM };
+    struct addrinfo *address = NULL;
+    char service[sizeof("65535")];
+    int fd, error;
+
+    apr_snprintf(service, sizeof(service), "%u", (unsigned)port);
+    if (getaddrinfo(name, service, &hints, &address) != 0) {
+        errno = ENOMEM; /* a numeric address does not fail to resolve */
+        return -1;
+    }
+    fd = socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd >= 0 && connect(fd, address->ai_addr, address->ai_addrlen) != 0
+        && errno != EINPROGRESS) {
+        error = errno;
+        close(fd);
+        errno = error;
+        fd = -1;
+    }
+    freeaddrinfo(address);
+    return fd;
+}
+
+/* Goes on to the next address, if there is one, with an even share of the time that is left. */
+static void try_next(node_t *node, apr_time_t now, apr_time_t deadline_at)
+{
+    while (node->tried < node->peer->n_addresses && now < deadline_at) {
+        node->until_at = now + (deadline_at - now) / (node->peer->n_addresses - node->tried);
+        node->fd = start_connect(node->peer->addresses[node->tried++], node->peer->port);
+        if (node->fd >= 0) {
+            node->stage = FO_STAGE_CONNECT;
+            node->n_answer = 0;
+            return;
+        }
+        give_up(node, errno);
+    }
+}
+
+static void fail(node_t *node, apr_status_t status, apr_time_t deadline_at)
+{
+    give_up(node, status);
+    try_next(node, clock_now(), deadline_at);
+}
+
+/* The line is there, or no more of it will come: it is this server's answer, whatever it is. */
+static void judge(node_t *node)
+{
+    fo_verdict_e verdict = FO_VERDICT_FAIL;
+    const char *end = memchr(node->answer, '\n', node->n_answer);
+    size_t length = end ? (size_t)(end - node->answer) : node->n_answer;
+
+    if (length && node->answer[length - 1] == '\r')
+        length--;
+    node->answer[length] = '\0';
+    for (size_t i = 0; end && i < sizeof(meanings) / sizeof(meanings[0]); i++)
+        if (strncmp(node->answer, meanings[i].prefix, strlen(meanings[i].prefix)) == 0)
+            verdict = meanings[i].verdict;
+    for (char *c = node->answer; *c; c++)
+        if (*c < 0x20 || *c > 0x7e)
+            *c = '?';
+    finish(node, verdict, 0);
+}
+
+static void receive(node_t *node, apr_time_t deadline_at)
+{
+    size_t room = sizeof(node->answer) - 1 - node->n_answer;
+    ssize_t n = recv(node->fd, node->answer + node->n_answer, room, 0);
+
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (n > 0)
+        node->n_answer += (size_t)n;
+    if (n <= 0 && !node->n_answer)
+        fail(node, n < 0 ? errno : APR_EOF, deadline_at);
+    else if (n <= 0 || (size_t)n == room || memchr(node->answer, '\n', node->n_answer))
+        judge(node);
+}
+
+/* Connected, or not. A full server says so and closes at once: what it said decides. */
+static void ask_version(node_t *node, apr_time_t deadline_at)
+{
+    int error = 0;
+    socklen_t length = sizeof(error);
+
+    (void)getsockopt(node->fd, SOL_SOCKET, SO_ERROR, &error, &length);
+    if (error) {
+        fail(node, error, deadline_at);
+        return;
+    }
+    node->stage = FO_STAGE_ANSWER;
+    (void)!send(node->fd, QUESTION, sizeof(QUESTION) - 1, MSG_NOSIGNAL);
+}
+
+static void time_out(node_t *node, apr_time_t deadline_at)
+{
+    if (node->n_answer)
+        judge(node);
+    else
+        fail(node, APR_TIMEUP, deadline_at);
+}
+
+/*
+ * Waits for any node, until the first of their times is up. False: none is left, or poll() itself
+ * cannot wait.
+ */
+static bool wait_for(const node_t *nodes, unsigned n, struct pollfd *fds)
+{
+    apr_time_t now = clock_now(), until_at = APR_INT64_MAX;
+
+    for (unsigned i = 0; i < n; i++) {
+        fds[i] = (struct pollfd){
+            .fd = nodes[i].fd, /* poll() passes over -1 */
+            .events = nodes[i].stage == FO_STAGE_CONNECT ? POLLOUT : POLLIN,
+        };
+        if (nodes[i].fd >= 0 && nodes[i].until_at < until_at)
+            until_at = nodes[i].until_at;
+    }
+    if (until_at == APR_INT64_MAX)
+        return false;
+    return poll(fds, n, until_at > now ? (int)((until_at - now + 999) / 1000) : 0) >= 0
+           || errno == EINTR; /* then revents are as set above */
+}
+
+static void ask_nodes(node_t *nodes, unsigned n, apr_time_t deadline_at)
+{
+    struct pollfd fds[NODES_MAX];
+
+    while (wait_for(nodes, n, fds)) {
+        apr_time_t now = clock_now();
+        for (unsigned i = 0; i < n; i++) {
+            if (fds[i].revents && nodes[i].stage == FO_STAGE_CONNECT)
+                ask_version(&nodes[i], deadline_at);
+            else if (fds[i].revents)
+                receive(&nodes[i], deadline_at);
+            else if (nodes[i].fd >= 0 && nodes[i].until_at <= now)
+                time_out(&nodes[i], deadline_at);
+        }
+    }
+    for (unsigned i = 0; i < n; i++)
+        if (nodes[i].fd >= 0)
+            finish(&nodes[i], FO_VERDICT_SELF, ENOMEM);
+}
+
+/* "Connection refused", "timed out", "answered 'ERROR'". */
+static void reason_of(const node_t *node, char *text, size_t size)
+{
+    if (APR_STATUS_IS_TIMEUP(node->status))
+        apr_cpystrn(text, "timed out", size);
+    else if (APR_STATUS_IS_EOF(node->status))
+        apr_cpystrn(text, "closed the connection", size);
+    else if (node->status)
+        apr_strerror(node->status, text, size);
+    else
+        apr_snprintf(text, size, "answered '%." WORDS_SHOWN "s'", node->answer);
+}
+
+/* Appends what fits, and ", ..." for what does not. */
+static bool append(char *text, const char *more)
+{
+    size_t used = strlen(text);
+
+    if (used + strlen(more) + sizeof(", ...") > FO_REPORT_TEXT) {
+        apr_cpystrn(text + used, ", ...", FO_REPORT_TEXT - used);
+        return false;
+    }
+    apr_cpystrn(text + used, more, FO_REPORT_TEXT - used);
+    return true;
+}
+
+/* "2 of 3 nodes dead: c1:11211: Connection refused, c3:11211: timed out"; false: too long. */
+static bool list(const node_t *nodes, unsigned n, fo_verdict_e verdict, bool with_reasons,
+                 char *text)
+{
+    unsigned n_such = 0;
+    const char *separator = ": ";
+    char item[FO_REPORT_TEXT], reason[FO_REPORT_TEXT];
+
+    for (unsigned i = 0; i < n; i++)
+        n_such += nodes[i].verdict == verdict;
+    apr_snprintf(text, FO_REPORT_TEXT, "%u of %u nodes %s", n_such, n, said_of[verdict]);
+    for (unsigned i = 0; i < n; i++) {
+        const char *name = nodes[i].peer->name;
+        bool is_v6 = strchr(name, ':') != NULL;
+        if (nodes[i].verdict != verdict)
+            continue;
+        reason_of(&nodes[i], reason, sizeof(reason));
+        apr_snprintf(item, sizeof(item), "%s%s%s%s:%u%s%s", separator, is_v6 ? "[" : "", name,
+                     is_v6 ? "]" : "", (unsigned)nodes[i].peer->port, with_reasons ? ": " : "",
+                     with_reasons ? reason : "");
+        if (!append(text, item))
+            return false;
+        separator = ", ";
+    }
+    return true;
+}
+
+static unsigned rank_of(fo_verdict_e verdict)
+{
+    unsigned rank = 0;
+
+    while (by_rank[rank] != verdict)
+        rank++;
+    return rank;
+}
+
+static void fill_report(const node_t *nodes, unsigned n, fo_report_t *report)
+{
+    const node_t *worst = nodes;
+    char text[FO_REPORT_TEXT] = "";
+
+    for (unsigned i = 1; i < n; i++)
+        if (rank_of(nodes[i].verdict) > rank_of(worst->verdict))
+            worst = &nodes[i];
+    if (worst->verdict != FO_VERDICT_PASS && n == 1)
+        reason_of(worst, text, sizeof(text));
+    else if (worst->verdict != FO_VERDICT_PASS && !list(nodes, n, worst->verdict, true, text))
+        (void)list(nodes, n, worst->verdict, false, text);
+    report->stage = worst->stage;
+    fo_report_fill(report, worst->verdict, APR_STATUS_IS_EOF(worst->status) ? 0 : worst->status, 0,
+                   text);
+}
+
+static void ask(const void *conf, const fo_ask_t *ask, fo_report_t *report)
+{
+    node_t nodes[NODES_MAX];
+    apr_time_t now = clock_now(), deadline_at = now + ask->budget;
+
+    (void)conf;
+    report->stage = FO_STAGE_CONNECT;
+    for (unsigned i = 0; i < ask->n_peers; i++) {
+        nodes[i] = (node_t){ .peer = &ask->peers[i], .fd = -1, .stage = FO_STAGE_CONNECT };
+        finish(&nodes[i], FO_VERDICT_FAIL, APR_TIMEUP);
+        try_next(&nodes[i], now, deadline_at);
+    }
+    ask_nodes(nodes, ask->n_peers, deadline_at);
+    fill_report(nodes, ask->n_peers, report);
+}
+
+const fo_probe_t fo_probe_memcached = {
+    .abi = FO_PROBE_ABI,
+    .size = sizeof(fo_probe_t),
+    .scheme = "memcached",
+    .summary = "asks every node of a memcached cluster for its version",
+    .example = "memcached://cache1.example.com,cache2.example.com:11212",
+    .port = 11211,
+    .max_hosts = NODES_MAX,
+    .configure = configure,
+    .ask = ask,
+};

@@ -1,0 +1,12 @@
+/*
+ * probe_mysql.h: mysql://, a login, a COM_PING and a COM_QUIT, as steps of MariaDB's client
+ * library. doc/probe-mysql.md says what each answer means.
+ */
+#ifndef PROBE_MYSQL_H
+#define PROBE_MYSQL_H
+
+#include "mod_failover.h"
+
+extern const fo_probe_t fo_probe_mysql;
+
+#endif
