@@ -1,9 +1,11 @@
-# make                 the modules, into build/*.so
-# make demo            see the main job on real servers
-# make run             the same httpd, left up
-# make check           all tests
-# make install DESTDIR=
-# make lint fuzz asan format clean
+# make            the modules, into build/*.so
+# make demo       installs what is missing, builds, shows the main job on real servers
+# make run        the same servers, left up, with what to try
+# make check      installs what is missing, builds, runs all tests
+# make install    into apxs's folders, below DESTDIR
+# make fuzz       the fuzzers, FUZZ_SECONDS=600 each
+# make format     clang-format
+# make clean
 #
 # Works alone where apxs is in the path; ./configure writes config.mak for anything else.
 
@@ -11,18 +13,23 @@ APXS ?= apxs
 PKG_CONFIG ?= pkg-config
 CC ?= cc
 WITH_MYSQL ?= yes
-WITH_MEMCACHED ?= yes
 -include config.mak
+
+# Asked once, and only when something is to be compiled.
+once = $(or $($(1)),$(eval $(1) := $(2))$($(1)))
+apxs = $(or $(call once,APXS_$(1),$(shell $(APXS) -q $(1) 2>/dev/null)),\
+       $(error $(APXS) is not there: install apache2-dev, or name another with ./configure --with-apxs=PATH))
+pkg = $(or $(call once,PKG_$(1)_$(2),$(shell $(PKG_CONFIG) --$(1) $(2) 2>/dev/null)),\
+      $(error $(2) is not there: install its development package, or see ./configure --help))
 
 WARNINGS = -Wall -Wextra -Werror=implicit-function-declaration $(if $(WERROR),-Werror)
 CFLAGS ?= -O2 -g -fstack-protector-strong -D_FORTIFY_SOURCE=2 -Wformat -Werror=format-security
 STD = -std=gnu11 -fPIC -pthread
-APR_CFLAGS ?= $(shell $(PKG_CONFIG) --cflags apr-1)
-APU_CFLAGS ?= $(shell $(PKG_CONFIG) --cflags apr-util-1)
-APR_LIBS ?= $(shell $(PKG_CONFIG) --libs apr-1)
-HTTPD_CFLAGS ?= -I$(shell $(APXS) -q INCLUDEDIR) $(APU_CFLAGS)
-LIBEXECDIR ?= $(shell $(APXS) -q LIBEXECDIR)
-INCLUDEDIR ?= $(shell $(APXS) -q INCLUDEDIR)
+APR_CFLAGS ?= $(call pkg,cflags,apr-1)
+APR_LIBS ?= $(call pkg,libs,apr-1)
+HTTPD_CFLAGS ?= -I$(call apxs,INCLUDEDIR) $(call pkg,cflags,apr-util-1)
+LIBEXECDIR ?= $(call apxs,LIBEXECDIR)
+INCLUDEDIR ?= $(call apxs,INCLUDEDIR)
 MYSQL_PC ?= libmariadb
 
 B ?= build
@@ -35,27 +42,25 @@ DRIVERS = $(patsubst %,$(O)/probe/%.o,probe_ask probe_dialogue probe_flight prob
           probe_resolver probe_steps probe_tcp probe_workers)
 GLUE = $(patsubst src/httpd/%.c,$(O)/httpd/%.o,$(wildcard src/httpd/*.c))
 
-MODULES = $(B)/mod_failover.so
+MODULES = $(B)/mod_failover.so $(B)/mod_failover_memcached.so
 ifeq ($(WITH_MYSQL),yes)
 MODULES += $(B)/mod_failover_mysql.so
-endif
-ifeq ($(WITH_MEMCACHED),yes)
-MODULES += $(B)/mod_failover_memcached.so
 endif
 
 all: $(MODULES)
 
+LINK = @echo "  LD $@"; $(CC) $(STD) $(CFLAGS) $(LDFLAGS)
+LINK_MODULE = $(LINK) -shared -Wl,--version-script=$(B)/exports.map -o $@ $(filter %.o,$^) $(APR_LIBS)
+
 $(B)/mod_failover.so: $(O)/mod_failover.o $(GLUE) $(DRIVERS) $(CORE) $(B)/exports.map
-	$(CC) $(STD) $(CFLAGS) $(LDFLAGS) -shared -Wl,--version-script=$(B)/exports.map -o $@ \
-	    $(filter %.o,$^) $(APR_LIBS)
+	$(LINK_MODULE)
 
 $(B)/mod_failover_mysql.so: $(O)/module/mod_failover_mysql.o $(O)/probe/probe_mysql.o $(B)/exports.map
-	$(CC) $(STD) $(CFLAGS) $(LDFLAGS) -shared -Wl,--version-script=$(B)/exports.map -o $@ \
-	    $(filter %.o,$^) $(APR_LIBS) $(shell $(PKG_CONFIG) --libs $(MYSQL_PC))
+	$(LINK_MODULE) $(call pkg,libs,$(MYSQL_PC))
 
-$(B)/mod_failover_memcached.so: $(O)/module/mod_failover_memcached.o $(O)/probe/probe_memcached.o $(B)/exports.map
-	$(CC) $(STD) $(CFLAGS) $(LDFLAGS) -shared -Wl,--version-script=$(B)/exports.map -o $@ \
-	    $(filter %.o,$^) $(APR_LIBS) $(shell $(PKG_CONFIG) --libs libmemcached)
+$(B)/mod_failover_memcached.so: $(O)/module/mod_failover_memcached.o $(O)/probe/probe_memcached.o \
+                                $(B)/exports.map
+	$(LINK_MODULE)
 
 # The module record is all that a module shows.
 $(B)/exports.map:
@@ -68,7 +73,7 @@ COMPILE = @mkdir -p $(@D); echo "  CC $<"; \
 $(O)/core/%.o: src/core/%.c
 	$(COMPILE) -MMD -c -o $@ $<
 $(O)/probe/probe_mysql.o: src/probe/probe_mysql.c
-	$(COMPILE) $(shell $(PKG_CONFIG) --cflags $(MYSQL_PC)) -MMD -c -o $@ $<
+	$(COMPILE) $(call pkg,cflags,$(MYSQL_PC)) -MMD -c -o $@ $<
 $(O)/probe/%.o: src/probe/%.c
 	$(COMPILE) -MMD -c -o $@ $<
 $(O)/httpd/%.o: src/httpd/%.c
@@ -85,8 +90,66 @@ install: all
 	install -m 644 $(MODULES) $(DESTDIR)$(LIBEXECDIR)
 	install -m 644 include/mod_failover.h $(DESTDIR)$(INCLUDEDIR)
 
-clean:
-	rm -rf $(B)
+# ------------------------------------------------------------------ tests
 
-.PHONY: all install clean
+CHECK_FLAGS = -It/unit $(call pkg,cflags,check)
+CHECK_LIBS = $(call pkg,libs,check) $(APR_LIBS)
+UNITS = $(patsubst t/unit/%.c,$(B)/t/%,$(wildcard t/unit/check_*.c))
+FUZZERS = $(patsubst t/fuzz/%.c,$(B)/fuzz/%,$(wildcard t/fuzz/fuzz_*.c))
+FUZZ_SECONDS ?= 600
+
+# The tests of the core link the core and APR alone: that it needs no more is proved here.
+$(B)/t/check_fo_%: t/unit/check_fo_%.c $(CORE) $(wildcard t/unit/*.h)
+	@mkdir -p $(@D)
+	$(LINK) $(WARNINGS) $(OURS) $(APR_CFLAGS) $(CHECK_FLAGS) -o $@ $< $(CORE) $(CHECK_LIBS)
+$(B)/t/check_probe_%: t/unit/check_probe_%.c $(CORE) $(DRIVERS) $(O)/probe/probe_mysql.o \
+                      $(O)/probe/probe_memcached.o $(wildcard t/unit/*.h)
+	@mkdir -p $(@D)
+	$(LINK) $(WARNINGS) $(OURS) $(APR_CFLAGS) $(CHECK_FLAGS) $(call pkg,cflags,$(MYSQL_PC)) \
+	    -o $@ $< $(filter %.o,$^) $(CHECK_LIBS) $(call pkg,libs,$(MYSQL_PC))
+
+$(B)/fuzz/%: t/fuzz/%.c $(wildcard src/core/*.c)
+	@mkdir -p $(@D)
+	@echo "  CLANG $@"; clang $(STD) -g -O1 -fsanitize=fuzzer,address,undefined \
+	    -fno-sanitize-recover=undefined $(WARNINGS) $(OURS) $(APR_CFLAGS) -o $@ $< \
+	    $(wildcard src/core/*.c) src/probe/probe_tcp.c $(APR_LIBS)
+
+units: $(UNITS)
+fuzzers: $(FUZZERS)
+
+# The same sources under each compiler and sanitizer, in folders of their own.
+SANITIZE = -O1 -g -fno-omit-frame-pointer
+tested: all units fuzzers
+	@$(MAKE) --no-print-directory B=build/clang CC=clang all
+	@$(MAKE) --no-print-directory B=build/asan units \
+	    CFLAGS="$(SANITIZE) -fsanitize=address,undefined -fno-sanitize-recover=undefined"
+	@$(MAKE) --no-print-directory B=build/tsan units CFLAGS="$(SANITIZE) -fsanitize=thread"
+
+check:
+	t/install check
+	@$(MAKE) --no-print-directory WERROR=1 tested
+	prove -It/lib -j2 --timer t/*.t t/httpd/*.t
+
+fuzz:
+	t/install check
+	@$(MAKE) --no-print-directory fuzzers
+	for fuzzer in $(FUZZERS); do t/fuzz/run $$fuzzer $(FUZZ_SECONDS) || exit 1; done
+
+demo:
+	@t/install demo
+	@$(MAKE) --no-print-directory -s all
+	@demo/run demo
+
+run:
+	@t/install demo
+	@$(MAKE) --no-print-directory -s all
+	@demo/run keep
+
+format:
+	clang-format -i mod_failover.c include/*.h src/*/*.[ch]
+
+clean:
+	rm -rf build
+
+.PHONY: all install units fuzzers tested check fuzz demo run format clean
 .DEFAULT_GOAL = all

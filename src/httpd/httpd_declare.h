@@ -26,6 +26,33 @@ const char *httpd_declare_unset_env(cmd_parms *cmd, void *unused, const char *na
 const char *httpd_declare_alias(cmd_parms *cmd, void *unused, const char *alias,
                                 const char *stand_in);
 
+/* Shared by the files that declare. */
+httpd_place_t httpd_place_of(const cmd_parms *cmd);
+const char *httpd_prefixed(cmd_parms *cmd, const char *message); /* by the directive's name */
+
+/* httpd_settings.c */
+fo_setting_t *httpd_setting_add(httpd_service_t *service, fo_setting_e kind, const char *name,
+                                const char *value);
+/* A value with %{ in it is an expression; any other costs no evaluation. */
+const char *httpd_setting_value(cmd_parms *cmd, httpd_service_t *service, fo_setting_e kind,
+                                const char *name, const char *value, bool is_unsafe);
+const char *httpd_setting_alias(cmd_parms *cmd, httpd_service_t *service, const char *alias,
+                                const char *stand_in);
+
+/* httpd_endpoint.c: an endpoint while its options are read. */
+typedef struct httpd_draft_t {
+    cmd_parms *cmd;
+    httpd_service_t *service;
+    httpd_endpoint_t *endpoint; /* set by httpd_endpoint_add */
+    apr_table_t *probe_options; /* what is left for the probe; set likewise */
+    const char *alias;          /* FailoverDatabase's; NULL: not asked for */
+    const char *stand_in;
+} httpd_draft_t;
+
+/* Reads URL and options and adds the endpoint to its service. name NULL: named by its address. */
+const char *httpd_endpoint_add(httpd_draft_t *draft, const char *name, const char *url, int argc,
+                               char *const argv[], bool takes_variables);
+
 /* The block being read, for the directives that may stand in one; NULL: none. */
 httpd_service_t *httpd_declare_open(cmd_parms *cmd);
 

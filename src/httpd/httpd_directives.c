@@ -18,11 +18,6 @@ static fo_policy_t *policy_of(cmd_parms *cmd)
     return service ? &service->policy : &httpd_server_of(cmd->server)->policy;
 }
 
-static const char *prefixed(cmd_parms *cmd, const char *message)
-{
-    return message ? apr_pstrcat(cmd->pool, cmd->cmd->name, ": ", message, NULL) : NULL;
-}
-
 static const char *read_span(cmd_parms *cmd, const char *text, apr_interval_time_t low,
                              apr_interval_time_t high, apr_int64_t *ret_span)
 {
@@ -55,7 +50,7 @@ static const char *set_span(cmd_parms *cmd, void *unused, const char *text)
     const span_t *span = cmd->info;
 
     (void)unused;
-    return prefixed(cmd, read_span(cmd, text, span->low, span->high,
+    return httpd_prefixed(cmd, read_span(cmd, text, span->low, span->high,
                                    &policy_of(cmd)->value[span->number]));
 }
 
@@ -70,7 +65,7 @@ static const char *set_ping_timeout(cmd_parms *cmd, void *unused, const char *up
     if (!error && down)
         error = read_span(cmd, down, MS, HOUR, &timeout_down);
     if (error)
-        return prefixed(cmd, error);
+        return httpd_prefixed(cmd, error);
     policy->value[FO_POLICY_TIMEOUT_UP] = timeout_up;
     if (down)
         policy->value[FO_POLICY_TIMEOUT_DOWN] = timeout_down;
@@ -84,14 +79,14 @@ static const char *set_ping_wait(cmd_parms *cmd, void *unused, const char *text)
     const char *error = ap_check_cmd_context(cmd, GLOBAL_ONLY);
 
     (void)unused;
-    return error ? error : prefixed(cmd, read_span(cmd, text, 0, 60 * APR_USEC_PER_SEC,
+    return error ? error : httpd_prefixed(cmd, read_span(cmd, text, 0, 60 * APR_USEC_PER_SEC,
                                                    &httpd_config()->ping_wait));
 }
 
 static const char *set_spread(cmd_parms *cmd, void *unused, const char *text)
 {
     (void)unused;
-    return prefixed(cmd, fo_parse_number(text, 0, 100, &policy_of(cmd)->value[FO_POLICY_SPREAD],
+    return httpd_prefixed(cmd, fo_parse_number(text, 0, 100, &policy_of(cmd)->value[FO_POLICY_SPREAD],
                                          cmd->pool));
 }
 

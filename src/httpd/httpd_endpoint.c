@@ -1,0 +1,273 @@
+/* An endpoint as declared: its URL, the probe that serves it, and its options. */
+#include "httpd/httpd_declare.h"
+
+#include "core/fo_parse.h"
+#include "probe/probe_tcp.h"
+
+#include <ap_provider.h>
+#include <string.h>
+
+static void warn(cmd_parms *cmd, const char *text)
+{
+    httpd_warning_t warning = { .place = httpd_place_of(cmd), .text = text };
+
+    APR_ARRAY_PUSH(httpd_config()->warnings, httpd_warning_t) = warning;
+}
+
+static const fo_probe_t *find_probe(const char *scheme)
+{
+    if (strcmp(scheme, fo_probe_tcp.scheme) == 0)
+        return &fo_probe_tcp;
+    if (strcmp(scheme, fo_probe_unix.scheme) == 0)
+        return &fo_probe_unix;
+    return ap_lookup_provider(FO_PROBE_GROUP, scheme, FO_PROBE_VERSION);
+}
+
+/* Schemes that have a module of ours; another's is named like its scheme. */
+static const struct {
+    const char *scheme;
+    const char *module;
+} modules[] = {
+    { "mysql", "mod_failover_mysql" },
+    { "memcached", "mod_failover_memcached" },
+};
+
+static const char *known_schemes(apr_pool_t *pool)
+{
+    apr_array_header_t *names = ap_list_provider_names(pool, FO_PROBE_GROUP, FO_PROBE_VERSION);
+    const char *list = "tcp, unix";
+
+    for (int i = 0; i < names->nelts; i++)
+        list = apr_pstrcat(pool, list, ", ",
+                           APR_ARRAY_IDX(names, i, ap_list_provider_names_t).provider_name, NULL);
+    return list;
+}
+
+static const char *missing_probe(const char *scheme, apr_pool_t *pool)
+{
+    for (size_t i = 0; i < sizeof(modules) / sizeof(modules[0]); i++)
+        if (strcmp(scheme, modules[i].scheme) == 0)
+            return apr_psprintf(pool, "%s:// is pinged by %s, which is not loaded: LoadModule "
+                                      "failover_%s_module .../%s.so", scheme, modules[i].module,
+                                scheme, modules[i].module);
+    return apr_psprintf(pool, "nothing that is loaded pings %s://; there are: %s", scheme,
+                        known_schemes(pool));
+}
+
+static const char *check_probe(const fo_probe_t *probe, const char *scheme, apr_pool_t *pool)
+{
+    int forms;
+
+    if (!probe)
+        return missing_probe(scheme, pool);
+    if (probe->abi != FO_PROBE_ABI || probe->size != sizeof(fo_probe_t))
+        return apr_psprintf(pool, "the probe for %s:// was built for another version of "
+                                  "mod_failover: build it anew", scheme);
+    forms = (probe->dialogue != NULL) + (probe->steps != NULL) + (probe->ask != NULL);
+    if (!probe->configure || !probe->example || forms != 1)
+        return apr_psprintf(pool, "the probe for %s:// is incomplete: it needs configure, example "
+                                  "and exactly one of dialogue, steps and ask", scheme);
+    return NULL;
+}
+
+static const char *option_weight(httpd_draft_t *draft, const char *value)
+{
+    return fo_parse_weight(value, &draft->endpoint->weight, draft->cmd->pool);
+}
+
+static const char *option_timeout(httpd_draft_t *draft, const char *value)
+{
+    apr_interval_time_t timeout = 0;
+    const char *error = fo_parse_duration(value, &timeout, draft->cmd->pool);
+
+    if (!error && (timeout < 1000 || timeout > 3600 * APR_USEC_PER_SEC))
+        error = apr_psprintf(draft->cmd->pool, "'%s' is not within 1ms and 1h", value);
+    draft->endpoint->timeout = timeout;
+    return error;
+}
+
+static const char *option_busy(httpd_draft_t *draft, const char *value)
+{
+    draft->endpoint->busy_fails = strcmp(value, "fail") == 0;
+    return draft->endpoint->busy_fails || strcmp(value, "keep") == 0
+               ? NULL : apr_psprintf(draft->cmd->pool, "'%s' is neither keep nor fail", value);
+}
+
+static bool file_is_missing(const char *path, apr_pool_t *pool)
+{
+    apr_finfo_t info;
+    apr_status_t status = apr_stat(&info, path, APR_FINFO_TYPE, pool);
+
+    return APR_STATUS_IS_ENOENT(status) || APR_STATUS_IS_ENOTDIR(status);
+}
+
+/* The value may be a password by mistake: it is never repeated. */
+static const char *option_password(httpd_draft_t *draft, const char *value)
+{
+    apr_pool_t *pool = draft->cmd->pool;
+    httpd_secret_t *secret = &draft->endpoint->secret;
+    const char *path = strlen(value) > 5 ? value + 5 : "";
+
+    if (strncmp(value, "file:", 5) == 0)
+        secret->kind = HTTPD_SECRET_FILE;
+    else if (strncmp(value, "exec:", 5) == 0)
+        secret->kind = HTTPD_SECRET_EXEC;
+    else
+        return "a password has no place in the configuration: name where it stands, file:PATH or "
+               "exec:PROGRAM";
+    if (path[0] != '/')
+        return "an absolute path must follow file: or exec:";
+    secret->source = path;
+    path = secret->kind == HTTPD_SECRET_EXEC ? ap_getword_white(pool, &path) : path;
+    if (file_is_missing(path, pool))
+        return apr_psprintf(pool, "there is no file %s", path);
+    return NULL;
+}
+
+static const char *option_alias(httpd_draft_t *draft, const char *value)
+{
+    if (!draft->alias)
+        return "belongs to FailoverDatabase; inside <FailoverService> write FailoverAlias";
+    draft->alias = value;
+    return NULL;
+}
+
+static const char *option_failover(httpd_draft_t *draft, const char *value)
+{
+    if (!draft->alias)
+        return "belongs to FailoverDatabase; inside <FailoverService> write FailoverAlias";
+    draft->stand_in = value;
+    return NULL;
+}
+
+static const struct {
+    const char *key;
+    const char *(*set)(httpd_draft_t *draft, const char *value);
+} options[] = {
+    { "weight", option_weight },     { "timeout", option_timeout },
+    { "busy", option_busy },         { "password", option_password },
+    { "alias", option_alias },       { "failover", option_failover },
+};
+
+static const char *take_option(httpd_draft_t *draft, const fo_pair_t *pair)
+{
+    apr_pool_t *pool = draft->cmd->pool;
+
+    for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
+        if (strcmp(pair->key, options[i].key) != 0)
+            continue;
+        const char *error = options[i].set(draft, pair->value);
+        return error ? apr_psprintf(pool, "%s=: %s", pair->key, error) : NULL;
+    }
+    apr_table_setn(draft->probe_options, pair->key, pair->value);
+    return NULL;
+}
+
+static const char *take_pairs(httpd_draft_t *draft, int argc, char *const argv[], bool takes_variables)
+{
+    apr_pool_t *pool = draft->cmd->pool;
+    apr_table_t *taken = apr_table_make(pool, 4);
+
+    for (int i = 0; i < argc; i++) {
+        fo_pair_t pair = { 0 };
+        const char *error = fo_parse_pair(argv[i], &pair, pool);
+        if (!error && pair.is_variable && !takes_variables)
+            error = apr_psprintf(pool, "%s= is a variable: inside <FailoverService> write "
+                                       "FailoverSetEnv %s ...", pair.key, pair.key);
+        else if (!error && !pair.is_variable && apr_table_get(taken, pair.key))
+            error = apr_psprintf(pool, "%s= stands there twice", pair.key);
+        else if (!error && pair.is_variable)
+            error = httpd_setting_value(draft->cmd, draft->service, FO_SETTING_SET, pair.key, pair.value,
+                              false);
+        else if (!error)
+            error = take_option(draft, &pair);
+        if (error)
+            return error;
+        apr_table_setn(taken, pair.key, "");
+    }
+    return NULL;
+}
+
+static const char *options_key(const apr_table_t *table, apr_pool_t *pool)
+{
+    const apr_array_header_t *array = apr_table_elts(table);
+    const apr_table_entry_t *entry = (const apr_table_entry_t *)array->elts;
+    const char *key = "";
+
+    for (int i = 0; i < array->nelts; i++)
+        key = apr_pstrcat(pool, key, " ", entry[i].key, "=", entry[i].val, NULL);
+    return key;
+}
+
+/* "db2.example.com:3306", or the path of a socket file. */
+static const char *default_name(const fo_url_t *url, apr_pool_t *pool)
+{
+    const char *name = url->n_hosts ? "" : url->path;
+
+    for (unsigned i = 0; i < url->n_hosts; i++) {
+        const fo_host_t *host = &url->hosts[i];
+        bool has_colon = strchr(host->name, ':') != NULL;
+        name = apr_psprintf(pool, "%s%s%s%s%s:%u", name, i ? "," : "", has_colon ? "[" : "",
+                            host->name, has_colon ? "]" : "", (unsigned)host->port);
+    }
+    return name;
+}
+
+static const char *configure_probe(httpd_draft_t *draft)
+{
+    httpd_endpoint_t *endpoint = draft->endpoint;
+    apr_pool_t *pool = draft->cmd->pool;
+    const char *warning = NULL;
+    fo_login_t login = {
+        .user = endpoint->url->user,
+        .has_secret = endpoint->secret.kind != HTTPD_SECRET_NONE,
+    };
+    const char *error = endpoint->probe->configure(endpoint->url, &login, draft->probe_options,
+                                                   &endpoint->conf, &warning, pool);
+
+    if (!error && warning)
+        warn(draft->cmd, apr_psprintf(pool, "%s: %s", draft->service->name, warning));
+    return error;
+}
+
+static const char *read_url(httpd_draft_t *draft, const char *text)
+{
+    httpd_endpoint_t *endpoint = draft->endpoint;
+    apr_pool_t *pool = draft->cmd->pool;
+    const char *scheme = NULL;
+    fo_url_t *url = NULL;
+    const char *error = fo_parse_scheme(text, &scheme, pool);
+
+    if (!error) {
+        endpoint->probe = find_probe(scheme);
+        error = check_probe(endpoint->probe, scheme, pool);
+    }
+    if (!error)
+        error = fo_parse_url(text, endpoint->probe, &url, pool);
+    endpoint->url = url;
+    return error;
+}
+
+const char *httpd_endpoint_add(httpd_draft_t *draft, const char *name, const char *url, int argc,
+                               char *const argv[], bool takes_variables)
+{
+    apr_pool_t *pool = draft->cmd->pool;
+    httpd_endpoint_t *endpoint = apr_pcalloc(pool, sizeof(*endpoint));
+    const char *error;
+
+    draft->endpoint = endpoint;
+    draft->probe_options = apr_table_make(pool, 4);
+    endpoint->place = httpd_place_of(draft->cmd);
+    endpoint->weight = 1;
+    error = read_url(draft, url);
+    if (!error)
+        error = take_pairs(draft, argc, argv, takes_variables);
+    if (!error)
+        error = configure_probe(draft);
+    if (error)
+        return error;
+    endpoint->name = name ? name : default_name(endpoint->url, pool);
+    endpoint->options_key = options_key(draft->probe_options, pool);
+    APR_ARRAY_PUSH(draft->service->endpoints, httpd_endpoint_t *) = endpoint;
+    return NULL;
+}
