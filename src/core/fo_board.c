@@ -185,17 +185,21 @@ static const fo_snapshot_t *take_snapshot(const fo_board_t *board, const fo_scop
     return snapshot;
 }
 
-const fo_snapshot_t *fo_board_snapshot(const fo_board_t *board, const fo_scope_t *scope,
-                                       apr_pool_t *pool)
+static const fo_snapshot_t *snapshot_of(const fo_board_t *board, const fo_scope_t *scope,
+                                        unsigned n_not_up, apr_pool_t *pool)
 {
-    const desk_t *desk = &board->desks[scope->index];
-    unsigned n_not_up = atomic_load_explicit(&desk->n_not_up, memory_order_acquire);
-    const fo_snapshot_t *snapshot;
+    const fo_snapshot_t *snapshot = take_snapshot(board, scope, n_not_up, pool);
 
-    if (n_not_up == 0)
-        return NULL;
-    snapshot = take_snapshot(board, scope, n_not_up, pool);
     if (!snapshot)
         snapshot = take_snapshot(board, scope, (unsigned)scope->services->nelts, pool);
     return snapshot->n ? snapshot : NULL;
+}
+
+const fo_snapshot_t *fo_board_snapshot(const fo_board_t *board, const fo_scope_t *scope,
+                                       apr_pool_t *pool)
+{
+    unsigned n_not_up = atomic_load_explicit(&board->desks[scope->index].n_not_up,
+                                             memory_order_acquire);
+
+    return n_not_up == 0 ? NULL : snapshot_of(board, scope, n_not_up, pool);
 }

@@ -225,6 +225,9 @@ static const char *configure_probe(httpd_draft_t *draft)
     const char *error = endpoint->probe->configure(endpoint->url, &login, draft->probe_options,
                                                    &endpoint->conf, &warning, pool);
 
+    if (error && !apr_is_empty_table(draft->probe_options))
+        error = apr_pstrcat(pool, error, " (options of every URL: weight=, timeout=, busy=, "
+                                         "password=)", NULL);
     if (!error && warning)
         warn(draft->cmd, apr_psprintf(pool, "%s: %s", draft->service->name, warning));
     return error;

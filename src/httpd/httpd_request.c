@@ -96,9 +96,9 @@ static const char *evaluate(void *baton, const fo_service_t *service, const fo_s
     const char *error = NULL;
     const char *value = httpd_expr_evaluate(r, setting->expression, &error);
 
-    if (error) {
+    if (error || !value) {
         if (httpd_child_first_time(setting->serial))
-            httpd_log_evaluation(r, service, setting, error);
+            httpd_log_evaluation(r, service, setting, error ? error : "it has no value");
         return NULL;
     }
     if (has_control_bytes(value)) {
@@ -160,28 +160,35 @@ int httpd_request_early(request_rec *r)
 {
     state_t *state = state_of(r);
 
-    if (state && state->snapshot)
+    if (state && state != &all_up)
         write_settings(r, state, false);
     return DECLINED;
+}
+
+static void regain(request_rec *r, state_t *state)
+{
+    fo_layer_t layer = layer_of(r, state);
+
+    if (fo_settings_lost(&layer))
+        write_settings(r, state, false);
 }
 
 int httpd_request_header_parser(request_rec *r)
 {
     state_t *state = state_of(r);
-    fo_layer_t layer;
 
-    if (!state || !state->snapshot || !state->undo)
-        return DECLINED;
-    layer = layer_of(r, state);
-    if (fo_settings_lost(&layer))
-        write_settings(r, state, false);
+    if (state && state != &all_up && state->undo)
+        regain(r, state);
     return DECLINED;
 }
 
 int httpd_request_late(request_rec *r)
 {
-    state_t *state = take_state(r);
+    state_t *state = state_of(r);
 
+    if (state == &all_up)
+        return DECLINED;
+    state = take_state(r);
     if (state && state->snapshot)
         write_settings(r, state, true);
     return DECLINED;

@@ -186,13 +186,17 @@ static void finish(probe_flight_t *flight)
 }
 
 /* A time-out that a starved worker measured is none of the service's. */
-static void judge_starved(call_t *call, const probe_flight_t *flight)
+static void judge_timeout(call_t *call, const probe_flight_t *flight)
 {
     apr_interval_time_t took = call->job.ended_at - call->job.begun_at;
     bool is_starved = flight->is_starved || took > call->ask.budget * 5 / 4 + GRACE;
 
-    if (fo_report_is_timeout(&call->report) && is_starved && !flight->order.is_final)
+    if (!fo_report_is_timeout(&call->report))
+        return;
+    if (is_starved && !flight->order.is_final)
         call->report.verdict = FO_VERDICT_SELF;
+    if (call->ask.n_peers == 1) /* of several, the probe's own words name those that are meant */
+        fo_report_timeout(&call->report, call->report.verdict, call->ask.budget);
 }
 
 void probe_ask_ended(probe_job_t *job, apr_time_t now)
@@ -202,7 +206,7 @@ void probe_ask_ended(probe_job_t *job, apr_time_t now)
 
     *call->is_asking = false;
     if (flight) {
-        judge_starved(call, flight);
+        judge_timeout(call, flight);
         flight->report = call->report;
         flight->state = NULL;
         probe_flight_settle(flight, now);
