@@ -132,7 +132,7 @@ typedef struct fo_talk_t {
     char *out;            /* to be sent after this turn */
     apr_size_t out_length;
     apr_size_t out_room;
-    apr_interval_time_t quiet; /* 0: no QUIET event is wanted */
+    apr_interval_time_t quiet;         /* 0: no QUIET event is wanted */
     fo_host_t further[FO_FURTHER_MAX]; /* further hosts, each run alike; all must pass */
     unsigned n_further;
 } fo_talk_t;
@@ -142,8 +142,7 @@ typedef struct fo_dialogue_t {
     /* Before the connect. Optional. */
     void (*begin)(void *state, const void *conf, const fo_ask_t *ask);
     /* Monitor thread. Must not block. Mandatory. */
-    fo_progress_e (*turn)(void *state, fo_talk_event_e event, fo_talk_t *talk,
-                          fo_report_t *report);
+    fo_progress_e (*turn)(void *state, fo_talk_event_e event, fo_talk_t *talk, fo_report_t *report);
 } fo_dialogue_t;
 
 /* What steps wait for. */
@@ -171,13 +170,13 @@ typedef struct fo_default_t {
 } fo_default_t;
 
 typedef struct fo_probe_t {
-    unsigned abi;            /* FO_PROBE_ABI */
-    apr_size_t size;         /* sizeof(fo_probe_t) */
-    const char *scheme;      /* what stands before :// */
-    const char *summary;     /* one line for `httpd -t -D DUMP_FAILOVER` */
-    const char *example;     /* a correct URL, for messages */
-    apr_port_t port;         /* when the URL has none; 0: the URL must have one */
-    unsigned max_hosts;      /* 0: a path and no host, as unix:///path */
+    unsigned abi;                 /* FO_PROBE_ABI */
+    apr_size_t size;              /* sizeof(fo_probe_t) */
+    const char *scheme;           /* what stands before :// */
+    const char *summary;          /* one line for `httpd -t -D DUMP_FAILOVER` */
+    const char *example;          /* a correct URL, for messages */
+    apr_port_t port;              /* when the URL has none; 0: the URL must have one */
+    unsigned max_hosts;           /* 0: a path and no host, as unix:///path */
     const fo_default_t *settings; /* what holds while down unless told otherwise; ends with a
                                      NULL name. Optional. */
     /*
@@ -186,8 +185,8 @@ typedef struct fo_probe_t {
      * error. NULL, or a message for the administrator. Mandatory.
      */
     const char *(*configure)(const fo_url_t *url, const fo_login_t *login,
-                             const apr_table_t *options, void **ret_conf,
-                             const char **ret_warning, apr_pool_t *pool);
+                             const apr_table_t *options, void **ret_conf, const char **ret_warning,
+                             apr_pool_t *pool);
     /* Once in each child before any thread is there: library initialisation. Optional. */
     void (*child_init)(void);
     /* Exactly one of these three. */

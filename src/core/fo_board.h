@@ -24,7 +24,7 @@ typedef struct fo_word_t {
 
 /* What is told of a service besides its word. */
 typedef struct fo_detail_t {
-    apr_time_t since_at; /* monotonic; 0: since the child began */
+    apr_time_t since_at;         /* monotonic; 0: since the child began */
     char reason[FO_REPORT_TEXT]; /* why it went down; "" while up */
 } fo_detail_t;
 

@@ -8,7 +8,7 @@ typedef struct course_t {
     fo_draw_t draw;        /* made at that start */
     bool is_under_way;
     bool is_hurried;    /* an error asks for a ping */
-    bool is_unanswered; /* the last ping got no answer from the service: nobody waits for the next */
+    bool is_unanswered; /* the last ping got no answer: nobody waits for the next */
     int discards;       /* in a row */
 } course_t;
 
@@ -43,7 +43,8 @@ fo_monitor_t *fo_monitor_make(const fo_plan_t *plan, fo_board_t *board, apr_uint
     monitor->observer = observer;
     monitor->baton = baton;
     monitor->random = seed ? seed : 1;
-    monitor->healths = apr_pcalloc(pool, sizeof(fo_health_t) * (size_t)(plan->endpoints->nelts + 1));
+    monitor->healths = apr_pcalloc(pool,
+                                   sizeof(fo_health_t) * (size_t)(plan->endpoints->nelts + 1));
     monitor->courses = apr_pcalloc(pool, sizeof(course_t) * (size_t)(plan->checks->nelts + 1));
     monitor->standings = apr_pcalloc(pool,
                                      sizeof(standing_t) * (size_t)(plan->services->nelts + 1));
@@ -81,8 +82,7 @@ static bool is_wanted(const fo_monitor_t *monitor, const course_t *course,
     case FO_TRIGGER_OUTAGES:
         return monitor->standings[endpoint->service->index].word.state != FO_SERVICE_UP;
     case FO_TRIGGER_TIMER:
-        return course->is_hurried ||
-               monitor->healths[endpoint->index].state == FO_STATE_FAILING;
+        return course->is_hurried || monitor->healths[endpoint->index].state == FO_STATE_FAILING;
     default:
         return true;
     }

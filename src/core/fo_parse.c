@@ -7,6 +7,7 @@
 #define DURATION_UNITS "ms, s, m, min, h or d"
 #define DAYS_MAX 3650
 
+/* clang-format off */
 static const struct {
     const char *suffix;
     apr_interval_time_t span;
@@ -19,6 +20,7 @@ static const struct {
     { "h", 3600 * APR_USEC_PER_SEC },
     { "d", 86400 * APR_USEC_PER_SEC },
 };
+/* clang-format on */
 
 static bool is_digit(char c)
 {
@@ -62,8 +64,10 @@ const char *fo_parse_duration(const char *text, apr_interval_time_t *ret_span, a
             return NULL;
         }
     }
-    return apr_psprintf(pool, "'%s' is not a duration: write a whole number and " DURATION_UNITS
-                              "; a bare number is seconds", text);
+    return apr_psprintf(pool,
+                        "'%s' is not a duration: write a whole number and " DURATION_UNITS
+                        "; a bare number is seconds",
+                        text);
 }
 
 const char *fo_parse_number(const char *text, apr_int64_t low, apr_int64_t high,
@@ -73,8 +77,10 @@ const char *fo_parse_number(const char *text, apr_int64_t low, apr_int64_t high,
     size_t n = read_digits(text, &number);
 
     if (n == 0 || text[n] != '\0' || number < low || number > high)
-        return apr_psprintf(pool, "'%s' is not a whole number from %" APR_INT64_T_FMT
-                                  " to %" APR_INT64_T_FMT, text, low, high);
+        return apr_psprintf(pool,
+                            "'%s' is not a whole number from %" APR_INT64_T_FMT
+                            " to %" APR_INT64_T_FMT,
+                            text, low, high);
     *ret_number = number;
     return NULL;
 }
@@ -89,8 +95,10 @@ const char *fo_parse_weight(const char *text, double *ret_weight, apr_pool_t *po
     if (whole + part > 0 && whole + part < 16 && text[whole + point + part] == '\0')
         weight = strtod(text, NULL);
     if (weight <= 0 || weight > 1000000)
-        return apr_psprintf(pool, "'%s' is not a weight: write a decimal number greater than 0 and "
-                                  "at most 1000000", text);
+        return apr_psprintf(pool,
+                            "'%s' is not a weight: write a decimal number greater than 0 and "
+                            "at most 1000000",
+                            text);
     *ret_weight = weight;
     return NULL;
 }
@@ -103,8 +111,10 @@ const char *fo_parse_name(const char *text, apr_pool_t *pool)
         while (is_letter(text[n]) || is_digit(text[n]) || text[n] == '_' || text[n] == '-')
             n++;
     if (n == 0 || n > FO_NAME_MAX || text[n] != '\0')
-        return apr_psprintf(pool, "'%s' is not a name: a letter, then up to %d letters, digits, "
-                                  "'_' or '-'", text, FO_NAME_MAX - 1);
+        return apr_psprintf(pool,
+                            "'%s' is not a name: a letter, then up to %d letters, digits, "
+                            "'_' or '-'",
+                            text, FO_NAME_MAX - 1);
     return NULL;
 }
 
@@ -115,8 +125,10 @@ const char *fo_parse_variable(const char *text, apr_pool_t *pool)
     while (text[n] > ' ' && text[n] < 0x7f && text[n] != '=')
         n++;
     if (n == 0 || n > 255 || text[n] != '\0')
-        return apr_psprintf(pool, "'%s' is not a variable's name: printable characters without "
-                                  "blanks or '='", text);
+        return apr_psprintf(pool,
+                            "'%s' is not a variable's name: printable characters without "
+                            "blanks or '='",
+                            text);
     return NULL;
 }
 
@@ -142,8 +154,10 @@ const char *fo_parse_pair(const char *text, fo_pair_t *ret_pair, apr_pool_t *poo
 
     if (n == 0 || text[n] != '=') {
         size_t shown = strcspn(text, "="); /* what follows the sign may be a secret */
-        return apr_psprintf(pool, "'%.*s' is neither an option (option=value, lower case) nor a "
-                                  "variable (VAR=value, upper case)", (int)shown, text);
+        return apr_psprintf(pool,
+                            "'%.*s' is neither an option (option=value, lower case) nor a "
+                            "variable (VAR=value, upper case)",
+                            (int)shown, text);
     }
     ret_pair->key = apr_pstrndup(pool, text, n);
     ret_pair->value = apr_pstrdup(pool, text + n + 1);
@@ -166,8 +180,10 @@ const char *fo_parse_scheme(const char *text, const char **ret_scheme, apr_pool_
     size_t n = scheme_length(text);
 
     if (n == 0 || n > FO_NAME_MAX || text[n] != ':')
-        return apr_pstrcat(pool, "no URL: it begins with a scheme, as in "
-                                 "tcp://db.example.com:5000 or unix:///run/app.sock", NULL);
+        return apr_pstrcat(pool,
+                           "no URL: it begins with a scheme, as in "
+                           "tcp://db.example.com:5000 or unix:///run/app.sock",
+                           NULL);
     *ret_scheme = apr_pstrndup(pool, text, n);
     return NULL;
 }
@@ -246,11 +262,13 @@ static const char *parse_host(const char *text, size_t length, const fo_probe_t 
         rest = text + n;
     }
     if (!ok)
-        return apr_psprintf(pool, "'%.*s' is not a host name or address (an IPv6 address stands in "
-                                  "brackets)", (int)length, text);
+        return apr_psprintf(pool,
+                            "'%.*s' is not a host name or address (an IPv6 address stands in "
+                            "brackets)",
+                            (int)length, text);
     size_t left = length - (size_t)(rest - text);
-    if (left > 0 && (rest[0] != ':' ||
-                     fo_parse_number(apr_pstrndup(pool, rest + 1, left - 1), 1, 65535, &port, pool)))
+    if (left > 0 && (rest[0] != ':' || fo_parse_number(apr_pstrndup(pool, rest + 1, left - 1), 1,
+                                                       65535, &port, pool)))
         return apr_psprintf(pool, "what stands behind '%.*s' is not ':' and a port from 1 to 65535",
                             (int)n, name); /* the rest may be a misplaced password */
     if (port == 0)
@@ -269,8 +287,9 @@ static const char *parse_hosts(const char *text, size_t length, const fo_probe_t
     unsigned n = 0;
 
     if (most == 0)
-        return length == 0 ? NULL : apr_psprintf(pool, "%s takes a path and no host, as in %s",
-                                                 url->scheme, probe->example);
+        return length == 0 ? NULL
+                           : apr_psprintf(pool, "%s takes a path and no host, as in %s",
+                                          url->scheme, probe->example);
     if (length == 0)
         return apr_psprintf(pool, "a host is missing, as in %s", probe->example);
     for (const char *end = text + length; text <= end; n++) {

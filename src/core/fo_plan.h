@@ -17,8 +17,8 @@ typedef struct fo_check_t {
     const char *key; /* all that makes it equal to another */
     const fo_url_t *url;
     const fo_probe_t *probe;
-    const void *conf;         /* the probe's own */
-    const char *secret;       /* NULL: none; set once, before there are children */
+    const void *conf;   /* the probe's own */
+    const char *secret; /* NULL: none; set once, before there are children */
     apr_interval_time_t timeout_up;
     apr_interval_time_t timeout_down;
     bool busy_fails;
@@ -42,8 +42,8 @@ typedef struct fo_place_t {
 typedef struct fo_service_t {
     unsigned index;
     const char *name;
-    const char *full_name; /* name, or name@vhost:port */
-    fo_policy_t policy;    /* every number set */
+    const char *full_name;         /* name, or name@vhost:port */
+    fo_policy_t policy;            /* every number set */
     apr_array_header_t *endpoints; /* fo_endpoint_t * */
     apr_array_header_t *settings;  /* fo_setting_t */
     apr_array_header_t *places;    /* fo_place_t */

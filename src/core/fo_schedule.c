@@ -25,8 +25,9 @@ static apr_interval_time_t confirm_span(const fo_policy_t *policy, const fo_heal
         most *= 2;
     if (most > cap)
         most = cap;
-    return most <= confirm ? most
-                           : confirm + (apr_interval_time_t)(draw->jitter * (double)(most - confirm));
+    return most <= confirm
+               ? most
+               : confirm + (apr_interval_time_t)(draw->jitter * (double)(most - confirm));
 }
 
 apr_interval_time_t fo_schedule_span(const fo_policy_t *policy, const fo_health_t *health,

@@ -58,8 +58,7 @@ static void put(fo_layer_t *layer, const char *name, const char *value, bool is_
         apr_table_unset(table, name);
 }
 
-static void apply_value(fo_layer_t *layer, const fo_service_t *service,
-                        const fo_setting_t *setting)
+static void apply_value(fo_layer_t *layer, const fo_service_t *service, const fo_setting_t *setting)
 {
     const char *value = setting->value;
 
@@ -69,8 +68,7 @@ static void apply_value(fo_layer_t *layer, const fo_service_t *service,
         put(layer, setting->name, value, setting->kind == FO_SETTING_NOTE);
 }
 
-static void apply_unset(fo_layer_t *layer, const fo_service_t *service,
-                        const fo_setting_t *setting)
+static void apply_unset(fo_layer_t *layer, const fo_service_t *service, const fo_setting_t *setting)
 {
     (void)service;
     put(layer, setting->name, NULL, false);
@@ -102,8 +100,7 @@ static apr_array_header_t *find_matches(fo_layer_t *layer, const fo_setting_t *s
     return matches;
 }
 
-static void apply_alias(fo_layer_t *layer, const fo_service_t *service,
-                        const fo_setting_t *setting)
+static void apply_alias(fo_layer_t *layer, const fo_service_t *service, const fo_setting_t *setting)
 {
     bool has_counterpart = false;
     apr_array_header_t *matches = find_matches(layer, setting, &has_counterpart);

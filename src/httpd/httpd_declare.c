@@ -34,8 +34,10 @@ const char *httpd_declare_endpoint(cmd_parms *cmd, void *unused, int argc, char 
         return "FailoverEndpoint NAME URL [weight=N] [option=value ...]";
     error = fo_parse_name(argv[0], cmd->pool);
     if (!error && draft.service->endpoints->nelts > 0)
-        error = apr_psprintf(cmd->pool, "%s has an endpoint already, and this version takes one for "
-                                        "each service", draft.service->name);
+        error = apr_psprintf(cmd->pool,
+                             "%s has an endpoint already, and this version takes one for "
+                             "each service",
+                             draft.service->name);
     if (!error)
         error = httpd_endpoint_add(&draft, argv[0], argv[1], argc - 2, argv + 2, false);
     return httpd_prefixed(cmd, error);
@@ -48,10 +50,11 @@ static const char *check_duplicate(cmd_parms *cmd, const char *name)
     for (int i = 0; i < services->nelts; i++) {
         const httpd_service_t *other = APR_ARRAY_IDX(services, i, httpd_service_t *);
         if (fo_name_equal(other->name, name))
-            return apr_psprintf(cmd->pool, "'%s' is declared already, as '%s' at %s:%d; names that "
-                                           "are equal as variables ('-' is '_', case ignored) are "
-                                           "the same", name, other->name, other->place.file,
-                                other->place.line);
+            return apr_psprintf(cmd->pool,
+                                "'%s' is declared already, as '%s' at %s:%d; names that "
+                                "are equal as variables ('-' is '_', case ignored) are "
+                                "the same",
+                                name, other->name, other->place.file, other->place.line);
     }
     return NULL;
 }
@@ -139,9 +142,10 @@ static const char *check_children(cmd_parms *cmd)
         if (httpd_directive_fits_block(child->directive))
             continue;
         cmd->err_directive = child;
-        return apr_psprintf(cmd->pool, "%s has no place inside <FailoverService>: it takes "
-                                       "FailoverEndpoint, settings (FailoverSetEnv, "
-                                       "FailoverUnsetEnv, FailoverAlias, FailoverNote) and policy",
+        return apr_psprintf(cmd->pool,
+                            "%s has no place inside <FailoverService>: it takes "
+                            "FailoverEndpoint, settings (FailoverSetEnv, "
+                            "FailoverUnsetEnv, FailoverAlias, FailoverNote) and policy",
                             child->directive);
     }
     return NULL;

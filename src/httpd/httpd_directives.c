@@ -51,7 +51,7 @@ static const char *set_span(cmd_parms *cmd, void *unused, const char *text)
 
     (void)unused;
     return httpd_prefixed(cmd, read_span(cmd, text, span->low, span->high,
-                                   &policy_of(cmd)->value[span->number]));
+                                         &policy_of(cmd)->value[span->number]));
 }
 
 /* One value below the built-in DOWN sets both. */
@@ -79,15 +79,17 @@ static const char *set_ping_wait(cmd_parms *cmd, void *unused, const char *text)
     const char *error = ap_check_cmd_context(cmd, GLOBAL_ONLY);
 
     (void)unused;
-    return error ? error : httpd_prefixed(cmd, read_span(cmd, text, 0, 60 * APR_USEC_PER_SEC,
-                                                   &httpd_config()->ping_wait));
+    return error ? error
+                 : httpd_prefixed(cmd, read_span(cmd, text, 0, 60 * APR_USEC_PER_SEC,
+                                                 &httpd_config()->ping_wait));
 }
 
 static const char *set_spread(cmd_parms *cmd, void *unused, const char *text)
 {
     (void)unused;
-    return httpd_prefixed(cmd, fo_parse_number(text, 0, 100, &policy_of(cmd)->value[FO_POLICY_SPREAD],
-                                         cmd->pool));
+    return httpd_prefixed(cmd,
+                          fo_parse_number(text, 0, 100, &policy_of(cmd)->value[FO_POLICY_SPREAD],
+                                          cmd->pool));
 }
 
 /* The keys of FailoverThresholds. */
@@ -117,10 +119,13 @@ static const char *set_threshold(cmd_parms *cmd, void *unused, const char *word)
                     ? read_span(cmd, sign + 1, 10 * MS, HOUR, &value[thresholds[i].number])
                     : fo_parse_number(sign + 1, 1, 1000, &value[thresholds[i].number], cmd->pool);
         return error ? apr_psprintf(cmd->pool, "FailoverThresholds: %s=: %s", thresholds[i].key,
-                                    error) : NULL;
+                                    error)
+                     : NULL;
     }
-    return apr_psprintf(cmd->pool, "FailoverThresholds: '%s' is none of fall=N, rise=N, confirm=SPAN "
-                                   "and cap=SPAN", word);
+    return apr_psprintf(cmd->pool,
+                        "FailoverThresholds: '%s' is none of fall=N, rise=N, confirm=SPAN "
+                        "and cap=SPAN",
+                        word);
 }
 
 /* A word that stands for a number. */
@@ -176,9 +181,14 @@ static const char *const block_only[] = {
 
 /* Policy: in a block as well as at server level. */
 static const char *const block_too[] = {
-    "FailoverMonitoringPingFrequency", "FailoverOutagePingFrequency", "FailoverErrorPingFrequency",
-    "FailoverOutageLoggingFrequency",  "FailoverPingTimeout",         "FailoverThresholds",
-    "FailoverMode",                    "FailoverSpread",
+    "FailoverMonitoringPingFrequency",
+    "FailoverOutagePingFrequency",
+    "FailoverErrorPingFrequency",
+    "FailoverOutageLoggingFrequency",
+    "FailoverPingTimeout",
+    "FailoverThresholds",
+    "FailoverMode",
+    "FailoverSpread",
 };
 
 static bool is_listed(const char *name, const char *const *list, size_t n)
@@ -270,8 +280,9 @@ const command_rec httpd_directives[] = {
                   "how often a lasting outage is logged again (3600s)"),
     AP_INIT_TAKE12("FailoverPingTimeout", set_ping_timeout, NULL, RSRC_CONF,
                    "UP [DOWN]: the time for one ping while usable (3s) and while down (1s)"),
-    AP_INIT_TAKE1("FailoverPingWait", set_ping_wait, NULL, RSRC_CONF,
-                  "the most that the request which triggers pings waits for them (100ms; 0: never)"),
+    AP_INIT_TAKE1(
+        "FailoverPingWait", set_ping_wait, NULL, RSRC_CONF,
+        "the most that the request which triggers pings waits for them (100ms; 0: never)"),
     AP_INIT_ITERATE("FailoverThresholds", set_threshold, NULL, RSRC_CONF,
                     "fall=N rise=N [confirm=SPAN] [cap=SPAN]: consecutive pings needed for a "
                     "change (1 1 1s 10s)"),

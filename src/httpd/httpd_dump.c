@@ -76,8 +76,9 @@ static void dump_endpoint(apr_file_t *out, const fo_endpoint_t *endpoint, int ch
                     fo_span_text(check->timeout_up, up), fo_span_text(check->timeout_down, down),
                     check->busy_fails ? "fail" : "keep");
     apr_file_printf(out, "             %s: %s\n", check->probe->scheme, check->probe->summary);
-    apr_file_printf(out, "             expect at most %.3g pings per second from %d children while "
-                         "up, %.3g while down\n",
+    apr_file_printf(out,
+                    "             expect at most %.3g pings per second from %d children while "
+                    "up, %.3g while down\n",
                     pings_per_second(policy, FO_POLICY_MONITORING, children), children,
                     pings_per_second(policy, FO_POLICY_OUTAGE, children));
     (void)pool;

@@ -47,9 +47,10 @@ static const char *missing_probe(const char *scheme, apr_pool_t *pool)
 {
     for (size_t i = 0; i < sizeof(modules) / sizeof(modules[0]); i++)
         if (strcmp(scheme, modules[i].scheme) == 0)
-            return apr_psprintf(pool, "%s:// is pinged by %s, which is not loaded: LoadModule "
-                                      "failover_%s_module .../%s.so", scheme, modules[i].module,
-                                scheme, modules[i].module);
+            return apr_psprintf(pool,
+                                "%s:// is pinged by %s, which is not loaded: LoadModule "
+                                "failover_%s_module .../%s.so",
+                                scheme, modules[i].module, scheme, modules[i].module);
     return apr_psprintf(pool, "nothing that is loaded pings %s://; there are: %s", scheme,
                         known_schemes(pool));
 }
@@ -61,12 +62,16 @@ static const char *check_probe(const fo_probe_t *probe, const char *scheme, apr_
     if (!probe)
         return missing_probe(scheme, pool);
     if (probe->abi != FO_PROBE_ABI || probe->size != sizeof(fo_probe_t))
-        return apr_psprintf(pool, "the probe for %s:// was built for another version of "
-                                  "mod_failover: build it anew", scheme);
+        return apr_psprintf(pool,
+                            "the probe for %s:// was built for another version of "
+                            "mod_failover: build it anew",
+                            scheme);
     forms = (probe->dialogue != NULL) + (probe->steps != NULL) + (probe->ask != NULL);
     if (!probe->configure || !probe->example || forms != 1)
-        return apr_psprintf(pool, "the probe for %s:// is incomplete: it needs configure, example "
-                                  "and exactly one of dialogue, steps and ask", scheme);
+        return apr_psprintf(pool,
+                            "the probe for %s:// is incomplete: it needs configure, example "
+                            "and exactly one of dialogue, steps and ask",
+                            scheme);
     return NULL;
 }
 
@@ -90,7 +95,8 @@ static const char *option_busy(httpd_draft_t *draft, const char *value)
 {
     draft->endpoint->busy_fails = strcmp(value, "fail") == 0;
     return draft->endpoint->busy_fails || strcmp(value, "keep") == 0
-               ? NULL : apr_psprintf(draft->cmd->pool, "'%s' is neither keep nor fail", value);
+               ? NULL
+               : apr_psprintf(draft->cmd->pool, "'%s' is neither keep nor fail", value);
 }
 
 static bool file_is_missing(const char *path, apr_pool_t *pool)
@@ -144,9 +150,8 @@ static const struct {
     const char *key;
     const char *(*set)(httpd_draft_t *draft, const char *value);
 } options[] = {
-    { "weight", option_weight },     { "timeout", option_timeout },
-    { "busy", option_busy },         { "password", option_password },
-    { "alias", option_alias },       { "failover", option_failover },
+    { "weight", option_weight },     { "timeout", option_timeout }, { "busy", option_busy },
+    { "password", option_password }, { "alias", option_alias },     { "failover", option_failover },
 };
 
 static const char *take_option(httpd_draft_t *draft, const fo_pair_t *pair)
@@ -163,7 +168,8 @@ static const char *take_option(httpd_draft_t *draft, const fo_pair_t *pair)
     return NULL;
 }
 
-static const char *take_pairs(httpd_draft_t *draft, int argc, char *const argv[], bool takes_variables)
+static const char *take_pairs(httpd_draft_t *draft, int argc, char *const argv[],
+                              bool takes_variables)
 {
     apr_pool_t *pool = draft->cmd->pool;
     apr_table_t *taken = apr_table_make(pool, 4);
@@ -172,13 +178,15 @@ static const char *take_pairs(httpd_draft_t *draft, int argc, char *const argv[]
         fo_pair_t pair = { 0 };
         const char *error = fo_parse_pair(argv[i], &pair, pool);
         if (!error && pair.is_variable && !takes_variables)
-            error = apr_psprintf(pool, "%s= is a variable: inside <FailoverService> write "
-                                       "FailoverSetEnv %s ...", pair.key, pair.key);
+            error = apr_psprintf(pool,
+                                 "%s= is a variable: inside <FailoverService> write "
+                                 "FailoverSetEnv %s ...",
+                                 pair.key, pair.key);
         else if (!error && !pair.is_variable && apr_table_get(taken, pair.key))
             error = apr_psprintf(pool, "%s= stands there twice", pair.key);
         else if (!error && pair.is_variable)
-            error = httpd_setting_value(draft->cmd, draft->service, FO_SETTING_SET, pair.key, pair.value,
-                              false);
+            error = httpd_setting_value(draft->cmd, draft->service, FO_SETTING_SET, pair.key,
+                                        pair.value, false);
         else if (!error)
             error = take_option(draft, &pair);
         if (error)
@@ -226,8 +234,10 @@ static const char *configure_probe(httpd_draft_t *draft)
                                                    &endpoint->conf, &warning, pool);
 
     if (error && !apr_is_empty_table(draft->probe_options))
-        error = apr_pstrcat(pool, error, " (options of every URL: weight=, timeout=, busy=, "
-                                         "password=)", NULL);
+        error = apr_pstrcat(pool, error,
+                            " (options of every URL: weight=, timeout=, busy=, "
+                            "password=)",
+                            NULL);
     if (!error && warning)
         warn(draft->cmd, apr_psprintf(pool, "%s: %s", draft->service->name, warning));
     return error;

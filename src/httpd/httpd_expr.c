@@ -154,8 +154,10 @@ static const char *read_reference(const char *text, reference_t *reference, apr_
         }
     }
     if (dot && reference->part == part_state)
-        return apr_psprintf(pool, "failover: '%s' is no part of a service; there are endpoint, "
-                                  "host, port, since and reason", dot + 1);
+        return apr_psprintf(pool,
+                            "failover: '%s' is no part of a service; there are endpoint, "
+                            "host, port, since and reason",
+                            dot + 1);
     return fo_parse_name(reference->name, pool);
 }
 
@@ -199,8 +201,10 @@ static int lookup_failover(ap_expr_lookup_parms *parms)
     else
         error = read_reference(parms->arg, reference, parms->pool);
     if (!error && reference->part != part_state && parms->flags & AP_EXPR_FLAG_RESTRICTED)
-        error = apr_psprintf(parms->pool, "failover: only the state is to be had here, as "
-                                          "failover('%s')", reference->name);
+        error = apr_psprintf(parms->pool,
+                             "failover: only the state is to be had here, as "
+                             "failover('%s')",
+                             reference->name);
     if (!error)
         error = note_reference(reference, parms->pool);
     if (error) {
@@ -214,10 +218,11 @@ static int lookup_failover(ap_expr_lookup_parms *parms)
 
 /* Functions and variables whose value no client chooses. */
 static const char *const trusted[] = {
-    "failover", "env", "reqenv", "osenv", "note", "tolower", "toupper", "escape", "unescape",
-    "base64", "unbase64", "md5", "sha1", "replace", "file", "filesize",
-    "SERVER_ADMIN", "SERVER_SOFTWARE", "API_VERSION", "DOCUMENT_ROOT", "HTTPS", "IPV6",
-    "TIME_YEAR", "TIME_MON", "TIME_DAY", "TIME_HOUR", "TIME_MIN", "TIME_SEC", "TIME_WDAY", "TIME",
+    "failover",    "env",           "reqenv",   "osenv",    "note",         "tolower",
+    "toupper",     "escape",        "unescape", "base64",   "unbase64",     "md5",
+    "sha1",        "replace",       "file",     "filesize", "SERVER_ADMIN", "SERVER_SOFTWARE",
+    "API_VERSION", "DOCUMENT_ROOT", "HTTPS",    "IPV6",     "TIME_YEAR",    "TIME_MON",
+    "TIME_DAY",    "TIME_HOUR",     "TIME_MIN", "TIME_SEC", "TIME_WDAY",    "TIME",
 };
 
 static void watch(const ap_expr_lookup_parms *parms)
@@ -308,7 +313,7 @@ static const char *log_state(request_rec *r, char *name)
 
 int httpd_expr_log_handler(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp)
 {
-    APR_OPTIONAL_FN_TYPE(ap_register_log_handler) *add;
+    APR_OPTIONAL_FN_TYPE(ap_register_log_handler) * add;
 
     (void)plog;
     (void)ptemp;

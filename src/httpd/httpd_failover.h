@@ -80,7 +80,7 @@ typedef struct httpd_server_t {
 
 /* What the whole configuration comes to; reset before it is read. */
 typedef struct httpd_config_t {
-    fo_plan_t *plan;              /* NULL before check_config */
+    fo_plan_t *plan;               /* NULL before check_config */
     apr_interval_time_t ping_wait; /* FO_UNSET: the default */
     unsigned n_services;
     unsigned n_settings;

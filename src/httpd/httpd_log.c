@@ -24,8 +24,8 @@ static void log_outage(const fo_change_t *change, const server_rec *s)
     fo_report_text(change->report, reason, sizeof(reason));
     ap_log_error(APLOG_MARK, APLOG_CRIT, 0, s,
                  "FO0001: %s outage. %s (Process ID: %d) endpoint %s: %s",
-                 change->service->full_name, measure(change->service),
-                 (int)getpid(), change->endpoint->name, reason);
+                 change->service->full_name, measure(change->service), (int)getpid(),
+                 change->endpoint->name, reason);
 }
 
 static void log_outage_lasts(const fo_change_t *change, const server_rec *s)
@@ -35,9 +35,8 @@ static void log_outage_lasts(const fo_change_t *change, const server_rec *s)
     fo_report_text(change->report, reason, sizeof(reason));
     ap_log_error(APLOG_MARK, APLOG_CRIT, 0, s,
                  "FO0002: %s outage. %s (Process ID: %d) endpoint %s: %s, since %s",
-                 change->service->full_name, measure(change->service),
-                 (int)getpid(), change->endpoint->name, reason,
-                 fo_span_text(change->lasted, span));
+                 change->service->full_name, measure(change->service), (int)getpid(),
+                 change->endpoint->name, reason, fo_span_text(change->lasted, span));
 }
 
 static void log_recovery(const fo_change_t *change, const server_rec *s)
@@ -94,10 +93,8 @@ static void log_self(const fo_change_t *change, const server_rec *s)
 }
 
 static void (*const log_kind[])(const fo_change_t *, const server_rec *) = {
-    [FO_CHANGE_OUTAGE] = log_outage,
-    [FO_CHANGE_OUTAGE_LASTS] = log_outage_lasts,
-    [FO_CHANGE_RECOVERY] = log_recovery,
-    [FO_CHANGE_LOGIN] = log_login,
+    [FO_CHANGE_OUTAGE] = log_outage,     [FO_CHANGE_OUTAGE_LASTS] = log_outage_lasts,
+    [FO_CHANGE_RECOVERY] = log_recovery, [FO_CHANGE_LOGIN] = log_login,
     [FO_CHANGE_SELF] = log_self,
 };
 
@@ -124,7 +121,8 @@ void httpd_log_no_monitor(const server_rec *s, apr_status_t status, const char *
 {
     ap_log_error(APLOG_MARK, APLOG_ERR, status, s,
                  "FO0008: %s; this child does not monitor, its services count as up "
-                 "(Process ID: %d)", what, (int)getpid());
+                 "(Process ID: %d)",
+                 what, (int)getpid());
 }
 
 void httpd_log_warning(const server_rec *s, const httpd_warning_t *warning)
@@ -142,7 +140,8 @@ void httpd_log_bare_alias(request_rec *r, const fo_service_t *service, const fo_
 {
     ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, r,
                   "FO0011: %s: FailoverAlias %s %s: no variable begins with %s, so nothing is "
-                  "changed", service->full_name, setting->name, setting->value, setting->value);
+                  "changed",
+                  service->full_name, setting->name, setting->value, setting->value);
 }
 
 void httpd_log_evaluation(request_rec *r, const fo_service_t *service, const fo_setting_t *setting,
@@ -158,5 +157,6 @@ void httpd_log_control_bytes(request_rec *r, const fo_service_t *service,
 {
     ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, r,
                   "FO0013: %s: the expression for %s yields control bytes, the variable is left "
-                  "alone", service->full_name, setting->name);
+                  "alone",
+                  service->full_name, setting->name);
 }

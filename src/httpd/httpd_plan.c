@@ -47,7 +47,8 @@ static void compare_deadline(httpd_config_t *config, const httpd_endpoint_t *dec
     warn(config, &declared->place,
          apr_psprintf(config->plan->pool,
                       "%s: a ping may take %s, longer than %s %s: pings will be as far apart as "
-                      "they take", service->full_name, fo_span_text(timeout, deadline), directive,
+                      "they take",
+                      service->full_name, fo_span_text(timeout, deadline), directive,
                       fo_span_text(service->policy.value[frequency], span)));
 }
 

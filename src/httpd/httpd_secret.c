@@ -45,8 +45,10 @@ static const char *check_file(int fd, const char *path, const char **ret_warning
     if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode))
         return apr_psprintf(pool, "%s is no plain file", path);
     if (info.st_mode & (S_IRGRP | S_IROTH))
-        *ret_warning = apr_psprintf(pool, "%s holds a password and is readable by others: "
-                                          "chmod 0400 %s", path, path);
+        *ret_warning = apr_psprintf(pool,
+                                    "%s holds a password and is readable by others: "
+                                    "chmod 0400 %s",
+                                    path, path);
     return NULL;
 }
 
@@ -84,8 +86,8 @@ static bool read_output(int fd, char *text, apr_size_t size)
         if (left <= 0 || poll(&polled, 1, (int)left) == 0)
             return false;
         bool is_full = length + 1 >= size;
-        ssize_t n = is_full ? read(fd, rest, sizeof(rest)) : read(fd, text + length,
-                                                                  size - 1 - length);
+        ssize_t n = is_full ? read(fd, rest, sizeof(rest))
+                            : read(fd, text + length, size - 1 - length);
         if (n == 0 || (n < 0 && errno != EINTR && errno != EAGAIN))
             return true;
         if (n > 0 && !is_full)

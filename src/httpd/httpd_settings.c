@@ -27,12 +27,15 @@ const char *httpd_setting_value(cmd_parms *cmd, httpd_service_t *service, fo_set
     if (!error && strstr(value, "%{"))
         error = httpd_expr_parse(cmd, value, &expression, &client_sent);
     if (!error && client_sent && !is_unsafe)
-        error = apr_psprintf(cmd->pool, "the value of %s reads '%s', which a client can choose; if "
-                                        "that is meant, write %s inside <FailoverService> with a "
-                                        "third word, unsafe", name, client_sent,
+        error = apr_psprintf(cmd->pool,
+                             "the value of %s reads '%s', which a client can choose; if "
+                             "that is meant, write %s inside <FailoverService> with a "
+                             "third word, unsafe",
+                             name, client_sent,
                              kind == FO_SETTING_NOTE ? "FailoverNote" : "FailoverSetEnv");
     if (!error)
-        httpd_setting_add(service, kind, apr_pstrdup(cmd->pool, name), apr_pstrdup(cmd->pool, value))
+        httpd_setting_add(service, kind, apr_pstrdup(cmd->pool, name),
+                          apr_pstrdup(cmd->pool, value))
             ->expression = expression;
     return error;
 }
@@ -43,9 +46,12 @@ static const char *declare_value(cmd_parms *cmd, fo_setting_e kind, const char *
     httpd_service_t *service = httpd_declare_open(cmd);
 
     if (unsafe && strcmp(unsafe, "unsafe") != 0)
-        return apr_psprintf(cmd->pool, "%s: the third word can only be 'unsafe', not '%s' (quote a "
-                                       "value that has blanks)", cmd->cmd->name, unsafe);
-    return httpd_prefixed(cmd, httpd_setting_value(cmd, service, kind, name, value ? value : "", unsafe != NULL));
+        return apr_psprintf(cmd->pool,
+                            "%s: the third word can only be 'unsafe', not '%s' (quote a "
+                            "value that has blanks)",
+                            cmd->cmd->name, unsafe);
+    return httpd_prefixed(cmd, httpd_setting_value(cmd, service, kind, name, value ? value : "",
+                                                   unsafe != NULL));
 }
 
 const char *httpd_declare_set_env(cmd_parms *cmd, void *unused, const char *name, const char *value,
@@ -80,9 +86,11 @@ const char *httpd_setting_alias(cmd_parms *cmd, httpd_service_t *service, const 
     if (!error)
         error = fo_parse_variable(stand_in, cmd->pool);
     if (!error && strncasecmp(alias, stand_in, strlen(alias)) == 0)
-        error = apr_psprintf(cmd->pool, "'%s' begins with '%s', so it would stand in for itself: "
-                                        "two beginnings that differ are needed, as in DB_SLAVE_ "
-                                        "DB_DEFAULT_", stand_in, alias);
+        error = apr_psprintf(cmd->pool,
+                             "'%s' begins with '%s', so it would stand in for itself: "
+                             "two beginnings that differ are needed, as in DB_SLAVE_ "
+                             "DB_DEFAULT_",
+                             stand_in, alias);
     if (!error)
         httpd_setting_add(service, FO_SETTING_ALIAS, alias, stand_in);
     return error;

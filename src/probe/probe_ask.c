@@ -14,7 +14,7 @@
 
 /* What is left to a call whose flight is gone: everything it reads is in here. */
 typedef struct call_t {
-    probe_job_t job; /* first: the pool hands back the job, which is the call */
+    probe_job_t job;        /* first: the pool hands back the job, which is the call */
     probe_flight_t *flight; /* NULL: it has ended meanwhile */
     bool *is_asking;        /* the loop's; not the call's to touch */
     const fo_probe_t *probe;

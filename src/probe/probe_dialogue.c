@@ -95,8 +95,7 @@ static int start_connect(probe_flight_t *flight, connection_t *connection)
         return EINVAL;
     connection->fd = socket(address.name.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
                             0);
-    if (connection->fd < 0 ||
-        connect(connection->fd, &address.name.any, address.length) != 0)
+    if (connection->fd < 0 || connect(connection->fd, &address.name.any, address.length) != 0)
         return errno;
     return 0;
 }

@@ -197,8 +197,8 @@ static void resolve_failed(probe_flight_t *flight, int error, apr_time_t now)
 
     apr_snprintf(text, sizeof(text), "%s: %s", flight->hosts[flight->host].name,
                  gai_strerror(error));
-    end_with(flight, FO_STAGE_RESOLVE,
-             is_resolver_error(error) ? FO_VERDICT_SELF : FO_VERDICT_FAIL, APR_EGENERAL, text, now);
+    end_with(flight, FO_STAGE_RESOLVE, is_resolver_error(error) ? FO_VERDICT_SELF : FO_VERDICT_FAIL,
+             APR_EGENERAL, text, now);
 }
 
 static void check_name(probe_flight_t *flight, apr_time_t now)
@@ -254,7 +254,8 @@ void probe_flight_settle(probe_flight_t *flight, apr_time_t now)
 static void time_out(probe_flight_t *flight, apr_time_t now)
 {
     apr_time_t late = now - flight->until_at;
-    bool is_starved = flight->is_starved || (flight->is_running && late > flight->order.timeout / 4);
+    bool is_starved = flight->is_starved ||
+                      (flight->is_running && late > flight->order.timeout / 4);
 
     if (!flight->is_running) {
         fo_report_timeout(&flight->report, FO_VERDICT_SELF, flight->order.timeout);

@@ -25,9 +25,9 @@ struct probe_loop_t {
     probe_flight_t *flights[FLIGHTS_MAX];
     unsigned n_flights;
     struct pollfd polled[FLIGHTS_MAX + 1];
-    bool *is_queued;          /* by check */
-    unsigned *queue;          /* checks that wait for a place, a ring */
-    probe_ticket_t *tickets;  /* for whom each queued check is to be pinged; by check */
+    bool *is_queued;         /* by check */
+    unsigned *queue;         /* checks that wait for a place, a ring */
+    probe_ticket_t *tickets; /* for whom each queued check is to be pinged; by check */
     unsigned queue_first;
     unsigned queue_length;
     unsigned pending[PROBE_SEATS];        /* awaited pings of the request in this seat */

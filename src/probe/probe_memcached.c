@@ -21,8 +21,8 @@
 /* One node of the URL, and what is known of it. */
 typedef struct node_t {
     const fo_peer_t *peer;
-    unsigned tried; /* addresses */
-    int fd;         /* -1: done */
+    unsigned tried;      /* addresses */
+    int fd;              /* -1: done */
     apr_time_t until_at; /* for the address in hand */
     fo_stage_e stage;
     fo_verdict_e verdict;
@@ -56,8 +56,8 @@ static const char *const said_of[FO_VERDICT_COUNT] = {
 };
 
 static const char *configure(const fo_url_t *url, const fo_login_t *login,
-                             const apr_table_t *options, void **ret_conf,
-                             const char **ret_warning, apr_pool_t *pool)
+                             const apr_table_t *options, void **ret_conf, const char **ret_warning,
+                             apr_pool_t *pool)
 {
     (void)ret_warning;
     if (url->user || login->user || login->has_secret)
@@ -115,8 +115,8 @@ static int start_connect(const char *name, apr_port_t port)
         return -1;
     }
     fd = socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd >= 0 && connect(fd, address->ai_addr, address->ai_addrlen) != 0
-        && errno != EINPROGRESS) {
+    if (fd >= 0 && connect(fd, address->ai_addr, address->ai_addrlen) != 0 &&
+        errno != EINPROGRESS) {
         error = errno;
         close(fd);
         errno = error;
@@ -222,8 +222,8 @@ static bool wait_for(const node_t *nodes, unsigned n, struct pollfd *fds)
     }
     if (until_at == APR_INT64_MAX)
         return false;
-    return poll(fds, n, until_at > now ? (int)((until_at - now + 999) / 1000) : 0) >= 0
-           || errno == EINTR; /* then revents are as set above */
+    return poll(fds, n, until_at > now ? (int)((until_at - now + 999) / 1000) : 0) >= 0 ||
+           errno == EINTR; /* then revents are as set above */
 }
 
 static void ask_nodes(node_t *nodes, unsigned n, apr_time_t deadline_at)

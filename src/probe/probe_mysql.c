@@ -30,7 +30,10 @@ typedef struct conf_t {
     const char *database; /* NULL: none */
 } conf_t;
 
-typedef enum { CALL_CONNECT, CALL_PING } call_e;
+typedef enum {
+    CALL_CONNECT,
+    CALL_PING
+} call_e;
 
 typedef struct state_t {
     MYSQL *mysql;
@@ -140,8 +143,8 @@ static const char *needs_user(const fo_url_t *url, const char *database, apr_poo
 }
 
 static const char *configure(const fo_url_t *url, const fo_login_t *login,
-                             const apr_table_t *options, void **ret_conf,
-                             const char **ret_warning, apr_pool_t *pool)
+                             const apr_table_t *options, void **ret_conf, const char **ret_warning,
+                             apr_pool_t *pool)
 {
     const char *database = url->path[0] && url->path[1] ? url->path + 1 : NULL;
     conf_t *conf;
@@ -182,15 +185,15 @@ static MYSQL *open_handle(void)
 
     if (!mysql)
         return NULL;
-    if (mysql_options(mysql, MYSQL_OPT_NONBLOCK, NULL) == 0
-        && mysql_options(mysql, MYSQL_OPT_PROTOCOL, &tcp) == 0
-        && mysql_options(mysql, MYSQL_OPT_LOCAL_INFILE, &no_files) == 0
-        && mysql_options(mysql, MYSQL_OPT_MAX_ALLOWED_PACKET, &answer_max) == 0
-        && mysql_options(mysql, MYSQL_OPT_SSL_ENFORCE, &no) == 0
-        && mysql_options(mysql, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &no) == 0
-        && mysql_options(mysql, MYSQL_SET_CHARSET_NAME, "utf8mb4") == 0
-        && mysql_options(mysql, MARIADB_OPT_RESTRICTED_AUTH, LOGIN_METHODS) == 0
-        && mysql_options4(mysql, MYSQL_OPT_CONNECT_ATTR_ADD, "program_name", "mod_failover") == 0)
+    if (mysql_options(mysql, MYSQL_OPT_NONBLOCK, NULL) == 0 &&
+        mysql_options(mysql, MYSQL_OPT_PROTOCOL, &tcp) == 0 &&
+        mysql_options(mysql, MYSQL_OPT_LOCAL_INFILE, &no_files) == 0 &&
+        mysql_options(mysql, MYSQL_OPT_MAX_ALLOWED_PACKET, &answer_max) == 0 &&
+        mysql_options(mysql, MYSQL_OPT_SSL_ENFORCE, &no) == 0 &&
+        mysql_options(mysql, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &no) == 0 &&
+        mysql_options(mysql, MYSQL_SET_CHARSET_NAME, "utf8mb4") == 0 &&
+        mysql_options(mysql, MARIADB_OPT_RESTRICTED_AUTH, LOGIN_METHODS) == 0 &&
+        mysql_options4(mysql, MYSQL_OPT_CONNECT_ATTR_ADD, "program_name", "mod_failover") == 0)
         return mysql;
     mysql_close(mysql);
     return NULL;
@@ -213,14 +216,14 @@ static apr_status_t errno_in(const char *text)
 
 static bool is_client_code(unsigned code)
 {
-    return (code >= CR_MIN_ERROR && code <= CR_MAX_ERROR)
-           || (code >= CER_MIN_ERROR && code <= CER_MAX_ERROR);
+    return (code >= CR_MIN_ERROR && code <= CR_MAX_ERROR) ||
+           (code >= CER_MIN_ERROR && code <= CER_MAX_ERROR);
 }
 
 static bool is_connect_code(unsigned code)
 {
-    return code == CR_SOCKET_CREATE_ERROR || code == CR_CONNECTION_ERROR
-           || code == CR_CONN_HOST_ERROR || code == CR_IPSOCK_ERROR || code == CR_UNKNOWN_HOST;
+    return code == CR_SOCKET_CREATE_ERROR || code == CR_CONNECTION_ERROR ||
+           code == CR_CONN_HOST_ERROR || code == CR_IPSOCK_ERROR || code == CR_UNKNOWN_HOST;
 }
 
 static const meaning_t *meaning_of(MYSQL *mysql)
@@ -231,8 +234,8 @@ static const meaning_t *meaning_of(MYSQL *mysql)
      * A packet over the limit is reported as a lost connection, but a lost one has error 2. What
      * seems to ask for a login method of before 4.1 is no server of today.
      */
-    if (code == 0 || (code == CR_SERVER_LOST && mysql->net.error == 1)
-        || (code == CR_PLUGIN_NOT_ALLOWED && !(mysql->server_capabilities & CLIENT_PROTOCOL_41)))
+    if (code == 0 || (code == CR_SERVER_LOST && mysql->net.error == 1) ||
+        (code == CR_PLUGIN_NOT_ALLOWED && !(mysql->server_capabilities & CLIENT_PROTOCOL_41)))
         return &garbage;
     for (size_t i = 0; i < sizeof(meanings) / sizeof(meanings[0]); i++)
         if (meanings[i].code == code)
@@ -271,9 +274,9 @@ static void start_waiting(MYSQL *mysql, int waits, fo_wait_t *ret_wait)
         timeout = apr_time_from_msec((apr_interval_time_t)mysql_get_timeout_value_ms(mysql));
     *ret_wait = (fo_wait_t){
         .fd = mysql_get_socket(mysql),
-        .events = (short)((waits & MYSQL_WAIT_READ ? POLLIN : 0)
-                          | (waits & MYSQL_WAIT_WRITE ? POLLOUT : 0)
-                          | (waits & MYSQL_WAIT_EXCEPT ? POLLPRI : 0)),
+        .events = (short)((waits & MYSQL_WAIT_READ ? POLLIN : 0) |
+                          (waits & MYSQL_WAIT_WRITE ? POLLOUT : 0) |
+                          (waits & MYSQL_WAIT_EXCEPT ? POLLPRI : 0)),
         .timeout = timeout,
     };
 }
@@ -330,9 +333,9 @@ static fo_progress_e step(void *opaque, short ready, fo_wait_t *ret_wait, fo_rep
 {
     state_t *state = opaque;
     bool is_broken = ready & (POLLERR | POLLHUP | POLLNVAL); /* the next call will say how */
-    int events = (ready & POLLIN || is_broken ? MYSQL_WAIT_READ : 0)
-                 | (ready & POLLOUT || is_broken ? MYSQL_WAIT_WRITE : 0)
-                 | (ready & POLLPRI ? MYSQL_WAIT_EXCEPT : 0) | (ready ? 0 : MYSQL_WAIT_TIMEOUT);
+    int events = (ready & POLLIN || is_broken ? MYSQL_WAIT_READ : 0) |
+                 (ready & POLLOUT || is_broken ? MYSQL_WAIT_WRITE : 0) |
+                 (ready & POLLPRI ? MYSQL_WAIT_EXCEPT : 0) | (ready ? 0 : MYSQL_WAIT_TIMEOUT);
     int waits;
 
     errno = 0;

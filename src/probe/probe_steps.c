@@ -30,8 +30,9 @@ static void begin(probe_flight_t *flight, apr_time_t now)
         probe_flight_settle(flight, now);
         return;
     }
-    after_step(flight, steps_of(flight)->begin(flight->state, flight->order.check->conf,
-                                               &flight->ask, &wait, &flight->report),
+    after_step(flight,
+               steps_of(flight)->begin(flight->state, flight->order.check->conf, &flight->ask,
+                                       &wait, &flight->report),
                &wait, now);
 }
 

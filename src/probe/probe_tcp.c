@@ -8,8 +8,9 @@ static const struct {
     apr_port_t port;
     const char *warning;
 } harmed[] = {
-    { 3306, "a bare connect to port 3306 harms MySQL and MariaDB: they count it as an error and, after "
-            "max_connect_errors, block this host; use mysql://" },
+    { 3306,
+      "a bare connect to port 3306 harms MySQL and MariaDB: they count it as an error and, after "
+      "max_connect_errors, block this host; use mysql://" },
     { 5432, "a bare connect to port 5432 proves little and can fill PostgreSQL's log; use "
             "postgresql:// when its module is there, or a pooler's port" },
 };

@@ -14,7 +14,7 @@
 /* A call. Lives in malloc'ed memory; belongs to the pool from submit to take or cancel. */
 typedef struct probe_job_t {
     void (*run)(struct probe_job_t *job); /* on a worker */
-    bool is_suspect; /* the last such call ran out of time: it may not take the last worker */
+    bool is_suspect;     /* the last such call ran out of time: it may not take the last worker */
     apr_time_t begun_at; /* when a worker took it; 0: not yet */
     apr_time_t ended_at;
     struct probe_job_t *next; /* the pool's */
