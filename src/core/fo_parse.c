@@ -312,8 +312,8 @@ static const char *parse_hosts(const char *text, size_t length, const fo_probe_t
 static const char *parse_user(const char *text, size_t length, fo_url_t *url, apr_pool_t *pool)
 {
     if (memchr(text, ':', length))
-        return "a password has no place in a URL, where anyone can read it: write password=file:PATH "
-               "or password=exec:PROGRAM behind the URL";
+        return "a password has no place in a URL, where anyone can read it: write "
+               "password=file:PATH or password=exec:PROGRAM behind the URL";
     url->user = decode(text, length, pool);
     if (!url->user || !url->user[0])
         return "the user before '@' is empty or has a broken %XX in it";

@@ -55,7 +55,7 @@ typedef struct fo_service_t {
     const char *note_endpoint;     /* failover:name:endpoint */
 } fo_service_t;
 
-/* The services that hold for the requests of one virtual host, in the order of the configuration. */
+/* The services that hold for one virtual host's requests, in the order of the configuration. */
 typedef struct fo_scope_t {
     unsigned index;
     apr_array_header_t *services; /* fo_service_t * */

@@ -32,15 +32,15 @@ typedef struct fo_draw_t {
 fo_draw_t fo_schedule_draw(const fo_policy_t *policy, bool is_first, const double random[2]);
 
 /*
- * The span from one ping's start to the next one's. `hurried`: an error or a hint asks for it, which
- * makes the error frequency hold whatever the state, as it does while unknown or rising. While
- * failing, the n-th confirming ping follows after `confirm`, or with jitter up to confirm x 2^(n-1),
- * at most `cap`.
+ * The span from one ping's start to the next one's. `hurried`: an error or a hint asks for it,
+ * which makes the error frequency hold whatever the state, as it does while unknown or rising. While
+ * failing, the n-th confirming ping follows after `confirm`, or with jitter up to
+ * confirm x 2^(n-1), at most `cap`.
  */
 apr_interval_time_t fo_schedule_span(const fo_policy_t *policy, const fo_health_t *health,
                                      bool hurried, const fo_draw_t *draw);
 
-/* The instant from which a ping may start: exactly started_at + span counts; never pinged: at once. */
+/* From when a ping may start: exactly started_at + span counts; never pinged: at once. */
 apr_time_t fo_schedule_due_at(apr_time_t started_at, apr_interval_time_t span);
 
 #endif

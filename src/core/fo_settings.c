@@ -144,7 +144,7 @@ void fo_settings_apply(fo_layer_t *layer, const fo_seen_t *seen)
     apply_exports(layer, seen);
 }
 
-/* Our entry among those of the name, by its pointer: an equal value of someone else's is not ours. */
+/* Our entry among those of the name, by its pointer: an equal value may be someone else's. */
 static apr_table_entry_t *find_ours(const apr_table_t *table, const fo_undo_t *undo)
 {
     int n;

@@ -91,8 +91,8 @@ static void *monitor(void *loop)
 }
 
 /*
- * Under prefork this runs inside a signal handler: no lock, no memory, no log. The thread is told by
- * an atomic flag and an eventfd.
+ * Under prefork this runs inside a signal handler: no lock, no memory, no log. The thread is told
+ * by an atomic flag and an eventfd.
  */
 static apr_status_t stop(void *unused)
 {

@@ -29,7 +29,7 @@ typedef struct reference_t {
     const fo_service_t **services; /* by scope; an element is NULL where there is none */
 } reference_t;
 
-/* While the configuration is read: references to be resolved, and the watch over a value's parse. */
+/* While the configuration is read: references to be resolved, and the watch over one value. */
 static apr_array_header_t *references; /* reference_t * */
 static const char **client_sent;       /* where to note what a client sends; NULL: not watching */
 
@@ -271,7 +271,7 @@ void httpd_expr_reset(apr_pool_t *pconf)
     client_sent = NULL;
 }
 
-/* The directive whose words hold the name behind "failover"; expressions do not tell their place. */
+/* The directive whose words hold the name: expressions do not tell their place. */
 static const ap_directive_t *find_directive(const ap_directive_t *directive, const char *name)
 {
     for (; directive; directive = directive->next) {

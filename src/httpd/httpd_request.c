@@ -10,7 +10,7 @@
 
 #include <http_protocol.h>
 
-/* One request's, in its request_config; that of a sub-request or a redirect has its own undo list. */
+/* One request's, in its request_config; a sub-request or redirect has an undo list of its own. */
 typedef struct state_t {
     const fo_snapshot_t *snapshot; /* NULL: all up */
     apr_array_header_t *undo;      /* NULL: nothing written yet */
@@ -134,7 +134,7 @@ static void apply_all(fo_layer_t *layer, const fo_snapshot_t *snapshot)
             fo_settings_apply(layer, &snapshot->seen[i]);
 }
 
-/* From the originals: what an earlier pass wrote, here or in the request copied from, goes first. */
+/* From the originals: what an earlier pass wrote, here or in the request copied, goes first. */
 static void write_settings(request_rec *r, state_t *state, bool is_late)
 {
     const request_rec *ancestor = state->undo || !r->main ? NULL : ancestor_of(r);

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The runner's deadline lies behind the library's own, or it would race with it and lose the stage. */
+/* The runner's deadline lies behind the probe's own, or it would race with it, losing the stage. */
 #define GRACE (50 * 1000)
 
 /* What is left to a call whose flight is gone: everything it reads is in here. */
@@ -154,7 +154,7 @@ static void begin(probe_flight_t *flight, apr_time_t now)
     flight->until_at = flight->wake_at + call->ask.budget + GRACE;
 }
 
-/* Half the budget has passed: a call that no worker has taken by now says nothing of the service. */
+/* Half the budget has passed: a call that no worker has taken says nothing of the service. */
 static void timer(probe_flight_t *flight, apr_time_t now)
 {
     call_t *call = flight->state;

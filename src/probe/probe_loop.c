@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Pings of one child under way at a time; the others wait for a place, their time not yet running. */
+/* Pings of one child under way at a time; others wait for a place, their time not yet running. */
 #define FLIGHTS_MAX 256
 
 /* How long the loop sleeps at most while a ping is under way, so that a starved process shows. */
@@ -70,7 +70,7 @@ static bool open_field(probe_loop_t *loop)
     return loop->field.resolver && loop->field.askers;
 }
 
-/* One of the pings that this request waits for has ended, or a pass for it has begun all of them. */
+/* One of the pings that this request waits for has ended, or its pass has begun them all. */
 static void count_down(probe_loop_t *loop, probe_ticket_t ticket)
 {
     if (ticket.serial == 0 || loop->pending_serial[ticket.seat] != ticket.serial)

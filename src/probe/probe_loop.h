@@ -19,8 +19,8 @@ probe_loop_t *probe_loop_make(const fo_plan_t *plan, fo_monitor_t *monitor, prob
                               unsigned max_askers, apr_pool_t *pool);
 
 /*
- * The thread's body: returns after probe_loop_stop, at the latest PROBE_STOP_PATIENCE later. Logging
- * and memory are the observer's and the core's; the loop keeps its own in malloc.
+ * The thread's body: returns after probe_loop_stop, at the latest PROBE_STOP_PATIENCE and half of
+ * it later. It logs nothing; its own memory is malloc's.
  */
 void probe_loop_run(probe_loop_t *loop);
 

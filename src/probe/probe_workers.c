@@ -108,7 +108,7 @@ static struct timespec after_seconds(apr_interval_time_t span)
     };
 }
 
-/* The first job that may run: hung endpoints never hold every worker, or the others would starve. */
+/* The first job that may run: hung endpoints never hold every worker, or others would starve. */
 static probe_job_t *pick(probe_workers_t *workers)
 {
     probe_job_t **link = &workers->waiting.first;
