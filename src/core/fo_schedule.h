@@ -33,8 +33,8 @@ fo_draw_t fo_schedule_draw(const fo_policy_t *policy, bool is_first, const doubl
 
 /*
  * The span from one ping's start to the next one's. `hurried`: an error or a hint asks for it,
- * which makes the error frequency hold whatever the state, as it does while unknown or rising. While
- * failing, the n-th confirming ping follows after `confirm`, or with jitter up to
+ * which makes the error frequency hold whatever the state, as it does while unknown or rising.
+ * While failing, the n-th confirming ping follows after `confirm`, or with jitter up to
  * confirm x 2^(n-1), at most `cap`.
  */
 apr_interval_time_t fo_schedule_span(const fo_policy_t *policy, const fo_health_t *health,

@@ -115,13 +115,20 @@ static int by_serial(const void *a, const void *b)
     return one->serial < other->serial ? -1 : one->serial > other->serial;
 }
 
+/* httpd lets a virtual host without a line of ours share the server's own struct. */
+static bool has_own(const server_rec *s, const server_rec *main_server)
+{
+    return s == main_server || httpd_server_of(s) != httpd_server_of(main_server);
+}
+
 /* All that any server declared, in the order of the configuration. */
 static apr_array_header_t *collect(const server_rec *main_server, apr_pool_t *pool)
 {
     apr_array_header_t *all = apr_array_make(pool, 8, sizeof(httpd_service_t *));
 
     for (const server_rec *s = main_server; s; s = s->next)
-        apr_array_cat(all, httpd_server_of(s)->services);
+        if (has_own(s, main_server))
+            apr_array_cat(all, httpd_server_of(s)->services);
     if (all->nelts > 1)
         qsort(all->elts, (size_t)all->nelts, sizeof(httpd_service_t *), by_serial);
     return all;
@@ -163,6 +170,8 @@ const char *httpd_plan_build(httpd_config_t *config, server_rec *main_server, ap
         plan_service(config, APR_ARRAY_IDX(declared, i, httpd_service_t *));
     for (server_rec *s = main_server; s; s = s->next) {
         httpd_server_t *server = httpd_server_of(s);
+        if (!has_own(s, main_server))
+            continue;
         server->scope = plan_scope(config->plan, declared, s, main_server);
         if (server->monitor == HTTPD_MONITOR_UNSET)
             server->monitor = HTTPD_MONITOR_ON;
