@@ -10,7 +10,7 @@
 
 #include <http_protocol.h>
 
-/* One request's, in its request_config; a sub-request or redirect has an undo list of its own. */
+/* In request_config: that of a request and all its sub-requests; a redirect has one of its own. */
 typedef struct state_t {
     const fo_snapshot_t *snapshot; /* NULL: all up */
     apr_array_header_t *undo;      /* NULL: nothing written yet */
@@ -29,15 +29,6 @@ static void set_state(request_rec *r, state_t *state)
     ap_set_module_config(r->request_config, &failover_module, state);
 }
 
-/* The request that this one belongs to and that has a state already; NULL: none. */
-static const request_rec *ancestor_of(const request_rec *r)
-{
-    do {
-        r = r->main ? r->main : r->prev;
-    } while (r && !state_of(r));
-    return r;
-}
-
 static state_t *new_state(request_rec *r, const fo_snapshot_t *snapshot)
 {
     state_t *state = &all_up;
@@ -47,8 +38,26 @@ static state_t *new_state(request_rec *r, const fo_snapshot_t *snapshot)
         state->snapshot = snapshot;
         state->undo = NULL;
     }
-    set_state(r, state);
     return state;
+}
+
+/* The request that this one belongs to and that has a state already; NULL: none. */
+static const request_rec *ancestor_of(const request_rec *r)
+{
+    do {
+        r = r->main ? r->main : r->prev;
+    } while (r && !state_of(r));
+    return r;
+}
+
+/* A sub-request shares the state of its request, a redirect its snapshot. */
+static state_t *inherited_state(request_rec *r)
+{
+    const request_rec *ancestor = ancestor_of(r);
+
+    if (!ancestor)
+        return NULL;
+    return r->main ? state_of(ancestor) : new_state(r, state_of(ancestor)->snapshot);
 }
 
 static state_t *first_state(request_rec *r, fo_board_t *board)
@@ -67,12 +76,15 @@ static state_t *take_state(request_rec *r)
 {
     fo_board_t *board = httpd_child_board();
     state_t *state = state_of(r);
-    const request_rec *ancestor;
 
     if (state || !board)
         return state;
-    ancestor = r->main || r->prev ? ancestor_of(r) : NULL;
-    return ancestor ? new_state(r, state_of(ancestor)->snapshot) : first_state(r, board);
+    if (r->main || r->prev)
+        state = inherited_state(r);
+    if (!state)
+        state = first_state(r, board);
+    set_state(r, state);
+    return state;
 }
 
 const fo_snapshot_t *httpd_request_snapshot(request_rec *r)
@@ -134,19 +146,24 @@ static void apply_all(fo_layer_t *layer, const fo_snapshot_t *snapshot)
             fo_settings_apply(layer, &snapshot->seen[i]);
 }
 
+/* The list outlives every sub-request that adds to it. */
+static apr_pool_t *family_pool(const request_rec *r)
+{
+    while (r->main)
+        r = r->main;
+    return r->pool;
+}
+
 /* From the originals: what an earlier pass wrote, here or in the request copied, goes first. */
 static void write_settings(request_rec *r, state_t *state, bool is_late)
 {
-    const request_rec *ancestor = state->undo || !r->main ? NULL : ancestor_of(r);
     fo_layer_t layer;
 
     if (!state->undo)
-        state->undo = fo_settings_undo_make(r->pool);
+        state->undo = fo_settings_undo_make(family_pool(r));
     layer = layer_of(r, state);
     layer.bare_alias = is_late ? bare_alias : NULL; /* SetEnv's variables come late */
-    if (ancestor && state_of(ancestor)->undo)
-        fo_settings_undo(&layer, state_of(ancestor)->undo);
-    fo_settings_undo(&layer, layer.undo);
+    fo_settings_undo(&layer);
     apply_all(&layer, state->snapshot);
 }
 
