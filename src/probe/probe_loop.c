@@ -151,8 +151,9 @@ static void want_scope(probe_loop_t *loop, const fo_scope_t *scope, fo_trigger_e
     count_down(loop, ticket);
 }
 
-static void hear_requests(probe_loop_t *loop, apr_time_t now)
+static void hear_requests(probe_loop_t *loop)
 {
+    apr_time_t now = probe_clock_now(); /* not earlier than any request that is heard here */
     probe_ticket_t ticket;
 
     probe_gate_drain(loop->gate);
@@ -274,7 +275,7 @@ static void one_round(probe_loop_t *loop)
     take_ended_calls(loop, now);
     drive_flights(loop, n_polled, now);
     land_ended(loop, now);
-    hear_requests(loop, now);
+    hear_requests(loop);
     mind_timer(loop, now);
     land_ended(loop, now);
     serve_queue(loop, now);

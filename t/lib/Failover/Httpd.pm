@@ -64,7 +64,7 @@ sub new ( $class, %arg ) {
         startup => _error_log( "$self->{dir}/logs/startup",   'the output of httpd -k start' ),
     };
     # Said because there are as many children as there may be: our own doing, and no news.
-    $self->allow_log(qr/AH00161|AH0028[678]|AH0048[45]/);
+    $self->allow_log(qr/AH00161|AH0028[678]|AH0048[45]|AH03490|AH10159/);
     $self->_make_folders;
     $self->config( $arg{config} // '' );
     return $self;
