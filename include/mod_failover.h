@@ -177,12 +177,13 @@ typedef struct fo_probe_t {
     const char *example;          /* a correct URL, for messages */
     apr_port_t port;              /* when the URL has none; 0: the URL must have one */
     unsigned max_hosts;           /* 0: a path and no host, as unix:///path */
+    const char *const *options;   /* keys that configure() knows; ends with NULL. Optional: none */
     const fo_default_t *settings; /* what holds while down unless told otherwise; ends with a
                                      NULL name. Optional. */
     /*
      * Configuration, main process, once per endpoint; must not touch the network. Everything kept
-     * lives in pool. options holds what mod_failover did not take itself: an unknown key is an
-     * error. NULL, or a message for the administrator. Mandatory.
+     * lives in pool. The table has only keys that `options` names. *ret_conf and *ret_warning are
+     * NULL before. NULL, or a message for the administrator. Mandatory.
      */
     const char *(*configure)(const fo_url_t *url, const fo_login_t *login,
                              const apr_table_t *options, void **ret_conf, const char **ret_warning,

@@ -389,9 +389,9 @@ const char *fo_span_text(apr_interval_time_t span, char text[FO_SPAN_TEXT])
         apr_snprintf(text, FO_SPAN_TEXT, "%" APR_INT64_T_FMT "ms", ms);
     else if (s < 120)
         apr_snprintf(text, FO_SPAN_TEXT, "%" APR_INT64_T_FMT "s", s);
-    else if (s < 7200)
+    else if (s < 7200 && s != 3600)
         apr_snprintf(text, FO_SPAN_TEXT, "%" APR_INT64_T_FMT "m", s / 60);
-    else if (s < 172800)
+    else if (s < 172800 && s != 86400)
         apr_snprintf(text, FO_SPAN_TEXT, "%" APR_INT64_T_FMT "h", s / 3600);
     else
         apr_snprintf(text, FO_SPAN_TEXT, "%" APR_INT64_T_FMT "d", s / 86400);

@@ -5,6 +5,7 @@
 
 #include <ap_mpm.h>
 #include <apr_file_io.h>
+#include <stdio.h>
 #include <string.h>
 
 static const char *const secret_words[] = { "PASS", "PWD", "SECRET", "TOKEN", "KEY", "CREDENTIAL" };
@@ -64,6 +65,15 @@ static double pings_per_second(const fo_policy_t *policy, fo_policy_e frequency,
     return children / ((double)policy->value[frequency] / APR_USEC_PER_SEC * stretch);
 }
 
+/* Of the C library: APR's own leaves out the zero before the point. */
+static const char *number(double value, apr_pool_t *pool)
+{
+    char text[32];
+
+    snprintf(text, sizeof(text), "%.3g", value);
+    return apr_pstrdup(pool, text);
+}
+
 static void dump_endpoint(apr_file_t *out, const fo_endpoint_t *endpoint, int children,
                           apr_pool_t *pool)
 {
@@ -71,17 +81,17 @@ static void dump_endpoint(apr_file_t *out, const fo_endpoint_t *endpoint, int ch
     const fo_policy_t *policy = &endpoint->service->policy;
     char up[FO_SPAN_TEXT], down[FO_SPAN_TEXT];
 
-    apr_file_printf(out, "    endpoint %s %s weight=%g timeout %s, down %s, busy=%s\n",
-                    endpoint->name, check->url->text, endpoint->weight,
+    apr_file_printf(out, "    endpoint %s %s weight=%s timeout %s, down %s, busy=%s\n",
+                    endpoint->name, check->url->text, number(endpoint->weight, pool),
                     fo_span_text(check->timeout_up, up), fo_span_text(check->timeout_down, down),
                     check->busy_fails ? "fail" : "keep");
     apr_file_printf(out, "             %s: %s\n", check->probe->scheme, check->probe->summary);
     apr_file_printf(out,
-                    "             expect at most %.3g pings per second from %d children while "
-                    "up, %.3g while down\n",
-                    pings_per_second(policy, FO_POLICY_MONITORING, children), children,
-                    pings_per_second(policy, FO_POLICY_OUTAGE, children));
-    (void)pool;
+                    "             expect at most %s pings per second from %d child%s while up, %s "
+                    "while down\n",
+                    number(pings_per_second(policy, FO_POLICY_MONITORING, children), pool),
+                    children, children == 1 ? "" : "ren",
+                    number(pings_per_second(policy, FO_POLICY_OUTAGE, children), pool));
 }
 
 static void dump_service(apr_file_t *out, const fo_service_t *service, int children,

@@ -154,6 +154,26 @@ static const struct {
     { "password", option_password }, { "alias", option_alias },     { "failover", option_failover },
 };
 
+static bool is_probe_option(const fo_probe_t *probe, const char *key)
+{
+    for (const char *const *option = probe->options; option && *option; option++)
+        if (strcmp(*option, key) == 0)
+            return true;
+    return false;
+}
+
+static const char *unknown_option(const httpd_draft_t *draft, const char *key)
+{
+    const fo_probe_t *probe = draft->endpoint->probe;
+    apr_pool_t *pool = draft->cmd->pool;
+    const char *known = "weight=, timeout=, busy=, password=";
+
+    for (const char *const *option = probe->options; option && *option; option++)
+        known = apr_pstrcat(pool, known, ", ", *option, "=", NULL);
+    return apr_psprintf(pool, "'%s=' is no option of %s://; there are %s", key, probe->scheme,
+                        known);
+}
+
 static const char *take_option(httpd_draft_t *draft, const fo_pair_t *pair)
 {
     apr_pool_t *pool = draft->cmd->pool;
@@ -164,6 +184,8 @@ static const char *take_option(httpd_draft_t *draft, const fo_pair_t *pair)
         const char *error = options[i].set(draft, pair->value);
         return error ? apr_psprintf(pool, "%s=: %s", pair->key, error) : NULL;
     }
+    if (!is_probe_option(draft->endpoint->probe, pair->key))
+        return unknown_option(draft, pair->key);
     apr_table_setn(draft->probe_options, pair->key, pair->value);
     return NULL;
 }
@@ -233,11 +255,6 @@ static const char *configure_probe(httpd_draft_t *draft)
     const char *error = endpoint->probe->configure(endpoint->url, &login, draft->probe_options,
                                                    &endpoint->conf, &warning, pool);
 
-    if (error && !apr_is_empty_table(draft->probe_options))
-        error = apr_pstrcat(pool, error,
-                            " (options of every URL: weight=, timeout=, busy=, "
-                            "password=)",
-                            NULL);
     if (!error && warning)
         warn(draft->cmd, apr_psprintf(pool, "%s: %s", draft->service->name, warning));
     return error;

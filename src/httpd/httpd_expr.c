@@ -5,6 +5,7 @@
 #include "probe/probe_clock.h"
 
 #include <ap_expr.h>
+#include <apr_lib.h>
 #include <http_core.h>
 #include <http_log.h>
 #include <mod_log_config.h>
@@ -271,12 +272,28 @@ void httpd_expr_reset(apr_pool_t *pconf)
     client_sent = NULL;
 }
 
+static bool is_name_char(char c)
+{
+    return apr_isalnum(c) || c == '_' || c == '-';
+}
+
+/* Whether these words ask failover for this very name. */
+static bool mentions(const char *words, const char *name)
+{
+    const char *at = words ? ap_strcasestr(words, "failover") : NULL;
+    size_t length = strlen(name);
+
+    while (at && (at = strstr(at + 1, name)))
+        if (!is_name_char(at[-1]) && !is_name_char(at[length]))
+            return true;
+    return false;
+}
+
 /* The directive whose words hold the name: expressions do not tell their place. */
 static const ap_directive_t *find_directive(const ap_directive_t *directive, const char *name)
 {
     for (; directive; directive = directive->next) {
-        const char *at = directive->args ? ap_strcasestr(directive->args, "failover") : NULL;
-        if (at && strstr(at, name))
+        if (mentions(directive->args, name))
             return directive;
         const ap_directive_t *inner = find_directive(directive->first_child, name);
         if (inner)

@@ -58,7 +58,7 @@ static const char *read_file(const char *path, const char **ret_secret, const ch
     char text[SECRET_MAX + 1] = "";
     const char *error;
     ssize_t n;
-    int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 
     if (fd < 0)
         return apr_psprintf(pool, "%s cannot be read: %s", path, strerror(errno));

@@ -59,16 +59,12 @@ static const char *configure(const fo_url_t *url, const fo_login_t *login,
                              const apr_table_t *options, void **ret_conf, const char **ret_warning,
                              apr_pool_t *pool)
 {
+    (void)options;
     (void)ret_warning;
     if (url->user || login->user || login->has_secret)
         return "memcached:// takes no user and no password: `version` is asked without a login";
     if (url->path[0] && strcmp(url->path, "/") != 0)
         return apr_psprintf(pool, "%s: memcached:// takes no path", url->text);
-    if (!apr_is_empty_table(options)) {
-        const apr_table_entry_t *first = (void *)apr_table_elts(options)->elts;
-        return apr_psprintf(pool, "unknown option %s=: memcached:// has no options of its own",
-                            first->key);
-    }
     *ret_conf = NULL;
     return NULL;
 }

@@ -94,15 +94,13 @@ static const meaning_t garbage = {
 
 static const meaning_t own_words = { .verdict = FO_VERDICT_FAIL };
 
-/* `_` and `%` are wildcards in a GRANT, and a backtick would end the name. */
+/* A backtick would end the name. */
 static const char *grant_name(const char *name, apr_pool_t *pool)
 {
     char *quoted = apr_palloc(pool, 2 * strlen(name) + 3), *to = quoted;
 
     *to++ = '`';
     for (; *name; name++) {
-        if (*name == '_' || *name == '%')
-            *to++ = '\\';
         if (*name == '`')
             *to++ = '`';
         *to++ = *name;
@@ -149,17 +147,13 @@ static const char *configure(const fo_url_t *url, const fo_login_t *login,
     const char *database = url->path[0] && url->path[1] ? url->path + 1 : NULL;
     conf_t *conf;
 
+    (void)options;
     (void)ret_warning;
     if (database && strchr(database, '/'))
         return apr_psprintf(pool, "%s: the path of mysql:// is one database, as in /blog",
                             url->text);
     if (!login->user || !login->user[0])
         return needs_user(url, database, pool);
-    if (!apr_is_empty_table(options)) {
-        const apr_table_entry_t *first = (void *)apr_table_elts(options)->elts;
-        return apr_psprintf(pool, "unknown option %s=: mysql:// has no options of its own",
-                            first->key);
-    }
     conf = apr_palloc(pool, sizeof(*conf));
     *conf = (conf_t){
         .user = apr_pstrdup(pool, login->user),

@@ -19,11 +19,7 @@ static const char *configure(const fo_url_t *url, const fo_login_t *login,
                              const apr_table_t *options, void **ret_conf, const char **ret_warning,
                              apr_pool_t *pool)
 {
-    const apr_array_header_t *left = apr_table_elts(options);
-
-    if (left->nelts > 0)
-        return apr_psprintf(pool, "%s:// has no option '%s='", url->scheme,
-                            ((const apr_table_entry_t *)left->elts)[0].key);
+    (void)options;
     if (login->user || login->has_secret)
         return apr_psprintf(pool, "%s:// does not log in: it takes no user and no password",
                             url->scheme);

@@ -34,7 +34,6 @@ static const struct {
     { "m", "", NULL, false, "no user" },
     { NULL, "", NULL, true, "no password" },
     { NULL, "/0", NULL, false, "no path" },
-    { NULL, "", "binary", false, "unknown option binary=" },
 };
 
 START_TEST(configures)

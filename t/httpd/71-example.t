@@ -1,0 +1,39 @@
+# The example of doc/add-a-probe.md: built against the installed header alone, loaded beside us, and
+# asked: a probe of somebody else's.
+use v5.36;
+use Test::More;
+use Failover::Cleanup qw(private_folder remove_folder);
+use Failover::Httpd;
+use Failover::Peer;
+use Failover::States qw(quick);
+use Failover::Wait;
+
+my $dir = private_folder('example');
+system( 'make', '-s', 'install', "DESTDIR=$dir" ) == 0 or BAIL_OUT('make install fails');
+chomp( my $include = `apxs -q INCLUDEDIR` );
+chomp( my $flags   = `pkg-config --cflags apr-1` );
+my $built = system "cc -std=gnu11 -Wall -Wextra -Werror -fPIC -shared -I$dir$include -I$include $flags"
+    . " -o $dir/mod_failover_example.so t/example/mod_failover_example.c";
+is $built, 0, 'it builds with the installed header alone' or BAIL_OUT('no example');
+
+my $peer  = Failover::Peer->new( mode => 'say', bytes => "220 ready\r\n" );
+my $httpd = Failover::Httpd->new( modules => [qw(cgi env)], config => quick() . <<"CONF" );
+LoadModule failover_example_module $dir/mod_failover_example.so
+FailoverService mail banner://@{[ $peer->address ]} expect=220 X=down
+CONF
+$httpd->start;
+is $httpd->get('/cgi-bin/env')->env('X'), undef, 'up: the banner is the expected one';
+$peer->mode( 'say', bytes => "554 closed\r\n" );
+wait_for( sub { ( $httpd->get('/cgi-bin/env')->env('X') // '' ) eq 'down' }, 'another banner' );
+$httpd->take_log(qr/FO0001: mail outage.*answer: said '554 closed'/);
+$httpd->done;
+
+my ( $code, $output ) = Failover::Httpd->new( config => <<"CONF" )->configtest;
+LoadModule failover_example_module $dir/mod_failover_example.so
+FailoverService mail banner://127.0.0.1:25 expekt=220
+CONF
+isnt $code, 0, 'an option that it does not know';
+like $output, qr/'expekt=' is no option of banner:.* there are weight=.*expect=/, 'and what it knows';
+
+remove_folder($dir);
+done_testing;
