@@ -30,7 +30,7 @@ struct fo_monitor_t {
     apr_time_t *due_at;      /* by check: working space */
     apr_time_t self_told_at; /* 0: never */
     apr_uint64_t self_count; /* since then */
-    apr_uint64_t random;     /* never 0 */
+    apr_uint64_t random;
 };
 
 fo_monitor_t *fo_monitor_make(const fo_plan_t *plan, fo_board_t *board, apr_uint64_t seed,
@@ -42,7 +42,7 @@ fo_monitor_t *fo_monitor_make(const fo_plan_t *plan, fo_board_t *board, apr_uint
     monitor->board = board;
     monitor->observer = observer;
     monitor->baton = baton;
-    monitor->random = seed ? seed : 1;
+    monitor->random = seed;
     monitor->healths = apr_pcalloc(pool,
                                    sizeof(fo_health_t) * (size_t)(plan->endpoints->nelts + 1));
     monitor->courses = apr_pcalloc(pool, sizeof(course_t) * (size_t)(plan->checks->nelts + 1));
@@ -57,13 +57,15 @@ const fo_health_t *fo_monitor_health(const fo_monitor_t *monitor, const fo_endpo
     return &monitor->healths[endpoint->index];
 }
 
-/* In [0, 1): Marsaglia's xorshift64; it parts children from each other, no more. */
+/* In [0, 1): Vigna's splitmix64, good from any seed; it parts children from each other, no more. */
 static double draw_random(fo_monitor_t *monitor)
 {
-    monitor->random ^= monitor->random << 13;
-    monitor->random ^= monitor->random >> 7;
-    monitor->random ^= monitor->random << 17;
-    return (double)(monitor->random >> 11) / (double)((apr_uint64_t)1 << 53);
+    apr_uint64_t bits = monitor->random += 0x9e3779b97f4a7c15;
+
+    bits = (bits ^ bits >> 30) * 0xbf58476d1ce4e5b9;
+    bits = (bits ^ bits >> 27) * 0x94d049bb133111eb;
+    bits ^= bits >> 31;
+    return (double)(bits >> 11) / (double)((apr_uint64_t)1 << 53);
 }
 
 static bool is_usable(const fo_monitor_t *monitor, const fo_check_t *check)

@@ -261,11 +261,15 @@ static const char *parse_host(const char *text, size_t length, const fo_probe_t 
         ok = is_host_name(name, n);
         rest = text + n;
     }
-    if (!ok)
+    if (!ok) { /* what follows a ':' may be a misplaced password */
+        size_t shown = 0;
+        while (shown < length && text[shown] != ':')
+            shown++;
         return apr_psprintf(pool,
                             "'%.*s' is not a host name or address (an IPv6 address stands in "
                             "brackets)",
-                            (int)length, text);
+                            (int)shown, text);
+    }
     size_t left = length - (size_t)(rest - text);
     if (left > 0 && (rest[0] != ':' || fo_parse_number(apr_pstrndup(pool, rest + 1, left - 1), 1,
                                                        65535, &port, pool)))

@@ -30,32 +30,11 @@ static const char *last_value(const apr_table_t *table, const char *name)
     return NULL;
 }
 
-/* A string that lives as long as the undo list, which may outlive this request's own pool. */
-static const char *keep(const fo_layer_t *layer, const char *text)
-{
-    return text && layer->undo->pool != layer->pool ? apr_pstrdup(layer->undo->pool, text) : text;
-}
-
-/* A configured value is the same pointer in each pass and each sub-request: once is enough. */
-static bool is_remembered(const fo_layer_t *layer, const char *name, const char *ours, bool is_note)
-{
-    for (int i = 0; i < layer->undo->nelts; i++) {
-        const fo_undo_t *one = &APR_ARRAY_IDX(layer->undo, i, fo_undo_t);
-        if (one->ours == ours && one->is_note == is_note && strcasecmp(one->name, name) == 0)
-            return true;
-    }
-    return false;
-}
-
 static void remember(fo_layer_t *layer, const char *name, const char *ours, const char *before,
                      bool is_note)
 {
-    fo_undo_t undo = { .ours = ours, .is_note = is_note };
+    fo_undo_t undo = { .name = name, .ours = ours, .before = before, .is_note = is_note };
 
-    if (is_remembered(layer, name, ours, is_note))
-        return;
-    undo.name = keep(layer, name);
-    undo.before = keep(layer, before);
     APR_ARRAY_PUSH(layer->undo, fo_undo_t) = undo;
 }
 
@@ -84,7 +63,7 @@ static void apply_value(fo_layer_t *layer, const fo_service_t *service, const fo
     const char *value = setting->value;
 
     if (setting->expression)
-        value = keep(layer, layer->evaluate(layer->baton, service, setting));
+        value = layer->evaluate(layer->baton, service, setting);
     if (value)
         put(layer, setting->name, value, setting->kind == FO_SETTING_NOTE);
 }
@@ -130,9 +109,7 @@ static void apply_alias(fo_layer_t *layer, const fo_service_t *service, const fo
         layer->bare_alias(layer->baton, service, setting);
     for (int i = 0; has_counterpart && i < matches->nelts; i++) {
         match_t match = APR_ARRAY_IDX(matches, i, match_t);
-        /* A copy: its pointer tells our entry from the counterpart's. */
-        put(layer, match.name, match.value ? apr_pstrdup(layer->undo->pool, match.value) : NULL,
-            false);
+        put(layer, match.name, match.value, false);
     }
 }
 
@@ -151,7 +128,7 @@ static void apply_exports(fo_layer_t *layer, const fo_seen_t *seen)
 
     put(layer, service->env_state, state, false);
     put(layer, service->env_endpoint, endpoint, false);
-    put(layer, service->env_epoch, apr_itoa(layer->pool, (int)seen->word.epoch), false);
+    put(layer, service->env_epoch, apr_ltoa(layer->pool, (long)seen->word.epoch), false);
     put(layer, service->note_state, state, true);
     put(layer, service->note_endpoint, endpoint, true);
 }
@@ -201,12 +178,15 @@ static void give_back(apr_table_t *table, const fo_undo_t *undo)
     }
 }
 
-void fo_settings_undo(fo_layer_t *layer)
+void fo_settings_undo(fo_layer_t *layer, apr_array_header_t *undo, bool is_stranger)
 {
-    for (int i = layer->undo->nelts; i-- > 0;) {
-        const fo_undo_t *one = &APR_ARRAY_IDX(layer->undo, i, fo_undo_t);
-        give_back(table_of(layer, one->is_note), one);
+    for (int i = undo->nelts; i-- > 0;) {
+        const fo_undo_t *one = &APR_ARRAY_IDX(undo, i, fo_undo_t);
+        if (one->ours || !is_stranger)
+            give_back(table_of(layer, one->is_note), one);
     }
+    if (undo == layer->undo)
+        apr_array_clear(undo);
 }
 
 /* The last change of a variable is the one that must still be there. */

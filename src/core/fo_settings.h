@@ -36,16 +36,11 @@ typedef void (*fo_bare_alias_fn)(void *baton, const fo_service_t *service,
 typedef struct fo_layer_t {
     apr_table_t *env;
     apr_table_t *notes;
-    /*
-     * fo_undo_t: one list for a request and all its sub-requests, whose tables are copies of each
-     * other's in ways that a module cannot follow. Made by the caller, empty at first; its pool
-     * lives as long as any of these tables.
-     */
-    apr_array_header_t *undo;
+    apr_array_header_t *undo; /* fo_undo_t: of what was written here; made by the caller */
     fo_evaluate_fn evaluate;
     fo_bare_alias_fn bare_alias; /* NULL: nobody wants to know */
     void *baton;
-    apr_pool_t *pool; /* as long-lived as the tables; not longer than the list's */
+    apr_pool_t *pool; /* as long-lived as the tables */
 } fo_layer_t;
 
 /* What stood in a table before we wrote. */
@@ -61,8 +56,12 @@ apr_array_header_t *fo_settings_undo_make(apr_pool_t *pool);
 /* Writes what this service changes, its own FAILOVER_ variables and notes included. */
 void fo_settings_apply(fo_layer_t *layer, const fo_seen_t *seen);
 
-/* Gives back, last change first, what still has our value. The list stays: see fo_layer_t. */
-void fo_settings_undo(fo_layer_t *layer);
+/*
+ * Gives back, last change first, what still has our value. `undo` is the layer's own list, which is
+ * emptied, or that of a request whose table may have been copied into this one. A stranger's list
+ * (is_stranger: neither our own nor our parent's) says nothing of what is absent here.
+ */
+void fo_settings_undo(fo_layer_t *layer, apr_array_header_t *undo, bool is_stranger);
 
 /* True when a variable that we wrote has another value now. */
 bool fo_settings_lost(const fo_layer_t *layer);

@@ -150,8 +150,7 @@ void httpd_log_bare_alias(request_rec *r, const fo_service_t *service, const fo_
     ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, r,
                   "FO0011: %s: FailoverAlias %s %s: no variable that begins with %s has a "
                   "counterpart that begins with %s, so nothing is changed",
-                  service->full_name, setting->name, setting->value, setting->name,
-                  setting->value);
+                  service->full_name, setting->name, setting->value, setting->name, setting->value);
 }
 
 void httpd_log_evaluation(request_rec *r, const fo_service_t *service, const fo_setting_t *setting,

@@ -10,10 +10,16 @@
 
 #include <http_protocol.h>
 
-/* In request_config: that of a request and all its sub-requests; a redirect has one of its own. */
+/*
+ * One request's, in its request_config. A request and its sub-requests are a family: their tables
+ * are copied into each other's (mod_include, fast redirects), so each may have to give back what
+ * another wrote.
+ */
 typedef struct state_t {
     const fo_snapshot_t *snapshot; /* NULL: all up */
-    apr_array_header_t *undo;      /* NULL: nothing written yet */
+    apr_array_header_t *undo;      /* of this request's own tables; NULL: nothing written yet */
+    struct state_t *root;          /* the main request's */
+    struct state_t *next;          /* in the root's list of all that are alive */
 } state_t;
 
 /* Shared by all requests that see everything up; constant in all but type. */
@@ -34,10 +40,36 @@ static state_t *new_state(request_rec *r, const fo_snapshot_t *snapshot)
     state_t *state = &all_up;
 
     if (snapshot) {
-        state = apr_palloc(r->pool, sizeof(*state));
+        state = apr_pcalloc(r->pool, sizeof(*state));
         state->snapshot = snapshot;
-        state->undo = NULL;
+        state->root = state;
     }
+    return state;
+}
+
+static apr_status_t leave_family(void *opaque)
+{
+    state_t *state = opaque;
+    state_t **link = &state->root->next;
+
+    while (*link && *link != state)
+        link = &(*link)->next;
+    if (*link)
+        *link = state->next;
+    return APR_SUCCESS;
+}
+
+/* Until the sub-request's pool goes; after a fast redirect that is the main request's. */
+static state_t *join_family(request_rec *r, state_t *root)
+{
+    state_t *state = new_state(r, root->snapshot);
+
+    if (state == &all_up)
+        return state;
+    state->root = root;
+    state->next = root->next;
+    root->next = state;
+    apr_pool_cleanup_register(r->pool, state, leave_family, apr_pool_cleanup_null);
     return state;
 }
 
@@ -50,14 +82,15 @@ static const request_rec *ancestor_of(const request_rec *r)
     return r;
 }
 
-/* A sub-request shares the state of its request, a redirect its snapshot. */
+/* A sub-request is of its request's family, a redirect begins one of its own. */
 static state_t *inherited_state(request_rec *r)
 {
     const request_rec *ancestor = ancestor_of(r);
+    state_t *state = ancestor ? state_of(ancestor) : NULL;
 
-    if (!ancestor)
-        return NULL;
-    return r->main ? state_of(ancestor) : new_state(r, state_of(ancestor)->snapshot);
+    if (!state || state == &all_up)
+        return state;
+    return r->main ? join_family(r, state->root) : new_state(r, state->snapshot);
 }
 
 static state_t *first_state(request_rec *r, fo_board_t *board)
@@ -146,24 +179,28 @@ static void apply_all(fo_layer_t *layer, const fo_snapshot_t *snapshot)
             fo_settings_apply(layer, &snapshot->seen[i]);
 }
 
-/* The list outlives every sub-request that adds to it. */
-static apr_pool_t *family_pool(const request_rec *r)
+static void undo_others(fo_layer_t *layer, const request_rec *r, const state_t *own)
 {
-    while (r->main)
-        r = r->main;
-    return r->pool;
+    const state_t *parent = r->main ? state_of(r->main) : NULL;
+
+    if (parent && parent != own && parent->undo)
+        fo_settings_undo(layer, parent->undo, false);
+    for (const state_t *one = own->root; one; one = one->next)
+        if (one != own && one != parent && one->undo)
+            fo_settings_undo(layer, one->undo, true);
 }
 
-/* From the originals: what an earlier pass wrote, here or in the request copied, goes first. */
+/* From the originals: what an earlier pass wrote, here or in a request copied from, goes first. */
 static void write_settings(request_rec *r, state_t *state, bool is_late)
 {
     fo_layer_t layer;
 
     if (!state->undo)
-        state->undo = fo_settings_undo_make(family_pool(r));
+        state->undo = fo_settings_undo_make(r->pool);
     layer = layer_of(r, state);
     layer.bare_alias = is_late ? bare_alias : NULL; /* SetEnv's variables come late */
-    fo_settings_undo(&layer);
+    fo_settings_undo(&layer, state->undo, false);
+    undo_others(&layer, r, state);
     apply_all(&layer, state->snapshot);
 }
 

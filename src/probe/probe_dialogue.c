@@ -120,6 +120,15 @@ static bool send_out(probe_flight_t *flight, connection_t *connection, apr_time_
     return true;
 }
 
+/* The verdict stands: a peer that is gone already does not change it. */
+static void say_farewell(const connection_t *connection)
+{
+    const fo_talk_t *talk = &connection->talk;
+
+    (void)!send(connection->fd, talk->out + connection->sent, talk->out_length - connection->sent,
+                MSG_NOSIGNAL);
+}
+
 static void wait_more(probe_flight_t *flight, connection_t *connection, apr_time_t now)
 {
     flight->events = POLLIN | (connection->talk.out_length ? POLLOUT : 0);
@@ -136,10 +145,9 @@ static bool after_turn(probe_flight_t *flight, connection_t *connection, fo_prog
         connection->in_length -= talk->taken;
         memmove(connection->in, connection->in + talk->taken, connection->in_length);
     }
-    if (!send_out(flight, connection, now))
-        return false;
     if (progress == FO_MORE)
-        return true;
+        return send_out(flight, connection, now);
+    say_farewell(connection);
     if (talk->n_further && flight->report.verdict == FO_VERDICT_PASS &&
         !probe_flight_add_hosts(flight, talk->further, talk->n_further))
         fo_report_fill(&flight->report, FO_VERDICT_SELF, ENOMEM, 0, NULL);

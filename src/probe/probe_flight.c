@@ -222,29 +222,54 @@ static void keep_failure(probe_flight_t *flight)
     flight->has_failed = true;
 }
 
-void probe_flight_settle(probe_flight_t *flight, apr_time_t now)
+/* Alive in any way. Of several hosts the worst such answer is the one to be reported. */
+static void keep_answer(probe_flight_t *flight)
 {
-    fo_verdict_e verdict = flight->report.verdict;
-    bool failed = verdict == FO_VERDICT_FAIL || verdict == FO_VERDICT_SELF;
+    static const int rank[FO_VERDICT_COUNT] = {
+        [FO_VERDICT_PASS] = 1,
+        [FO_VERDICT_LOGIN] = 2,
+        [FO_VERDICT_BUSY] = 3,
+    };
 
-    finish_run(flight);
-    if (failed) {
-        keep_failure(flight);
-        if (!flight->form->takes_all_hosts && now < flight->deadline_at &&
-            flight->address + 1 < flight->addresses[flight->host].n) {
-            flight->address++;
-            start_run(flight, now);
-            return;
-        }
-        flight->report = flight->failed;
-    } else if (verdict == FO_VERDICT_PASS && !flight->form->takes_all_hosts &&
-               flight->host + 1 < flight->n_hosts) {
+    if (rank[flight->report.verdict] > rank[flight->answered.verdict])
+        flight->answered = flight->report;
+}
+
+static void next_address(probe_flight_t *flight, apr_time_t now)
+{
+    keep_failure(flight);
+    if (!flight->form->takes_all_hosts && now < flight->deadline_at &&
+        flight->address + 1 < flight->addresses[flight->host].n) {
+        flight->address++;
+        start_run(flight, now);
+        return;
+    }
+    flight->report = flight->failed;
+    end(flight, now);
+}
+
+static void next_host(probe_flight_t *flight, apr_time_t now)
+{
+    keep_answer(flight);
+    if (!flight->form->takes_all_hosts && flight->host + 1 < flight->n_hosts) {
         flight->has_failed = false;
         flight->host++;
         start_host(flight, now);
         return;
     }
+    flight->report = flight->answered;
     end(flight, now);
+}
+
+void probe_flight_settle(probe_flight_t *flight, apr_time_t now)
+{
+    fo_verdict_e verdict = flight->report.verdict;
+
+    finish_run(flight);
+    if (verdict == FO_VERDICT_FAIL || verdict == FO_VERDICT_SELF)
+        next_address(flight, now);
+    else
+        next_host(flight, now);
 }
 
 /*
@@ -284,10 +309,11 @@ void probe_flight_tick(probe_flight_t *flight, apr_time_t now)
             time_out(flight, now);
         return;
     }
-    if (now >= flight->until_at)
-        time_out(flight, now);
-    else if (flight->wake_at && now >= flight->wake_at)
+    /* The probe's own timer first: what it makes of the silence is believed however late we woke. */
+    if (flight->wake_at && now >= flight->wake_at)
         flight->form->timer(flight, now);
+    if (!flight->is_over && flight->is_running && now >= flight->until_at)
+        time_out(flight, now);
 }
 
 apr_time_t probe_flight_wake_at(const probe_flight_t *flight)

@@ -45,6 +45,7 @@ typedef struct probe_flight_t {
     fo_report_t report; /* of the run under way; final once is_over */
     fo_report_t failed; /* the failure to be reported when no address is left */
     bool has_failed;
+    fo_report_t answered; /* the worst answer of the hosts before; FAIL: none yet */
 
     /* What the loop waits for; fd -1: no descriptor; wake_at 0: no timer. */
     int fd;

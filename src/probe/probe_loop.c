@@ -214,7 +214,10 @@ static void take_ended_calls(probe_loop_t *loop, apr_time_t now)
 
 static apr_time_t wake_at(const probe_loop_t *loop, apr_time_t now)
 {
-    apr_time_t at = fo_monitor_next_at(loop->monitor, FO_TRIGGER_TIMER);
+    /* With every place taken, the next ping waits for one to end, and that wakes us. */
+    apr_time_t at = loop->n_flights == FLIGHTS_MAX
+                        ? FO_NEVER
+                        : fo_monitor_next_at(loop->monitor, FO_TRIGGER_TIMER);
 
     if (loop->n_flights > 0 && now + TICK < at)
         at = now + TICK;

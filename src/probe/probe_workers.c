@@ -22,6 +22,7 @@ struct probe_workers_t {
     unsigned max;
     unsigned n_threads;
     unsigned n_idle;
+    unsigned n_waiting;  /* jobs */
     unsigned n_suspects; /* that run */
     bool is_stopping;
     void (*wake)(void *baton);
@@ -117,8 +118,10 @@ static probe_job_t *pick(probe_workers_t *workers)
     while (*link && (*link)->is_suspect && is_full)
         link = &(*link)->next;
     probe_job_t *job = *link;
-    if (job)
+    if (job) {
         queue_remove(&workers->waiting, link);
+        workers->n_waiting--;
+    }
     return job;
 }
 
@@ -173,13 +176,15 @@ apr_status_t probe_workers_submit(probe_workers_t *workers, probe_job_t *job)
 
     pthread_mutex_lock(&workers->mutex);
     job->begun_at = 0;
-    if (workers->n_idle == 0 && workers->n_threads < workers->max) {
+    /* An idle worker may have been woken for an earlier job and not run yet. */
+    if (workers->n_waiting >= workers->n_idle && workers->n_threads < workers->max) {
         error = probe_thread_start(&thread, work, workers, true);
         workers->n_threads += error == 0;
     }
     if (workers->n_threads > 0) {
         error = 0;
         queue_put(&workers->waiting, job);
+        workers->n_waiting++;
         pthread_cond_signal(&workers->work);
     }
     pthread_mutex_unlock(&workers->mutex);
@@ -194,6 +199,7 @@ bool probe_workers_cancel(probe_workers_t *workers, probe_job_t *job)
     for (probe_job_t **link = &workers->waiting.first; *link; link = &(*link)->next) {
         if (*link == job) {
             queue_remove(&workers->waiting, link);
+            workers->n_waiting--;
             was_waiting = true;
             break;
         }
