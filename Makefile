@@ -20,11 +20,17 @@ once = $(or $($(1)),$(eval $(1) := $(2))$($(1)))
 apxs = $(or $(call once,APXS_$(1),$(shell $(APXS) -q $(1) 2>/dev/null)),\
        $(error $(APXS) is not there: install apache2-dev, or name another with ./configure --with-apxs=PATH))
 pkg = $(or $(call once,PKG_$(1)_$(2),$(shell $(PKG_CONFIG) --$(1) $(2) 2>/dev/null)),\
-      $(error $(2) is not there: install its development package, or see ./configure --help))
+      $(error $(PKG_CONFIG) does not know $(2): install pkg-config and $(DEBIAN_$(2))))
+DEBIAN_apr-1 = libapr1-dev
+DEBIAN_apr-util-1 = libaprutil1-dev
+DEBIAN_libmariadb = libmariadb-dev (or leave it out: make WITH_MYSQL=no)
+DEBIAN_check = check
 
 WARNINGS = -Wall -Wextra -Werror=implicit-function-declaration $(if $(WERROR),-Werror)
-CFLAGS ?= -O2 -g -fstack-protector-strong -D_FORTIFY_SOURCE=2 -Wformat -Werror=format-security
-STD = -std=gnu11 -fPIC -pthread
+CFLAGS ?= -O2 -g
+HARDENING ?= -fstack-protector-strong -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -Wformat \
+             -Werror=format-security
+STD = -std=gnu11 -fPIC -pthread $(HARDENING)
 APR_CFLAGS ?= $(call pkg,cflags,apr-1)
 APR_LIBS ?= $(call pkg,libs,apr-1)
 HTTPD_CFLAGS ?= -I$(call apxs,INCLUDEDIR) $(call pkg,cflags,apr-util-1)
@@ -86,9 +92,9 @@ $(O)/mod_failover.o: mod_failover.c
 -include $(wildcard $(O)/*.d $(O)/*/*.d)
 
 install: all
-	install -d $(DESTDIR)$(LIBEXECDIR) $(DESTDIR)$(INCLUDEDIR)
-	install -m 644 $(MODULES) $(DESTDIR)$(LIBEXECDIR)
-	install -m 644 include/mod_failover.h $(DESTDIR)$(INCLUDEDIR)
+	install -d "$(DESTDIR)$(LIBEXECDIR)" "$(DESTDIR)$(INCLUDEDIR)"
+	install -m 644 $(MODULES) "$(DESTDIR)$(LIBEXECDIR)"
+	install -m 644 include/mod_failover.h "$(DESTDIR)$(INCLUDEDIR)"
 
 # ------------------------------------------------------------------ tests
 

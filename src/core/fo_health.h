@@ -27,10 +27,11 @@ typedef enum {
 /* Belongs to the monitor thread alone. Zeroed: unknown, never pinged. */
 typedef struct fo_health_t {
     fo_state_e state;
-    apr_int64_t passes; /* consecutive */
-    apr_int64_t fails;  /* consecutive */
-    bool login_warned;  /* the warning about our own credentials has been given */
-    fo_report_t last;   /* the last answer that counted */
+    apr_int64_t passes;  /* consecutive */
+    apr_int64_t fails;   /* consecutive */
+    bool login_warned;   /* the warning about our own credentials has been given */
+    fo_report_t last;    /* the last answer */
+    fo_report_t failure; /* the last answer that counted as one */
 } fo_health_t;
 
 fo_state_e fo_health_next(fo_state_e state, fo_event_e event);

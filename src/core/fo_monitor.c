@@ -7,9 +7,12 @@ typedef struct course_t {
     apr_time_t started_at; /* of the last ping; 0: none yet */
     fo_draw_t draw;        /* made at that start */
     bool is_under_way;
-    bool is_hurried;    /* an error asks for a ping */
-    bool is_unanswered; /* the last ping got no answer: nobody waits for the next */
-    int discards;       /* in a row */
+    bool is_queued;          /* waits for a place */
+    bool is_hurried;         /* an error asks for a ping */
+    bool is_unanswered;      /* the last ping got no answer: nobody waits for the next */
+    int discards;            /* in a row */
+    apr_time_t self_told_at; /* when discards were last told of; 0: never */
+    apr_uint64_t self_count; /* since then */
 } course_t;
 
 /* One service's outage. */
@@ -24,12 +27,10 @@ struct fo_monitor_t {
     fo_board_t *board;
     fo_observer_fn observer;
     void *baton;
-    fo_health_t *healths;    /* by endpoint */
-    course_t *courses;       /* by check */
-    standing_t *standings;   /* by service */
-    apr_time_t *due_at;      /* by check: working space */
-    apr_time_t self_told_at; /* 0: never */
-    apr_uint64_t self_count; /* since then */
+    fo_health_t *healths;  /* by endpoint */
+    course_t *courses;     /* by check */
+    standing_t *standings; /* by service */
+    apr_time_t *due_at;    /* by check: working space */
     apr_uint64_t random;
 };
 
@@ -96,7 +97,7 @@ apr_time_t fo_monitor_due_at(const fo_monitor_t *monitor, const fo_check_t *chec
     const course_t *course = &monitor->courses[check->index];
     apr_interval_time_t shortest = FO_NEVER;
 
-    if (course->is_under_way)
+    if (course->is_under_way || course->is_queued)
         return FO_NEVER;
     for (unsigned i = 0; i < (unsigned)check->endpoints->nelts; i++) {
         const fo_endpoint_t *endpoint = fo_check_endpoint(check, i);
@@ -105,8 +106,10 @@ apr_time_t fo_monitor_due_at(const fo_monitor_t *monitor, const fo_check_t *chec
         if (!is_wanted(monitor, course, endpoint, trigger))
             continue;
         apr_interval_time_t span = fo_schedule_span(policy, health, false, &course->draw);
-        if ((course->is_hurried || course->discards > 0) && policy->value[FO_POLICY_ERROR] < span)
-            span = policy->value[FO_POLICY_ERROR];
+        if (course->is_hurried || course->discards > 0) {
+            apr_interval_time_t hurry = fo_schedule_span(policy, health, true, &course->draw);
+            span = hurry < span ? hurry : span;
+        }
         if (span < shortest)
             shortest = span;
     }
@@ -123,6 +126,11 @@ apr_time_t fo_monitor_next_at(const fo_monitor_t *monitor, fo_trigger_e trigger)
             first = due_at;
     }
     return first;
+}
+
+void fo_monitor_queue(fo_monitor_t *monitor, const fo_check_t *check)
+{
+    monitor->courses[check->index].is_queued = true;
 }
 
 fo_order_t fo_monitor_start(fo_monitor_t *monitor, const fo_check_t *check, apr_time_t now)
@@ -144,6 +152,7 @@ fo_order_t fo_monitor_start(fo_monitor_t *monitor, const fo_check_t *check, apr_
                                     course->started_at == 0, random);
     course->started_at = now;
     course->is_under_way = true;
+    course->is_queued = false;
     course->is_hurried = false;
     course->is_unanswered = true;
     return order;
@@ -168,28 +177,37 @@ static void set_word(fo_monitor_t *monitor, const fo_service_t *service, fo_serv
     fo_board_publish(monitor->board, service, standing->word, &detail);
 }
 
-static void keep_down(fo_monitor_t *monitor, const fo_endpoint_t *endpoint,
-                      const fo_report_t *report, apr_time_t now)
+/* Says that the outage lasts, when it is time to; for the first time: that there is one. */
+static void remind(fo_monitor_t *monitor, const fo_endpoint_t *endpoint, apr_time_t now)
 {
     const fo_service_t *service = endpoint->service;
     standing_t *standing = &monitor->standings[service->index];
-    apr_interval_time_t logging = service->policy.value[FO_POLICY_LOGGING];
     fo_change_t change = {
         .kind = standing->notified_at ? FO_CHANGE_OUTAGE_LASTS : FO_CHANGE_OUTAGE,
         .service = service,
         .endpoint = endpoint,
-        .report = report,
+        .report = &monitor->healths[endpoint->index].failure,
+        .lasted = now - standing->down_at,
     };
+
+    if (standing->word.state == FO_SERVICE_UP ||
+        (standing->notified_at &&
+         now - standing->notified_at < service->policy.value[FO_POLICY_LOGGING]))
+        return;
+    standing->notified_at = now;
+    tell(monitor, &change);
+}
+
+static void keep_down(fo_monitor_t *monitor, const fo_endpoint_t *endpoint,
+                      const fo_report_t *report, apr_time_t now)
+{
+    standing_t *standing = &monitor->standings[endpoint->service->index];
 
     if (standing->word.state == FO_SERVICE_UP) {
         standing->down_at = now;
-        set_word(monitor, service, FO_SERVICE_DOWN, report, now);
+        set_word(monitor, endpoint->service, FO_SERVICE_DOWN, report, now);
     }
-    if (standing->notified_at && now - standing->notified_at < logging)
-        return;
-    standing->notified_at = now;
-    change.lasted = now - standing->down_at;
-    tell(monitor, &change);
+    remind(monitor, endpoint, now);
 }
 
 static void bring_back(fo_monitor_t *monitor, const fo_endpoint_t *endpoint,
@@ -230,6 +248,7 @@ static void judge_login(fo_monitor_t *monitor, const fo_endpoint_t *endpoint,
         health->login_warned = report->verdict == FO_VERDICT_LOGIN;
 }
 
+/* An answer that counts; one that says "busy" leaves everything as it is. */
 static void judge(fo_monitor_t *monitor, const fo_endpoint_t *endpoint, const fo_report_t *report,
                   apr_time_t now)
 {
@@ -238,8 +257,12 @@ static void judge(fo_monitor_t *monitor, const fo_endpoint_t *endpoint, const fo
 
     health->last = *report;
     judge_login(monitor, endpoint, report);
-    if (report->verdict == FO_VERDICT_BUSY && !endpoint->check->busy_fails)
+    if (report->verdict == FO_VERDICT_BUSY && !endpoint->check->busy_fails) {
+        remind(monitor, endpoint, now);
         return;
+    }
+    if (!passed)
+        health->failure = *report;
     fo_health_step(health, &endpoint->service->policy, passed);
     if (fo_state_is_usable(health->state))
         bring_back(monitor, endpoint, report, now);
@@ -250,6 +273,7 @@ static void judge(fo_monitor_t *monitor, const fo_endpoint_t *endpoint, const fo
 static void discard(fo_monitor_t *monitor, const fo_check_t *check, const fo_report_t *report,
                     apr_time_t now)
 {
+    course_t *course = &monitor->courses[check->index];
     const fo_endpoint_t *endpoint = fo_check_endpoint(check, 0);
     fo_change_t change = {
         .kind = FO_CHANGE_SELF,
@@ -258,13 +282,15 @@ static void discard(fo_monitor_t *monitor, const fo_check_t *check, const fo_rep
         .report = report,
     };
 
-    monitor->courses[check->index].discards++;
-    monitor->self_count++;
-    if (monitor->self_told_at && now - monitor->self_told_at < FO_SELF_LOGGING)
+    course->discards++;
+    course->self_count++;
+    for (unsigned i = 0; i < (unsigned)check->endpoints->nelts; i++)
+        remind(monitor, fo_check_endpoint(check, i), now);
+    if (course->self_told_at && now - course->self_told_at < FO_SELF_LOGGING)
         return;
-    change.discards = monitor->self_count;
-    monitor->self_told_at = now;
-    monitor->self_count = 0;
+    change.discards = course->self_count;
+    course->self_told_at = now;
+    course->self_count = 0;
     tell(monitor, &change);
 }
 

@@ -12,7 +12,7 @@
 /* Discards in a row after which a ping gets double time and counts however late we woke. */
 #define FO_DISCARDS_MAX 3
 
-/* How often pings thrown away are told of. */
+/* How often pings of one check that were thrown away are told of. */
 #define FO_SELF_LOGGING (3600 * APR_USEC_PER_SEC)
 
 typedef enum {
@@ -33,7 +33,7 @@ typedef struct fo_change_t {
     apr_uint64_t discards;      /* SELF: since it was last told */
 } fo_change_t;
 
-/* Called on the monitor thread, after the board shows the change. */
+/* Called on the monitor thread; of an outage or a recovery after the board shows it. */
 typedef void (*fo_observer_fn)(void *baton, const fo_change_t *change);
 
 /* One ping to be made. */
@@ -56,6 +56,9 @@ apr_time_t fo_monitor_due_at(const fo_monitor_t *monitor, const fo_check_t *chec
 
 /* The same for the first check of all to become due. */
 apr_time_t fo_monitor_next_at(const fo_monitor_t *monitor, fo_trigger_e trigger);
+
+/* A ping of this check is to start as soon as there is a place for it; it is not due until then. */
+void fo_monitor_queue(fo_monitor_t *monitor, const fo_check_t *check);
 
 /* A ping of this check starts now. It ends with exactly one answer. */
 fo_order_t fo_monitor_start(fo_monitor_t *monitor, const fo_check_t *check, apr_time_t now);

@@ -110,6 +110,8 @@ const char *fo_parse_name(const char *text, apr_pool_t *pool)
     if (is_letter(text[0]))
         while (is_letter(text[n]) || is_digit(text[n]) || text[n] == '_' || text[n] == '-')
             n++;
+    if (strpbrk(text, ":@=")) /* a URL or an option, which may hold a password */
+        return "the name is missing: it stands before the URL, without ':', '@' or '='";
     if (n == 0 || n > FO_NAME_MAX || text[n] != '\0')
         return apr_psprintf(pool,
                             "'%s' is not a name: a letter, then up to %d letters, digits, "
@@ -153,12 +155,17 @@ const char *fo_parse_pair(const char *text, fo_pair_t *ret_pair, apr_pool_t *poo
     size_t n = key_length(text, &is_variable);
 
     if (n == 0 || text[n] != '=') {
-        size_t shown = strcspn(text, "="); /* what follows the sign may be a secret */
+        size_t shown = strcspn(text, ":=\"' "); /* what follows may be a secret */
         return apr_psprintf(pool,
-                            "'%.*s' is neither an option (option=value, lower case) nor a "
+                            "'%.*s%s' is neither an option (option=value, lower case) nor a "
                             "variable (VAR=value, upper case)",
-                            (int)shown, text);
+                            text[shown] ? (int)shown : 0, text, "...");
     }
+    if (text[n + 1] == '"' || text[n + 1] == '\'')
+        return apr_psprintf(pool,
+                            "%.*s=: a quote inside a word is not taken away: put it before the "
+                            "key, as in \"%.*s=value\"",
+                            (int)n, text, (int)n, text);
     ret_pair->key = apr_pstrndup(pool, text, n);
     ret_pair->value = apr_pstrdup(pool, text + n + 1);
     ret_pair->is_variable = is_variable;
@@ -351,6 +358,11 @@ const char *fo_parse_url(const char *text, const fo_probe_t *probe, fo_url_t **r
         error = parse_hosts(authority, length, probe, url, pool);
     if (error)
         return error;
+    if (strpbrk(path, "?#"))
+        return apr_psprintf(pool,
+                            "a URL has no '?' or '#' here; options follow it as words, as in "
+                            "%s timeout=1s",
+                            probe->example);
     url->path = decode(path, strlen(path), pool);
     if (!url->path)
         return "the path has a control byte or a broken %XX in it";
@@ -384,20 +396,39 @@ const char *fo_name_variable(const char *name, apr_pool_t *pool)
     return variable;
 }
 
+/* From the largest: a span is printed in the first unit of which it is `least` or more whole ones. */
+static const struct {
+    apr_interval_time_t span;
+    apr_int64_t least;
+    const char *suffix;
+} span_units[] = {
+    { 86400 * APR_USEC_PER_SEC, 1, "d" },
+    { 3600 * APR_USEC_PER_SEC, 1, "h" },
+    { 60 * APR_USEC_PER_SEC, 2, "m" },
+    { APR_USEC_PER_SEC, 1, "s" },
+    { 1000, 0, "ms" },
+};
+
+#define SPAN_UNITS (sizeof(span_units) / sizeof(span_units[0]))
+
 const char *fo_span_text(apr_interval_time_t span, char text[FO_SPAN_TEXT])
 {
-    apr_int64_t ms = span / 1000;
-    apr_int64_t s = ms / 1000;
+    apr_interval_time_t whole = span - span % 1000;
+    size_t i = 0;
 
-    if (ms < 10000 && (ms % 1000 != 0 || ms == 0))
-        apr_snprintf(text, FO_SPAN_TEXT, "%" APR_INT64_T_FMT "ms", ms);
-    else if (s < 120)
-        apr_snprintf(text, FO_SPAN_TEXT, "%" APR_INT64_T_FMT "s", s);
-    else if (s < 7200 && s != 3600)
-        apr_snprintf(text, FO_SPAN_TEXT, "%" APR_INT64_T_FMT "m", s / 60);
-    else if (s < 172800 && s != 86400)
-        apr_snprintf(text, FO_SPAN_TEXT, "%" APR_INT64_T_FMT "h", s / 3600);
-    else
-        apr_snprintf(text, FO_SPAN_TEXT, "%" APR_INT64_T_FMT "d", s / 86400);
+    while (i + 1 < SPAN_UNITS &&
+           (whole % span_units[i].span != 0 || whole / span_units[i].span < span_units[i].least))
+        i++;
+    apr_snprintf(text, FO_SPAN_TEXT, "%" APR_INT64_T_FMT "%s", whole / span_units[i].span,
+                 span_units[i].suffix);
     return text;
+}
+
+apr_interval_time_t fo_span_round(apr_interval_time_t span)
+{
+    for (size_t i = 0; i < SPAN_UNITS; i++)
+        if (span >= 2 * span_units[i].span ||
+            (span >= span_units[i].span && span_units[i].span <= APR_USEC_PER_SEC))
+            return span - span % span_units[i].span;
+    return span;
 }

@@ -54,7 +54,10 @@ bool fo_name_equal(const char *a, const char *b);
 /* "redis-east" as a part of a variable's name: "REDIS_EAST". */
 const char *fo_name_variable(const char *name, apr_pool_t *pool);
 
-/* A span for people: 100ms, 3s, 42s, 2h. */
+/* A span for people, exact to the millisecond: 100ms, 3s, 42s, 90s, 2h. */
 const char *fo_span_text(apr_interval_time_t span, char text[FO_SPAN_TEXT]);
+
+/* A measured span, rounded down to what is worth telling: of 2h 3m 4s it leaves 2h. */
+apr_interval_time_t fo_span_round(apr_interval_time_t span);
 
 #endif

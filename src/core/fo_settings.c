@@ -49,8 +49,6 @@ static void put(fo_layer_t *layer, const char *name, const char *value, bool is_
     apr_table_t *table = table_of(layer, is_note);
     const char *before = apr_table_get(table, name);
 
-    if (!value && !before)
-        return;
     remember(layer, name, value, before, is_note);
     if (value)
         apr_table_setn(table, name, value);
@@ -165,7 +163,7 @@ static void give_back(apr_table_t *table, const fo_undo_t *undo)
     apr_table_entry_t *entry = undo->ours ? find_ours(table, undo) : NULL;
 
     if (!undo->ours) {
-        if (!apr_table_get(table, undo->name))
+        if (undo->before && !apr_table_get(table, undo->name))
             apr_table_setn(table, undo->name, undo->before);
     } else if (entry && undo->before) {
         entry->val = (char *)undo->before;

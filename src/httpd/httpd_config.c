@@ -77,12 +77,31 @@ void httpd_config_test(apr_pool_t *pconf, server_rec *s)
         httpd_dump(config.plan, s, pconf);
 }
 
-static void read_secret(const httpd_pending_secret_t *pending, server_rec *s, apr_pool_t *pool,
-                        apr_pool_t *ptemp)
+/* The check that had its secret from the same place already; NULL: none. */
+static const fo_check_t *same_source(int index)
 {
-    const char *warning = NULL, *secret = NULL;
-    const char *error = httpd_secret_read(&pending->secret, &secret, &warning, pool, ptemp);
+    const httpd_pending_secret_t *all = (httpd_pending_secret_t *)config.secrets->elts;
 
+    for (int i = 0; i < index; i++)
+        if (all[i].secret.kind == all[index].secret.kind &&
+            strcmp(all[i].secret.source, all[index].secret.source) == 0)
+            return all[i].check;
+    return NULL;
+}
+
+static void read_secret(int index, apr_pool_t *pool, apr_pool_t *ptemp)
+{
+    const httpd_pending_secret_t *pending = &APR_ARRAY_IDX(config.secrets, index,
+                                                           httpd_pending_secret_t);
+    const server_rec *s = pending->server;
+    const fo_check_t *same = same_source(index);
+    const char *warning = NULL, *secret = NULL, *error;
+
+    if (same) {
+        pending->check->secret = same->secret;
+        return;
+    }
+    error = httpd_secret_read(&pending->secret, &secret, &warning, pool, ptemp);
     if (error)
         httpd_log_secret_unreadable(s, &pending->place, error);
     if (warning)
@@ -98,6 +117,6 @@ int httpd_config_start(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, s
         return OK;
     log_warnings(s);
     for (int i = 0; i < config.secrets->nelts; i++)
-        read_secret(&APR_ARRAY_IDX(config.secrets, i, httpd_pending_secret_t), s, pconf, ptemp);
+        read_secret(i, pconf, ptemp);
     return OK;
 }

@@ -24,14 +24,28 @@ httpd_service_t *httpd_declare_open(cmd_parms *cmd)
     return httpd_server_of(cmd->server)->open_service;
 }
 
+/* httpd hands over this many words and drops the rest without a word. */
+#define WORDS_MAX 64
+
+static const char *check_words(cmd_parms *cmd, int argc, const char *syntax)
+{
+    if (argc < 2)
+        return apr_pstrcat(cmd->pool, cmd->cmd->name, ": NAME and URL are needed: ", syntax, NULL);
+    if (argc >= WORDS_MAX)
+        return apr_psprintf(cmd->pool, "%s: %d words or more; use <FailoverService>",
+                            cmd->cmd->name, WORDS_MAX);
+    return NULL;
+}
+
 const char *httpd_declare_endpoint(cmd_parms *cmd, void *unused, int argc, char *const argv[])
 {
     httpd_draft_t draft = { .cmd = cmd, .service = httpd_declare_open(cmd) };
     const char *error;
 
     (void)unused;
-    if (argc < 2)
-        return "FailoverEndpoint NAME URL [weight=N] [option=value ...]";
+    error = check_words(cmd, argc, "NAME URL [weight=N] [option=value ...]");
+    if (error)
+        return error;
     error = fo_parse_name(argv[0], cmd->pool);
     if (!error && draft.service->endpoints->nelts > 0)
         error = apr_psprintf(cmd->pool,
@@ -41,6 +55,13 @@ const char *httpd_declare_endpoint(cmd_parms *cmd, void *unused, int argc, char 
     if (!error)
         error = httpd_endpoint_add(&draft, argv[0], argv[1], argc - 2, argv + 2, false);
     return httpd_prefixed(cmd, error);
+}
+
+/* As FAILOVER_DB_ENDPOINT would be, of services db and db-endpoint. */
+static bool exports_collide(const char *a, const char *b, apr_pool_t *pool)
+{
+    return fo_name_equal(apr_pstrcat(pool, a, "_endpoint", NULL), b) ||
+           fo_name_equal(apr_pstrcat(pool, a, "_epoch", NULL), b);
 }
 
 static const char *check_duplicate(cmd_parms *cmd, const char *name)
@@ -54,6 +75,12 @@ static const char *check_duplicate(cmd_parms *cmd, const char *name)
                                 "'%s' is declared already, as '%s' at %s:%d; names that "
                                 "are equal as variables ('-' is '_', case ignored) are "
                                 "the same",
+                                name, other->name, other->place.file, other->place.line);
+        if (exports_collide(other->name, name, cmd->pool) ||
+            exports_collide(name, other->name, cmd->pool))
+            return apr_psprintf(cmd->pool,
+                                "'%s' and '%s', declared at %s:%d, would export a variable of the "
+                                "same name (FAILOVER_..._ENDPOINT or _EPOCH)",
                                 name, other->name, other->place.file, other->place.line);
     }
     return NULL;
@@ -99,6 +126,18 @@ static void register_service(cmd_parms *cmd, httpd_service_t *service)
     APR_ARRAY_PUSH(httpd_server_of(cmd->server)->services, httpd_service_t *) = service;
 }
 
+/* Before the variables of the line, so that these have the last word. */
+static const char *add_first_alias(httpd_draft_t *draft)
+{
+    apr_array_header_t *variables = draft->service->settings;
+    const char *error;
+
+    draft->service->settings = apr_array_make(draft->cmd->pool, 4, sizeof(fo_setting_t));
+    error = httpd_setting_alias(draft->cmd, draft->service, draft->alias, draft->stand_in);
+    apr_array_cat(draft->service->settings, variables);
+    return error;
+}
+
 static const char *declare_line(cmd_parms *cmd, int argc, char *const argv[], const char *alias,
                                 const char *stand_in)
 {
@@ -112,7 +151,7 @@ static const char *declare_line(cmd_parms *cmd, int argc, char *const argv[], co
         error = httpd_endpoint_add(&draft, NULL, argv[1], argc - 2, argv + 2, true);
     }
     if (!error && alias)
-        error = httpd_setting_alias(cmd, draft.service, draft.alias, draft.stand_in);
+        error = add_first_alias(&draft);
     if (!error)
         register_service(cmd, draft.service);
     return httpd_prefixed(cmd, error);
@@ -120,19 +159,20 @@ static const char *declare_line(cmd_parms *cmd, int argc, char *const argv[], co
 
 const char *httpd_declare_service(cmd_parms *cmd, void *unused, int argc, char *const argv[])
 {
+    const char *error = check_words(cmd, argc, "NAME URL [option=value ...] [VAR=value ...]");
+
     (void)unused;
-    if (argc < 2)
-        return "FailoverService NAME URL [option=value ...] [VAR=value ...]";
-    return declare_line(cmd, argc, argv, NULL, NULL);
+    return error ? error : declare_line(cmd, argc, argv, NULL, NULL);
 }
 
 const char *httpd_declare_database(cmd_parms *cmd, void *unused, int argc, char *const argv[])
 {
+    const char *error = check_words(cmd, argc,
+                                    "NAME URL [alias=DB_SLAVE_] [failover=DB_DEFAULT_] "
+                                    "[option=value ...] [VAR=value ...]");
+
     (void)unused;
-    if (argc < 2)
-        return "FailoverDatabase NAME URL [alias=DB_SLAVE_] [failover=DB_DEFAULT_] "
-               "[option=value ...] [VAR=value ...]";
-    return declare_line(cmd, argc, argv, "DB_SLAVE_", "DB_DEFAULT_");
+    return error ? error : declare_line(cmd, argc, argv, "DB_SLAVE_", "DB_DEFAULT_");
 }
 
 /* ap_walk_config would run any other directive as if it stood outside. */

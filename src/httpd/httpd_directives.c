@@ -292,5 +292,5 @@ const command_rec httpd_directives[] = {
                   "percent by which spans are stretched at random, so that children part (5)"),
     AP_INIT_TAKE1("FailoverMonitor", set_monitor, NULL, RSRC_CONF,
                   "On, Outages or Off: which pings requests here trigger (On)"),
-    { NULL }
+    { .name = NULL },
 };

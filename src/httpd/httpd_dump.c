@@ -8,12 +8,25 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *const secret_words[] = { "PASS", "PWD", "SECRET", "TOKEN", "KEY", "CREDENTIAL" };
+static const char *const secret_words[] = { "PASS", "PWD",        "SECRET", "TOKEN",
+                                            "KEY",  "CREDENTIAL", "DSN" };
 
-/* A variable whose name says that its value is not for everybody's eyes. */
-static bool is_secret(const char *name, apr_pool_t *pool)
+/* "://user:password@" */
+static bool has_password(const char *value)
+{
+    const char *user = strstr(value, "://");
+    const char *at = user ? strchr(user + 3, '@') : NULL;
+
+    return at && memchr(user + 3, ':', (size_t)(at - user - 3));
+}
+
+/* A variable whose name or value says that it is not for everybody's eyes. */
+static bool is_secret(const char *name, const char *value, apr_pool_t *pool)
 {
     const char *upper = fo_name_variable(name, pool);
+
+    if (has_password(value))
+        return true;
 
     for (size_t i = 0; i < sizeof(secret_words) / sizeof(secret_words[0]); i++)
         if (strstr(upper, secret_words[i]))
@@ -35,7 +48,7 @@ static void dump_setting(apr_file_t *out, const fo_setting_t *setting, apr_pool_
         apr_file_printf(out, formats[setting->kind], setting->name, setting->value);
     else
         apr_file_printf(out, formats[setting->kind], setting->name,
-                        is_secret(setting->name, pool) ? "***" : setting->value);
+                        is_secret(setting->name, setting->value, pool) ? "***" : setting->value);
 }
 
 static const char *span(const fo_policy_t *policy, fo_policy_e number, apr_pool_t *pool)

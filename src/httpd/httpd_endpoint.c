@@ -67,10 +67,12 @@ static const char *check_probe(const fo_probe_t *probe, const char *scheme, apr_
                             "mod_failover: build it anew",
                             scheme);
     forms = (probe->dialogue != NULL) + (probe->steps != NULL) + (probe->ask != NULL);
-    if (!probe->configure || !probe->example || forms != 1)
+    if (!probe->configure || !probe->example || !probe->summary || forms != 1 ||
+        (probe->dialogue && !probe->dialogue->turn) ||
+        (probe->steps && (!probe->steps->begin || !probe->steps->step || !probe->steps->end)))
         return apr_psprintf(pool,
-                            "the probe for %s:// is incomplete: it needs configure, example "
-                            "and exactly one of dialogue, steps and ask",
+                            "the probe for %s:// is incomplete: it needs configure, example, "
+                            "summary and exactly one of dialogue, steps and ask, whole",
                             scheme);
     return NULL;
 }

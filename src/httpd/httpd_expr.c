@@ -113,6 +113,17 @@ static fo_word_t word_of(request_rec *r, const fo_service_t *service)
     return seen ? seen->word : up;
 }
 
+/* What goes with the word that the request saw; nothing when the service has changed since. */
+static fo_detail_t detail_of(const fo_service_t *service, fo_word_t word)
+{
+    fo_detail_t detail = fo_board_detail(httpd_child_board(), service);
+    fo_word_t now = fo_board_word(httpd_child_board(), service);
+
+    if (now.state != word.state || (word.state != FO_SERVICE_UP && now.epoch != word.epoch))
+        detail = (fo_detail_t){ 0 };
+    return detail;
+}
+
 /* While observing, nothing that a request can branch on changes. */
 static const char *show(request_rec *r, const fo_service_t *service, const reference_t *reference,
                         bool shows_truth, apr_pool_t *pool)
@@ -122,7 +133,7 @@ static const char *show(request_rec *r, const fo_service_t *service, const refer
     if (httpd_child_board() && (shows_truth || !service->policy.value[FO_POLICY_OBSERVE])) {
         view.word = word_of(r, service);
         if (reference->wants_detail)
-            view.detail = fo_board_detail(httpd_child_board(), service);
+            view.detail = detail_of(service, view.word);
     }
     return reference->part(&view, pool);
 }
@@ -165,13 +176,17 @@ static const char *read_reference(const char *text, reference_t *reference, apr_
 /* True when the name is known in at least one scope. */
 static bool resolve(reference_t *reference, const fo_plan_t *plan, apr_pool_t *pool)
 {
-    unsigned n = (unsigned)plan->scopes->nelts;
     bool is_known = false;
 
-    reference->services = apr_pcalloc(pool, sizeof(*reference->services) * (n + 1));
-    for (unsigned i = 0; i < n; i++) {
-        reference->services[i] = fo_scope_find(fo_plan_scope_at(plan, i), reference->name);
-        is_known = is_known || reference->services[i];
+    reference->services = apr_pcalloc(pool, sizeof(*reference->services) *
+                                                (size_t)(plan->scopes->nelts + 1));
+    for (unsigned i = 0; i < (unsigned)plan->services->nelts; i++) {
+        const fo_service_t *service = fo_plan_service(plan, i);
+        if (!fo_name_equal(service->name, reference->name))
+            continue;
+        is_known = true;
+        for (int j = 0; j < service->places->nelts; j++)
+            reference->services[APR_ARRAY_IDX(service->places, j, fo_place_t).scope] = service;
     }
     return is_known;
 }
@@ -219,24 +234,55 @@ static int lookup_failover(ap_expr_lookup_parms *parms)
 
 /* Functions and variables whose value no client chooses. */
 static const char *const trusted[] = {
-    "failover",    "env",           "reqenv",   "osenv",    "note",         "tolower",
-    "toupper",     "escape",        "unescape", "base64",   "unbase64",     "md5",
-    "sha1",        "replace",       "file",     "filesize", "SERVER_ADMIN", "SERVER_SOFTWARE",
-    "API_VERSION", "DOCUMENT_ROOT", "HTTPS",    "IPV6",     "TIME_YEAR",    "TIME_MON",
-    "TIME_DAY",    "TIME_HOUR",     "TIME_MIN", "TIME_SEC", "TIME_WDAY",    "TIME",
+    "failover",  "osenv",           "tolower",     "toupper",   "escape",   "unescape",
+    "base64",    "unbase64",        "md5",         "sha1",      "replace",  "file",
+    "filesize",  "SERVER_ADMIN",    "API_VERSION", "HTTPS",     "IPV6",     "HTTP2",
+    "IS_SUBREQ", "SERVER_SOFTWARE", "CONN_LOG_ID", "TIME_YEAR", "TIME_MON", "TIME_DAY",
+    "TIME_HOUR", "TIME_MIN",        "TIME_SEC",    "TIME_WDAY", "TIME",
 };
+
+/* What reads a table: it depends on the name that is read. */
+static const char *const readers[] = { "env", "reqenv", "note" };
+
+/* The beginnings of variables that CGI fills from the request. */
+static const char *const from_clients[] = {
+    "HTTP_",   "REDIRECT_", "QUERY_",      "REQUEST_",   "SCRIPT_",      "PATH_",   "REMOTE_",
+    "CONTENT", "AUTH_",     "SERVER_NAME", "SSL_CLIENT", "SERVER_PROTO", "UNIQUE_",
+};
+
+static bool is_listed(const char *name, const char *const *list, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcasecmp(list[i], name) == 0)
+            return true;
+    return false;
+}
+
+static bool is_from_client(const char *variable)
+{
+    if (!variable)
+        return true;
+    for (size_t i = 0; i < sizeof(from_clients) / sizeof(from_clients[0]); i++)
+        if (strncasecmp(from_clients[i], variable, strlen(from_clients[i])) == 0)
+            return true;
+    return false;
+}
 
 static void watch(const ap_expr_lookup_parms *parms)
 {
     bool is_value = parms->type == AP_EXPR_FUNC_VAR || parms->type == AP_EXPR_FUNC_STRING ||
                     parms->type == AP_EXPR_FUNC_LIST;
+    const char *read = parms->name;
 
-    if (!client_sent || !is_value)
+    if (!client_sent || !is_value ||
+        is_listed(parms->name, trusted, sizeof(trusted) / sizeof(trusted[0])))
         return;
-    for (size_t i = 0; i < sizeof(trusted) / sizeof(trusted[0]); i++)
-        if (strcasecmp(parms->name, trusted[i]) == 0)
+    if (is_listed(parms->name, readers, sizeof(readers) / sizeof(readers[0]))) {
+        if (!is_from_client(parms->arg))
             return;
-    *client_sent = apr_pstrdup(parms->pool, parms->name);
+        read = parms->arg ? parms->arg : parms->name;
+    }
+    *client_sent = apr_pstrdup(parms->pool, read);
 }
 
 int httpd_expr_lookup(ap_expr_lookup_parms *parms)

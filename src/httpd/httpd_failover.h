@@ -97,6 +97,7 @@ typedef struct httpd_pending_secret_t {
     fo_check_t *check;
     httpd_secret_t secret;
     httpd_place_t place;
+    const server_rec *server; /* whose log is told */
 } httpd_pending_secret_t;
 
 #define HTTPD_PING_WAIT (100 * 1000)

@@ -28,15 +28,6 @@ static void log_outage(const fo_change_t *change, const server_rec *s)
                  change->endpoint->name, reason);
 }
 
-/* How long it lasted is measured, not set: beyond a second its fraction says nothing. */
-static const char *lasted_text(const fo_change_t *change, char text[FO_SPAN_TEXT])
-{
-    apr_interval_time_t lasted = change->lasted;
-
-    return fo_span_text(lasted < APR_USEC_PER_SEC ? lasted : lasted - lasted % APR_USEC_PER_SEC,
-                        text);
-}
-
 static void log_outage_lasts(const fo_change_t *change, const server_rec *s)
 {
     char reason[LINE_TEXT], span[FO_SPAN_TEXT];
@@ -45,7 +36,7 @@ static void log_outage_lasts(const fo_change_t *change, const server_rec *s)
     ap_log_error(APLOG_MARK, APLOG_CRIT, 0, s,
                  "FO0002: %s outage. %s (Process ID: %d) endpoint %s: %s, since %s",
                  change->service->full_name, measure(change->service), (int)getpid(),
-                 change->endpoint->name, reason, lasted_text(change, span));
+                 change->endpoint->name, reason, fo_span_text(fo_span_round(change->lasted), span));
 }
 
 static void log_recovery(const fo_change_t *change, const server_rec *s)
@@ -54,7 +45,8 @@ static void log_recovery(const fo_change_t *change, const server_rec *s)
 
     ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s,
                  "FO0003: %s is back up. Recovery complete. (Process ID: %d) after %s",
-                 change->service->full_name, (int)getpid(), lasted_text(change, span));
+                 change->service->full_name, (int)getpid(),
+                 fo_span_text(fo_span_round(change->lasted), span));
 }
 
 static void log_login(const fo_change_t *change, const server_rec *s)

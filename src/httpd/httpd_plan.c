@@ -84,6 +84,7 @@ static fo_check_t *plan_check(httpd_config_t *config, const httpd_endpoint_t *de
             .check = check,
             .secret = declared->secret,
             .place = declared->place,
+            .server = service->owner,
         };
         APR_ARRAY_PUSH(config->secrets, httpd_pending_secret_t) = pending;
     }
@@ -98,6 +99,12 @@ static fo_service_t *plan_service(httpd_config_t *config, const httpd_service_t 
                                                 vhost_name(declared->server, plan->pool), &policy,
                                                 declared->settings, declared->server);
 
+    if (policy.value[FO_POLICY_CONFIRM] > policy.value[FO_POLICY_CAP])
+        warn(config, &declared->place,
+             apr_psprintf(plan->pool,
+                          "%s: FailoverThresholds: confirm= is longer than cap=, which "
+                          "holds instead",
+                          service->full_name));
     for (int i = 0; i < declared->endpoints->nelts; i++) {
         const httpd_endpoint_t *endpoint = APR_ARRAY_IDX(declared->endpoints, i,
                                                          httpd_endpoint_t *);
@@ -163,8 +170,6 @@ const char *httpd_plan_build(httpd_config_t *config, server_rec *main_server, ap
 {
     apr_array_header_t *declared = collect(main_server, pool);
 
-    if (declared->nelts > 4096)
-        return apr_psprintf(pool, "%d services are declared; 4096 is the most", declared->nelts);
     config->plan = fo_plan_make(pool);
     for (int i = 0; i < declared->nelts; i++)
         plan_service(config, APR_ARRAY_IDX(declared, i, httpd_service_t *));

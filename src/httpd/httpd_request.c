@@ -93,7 +93,7 @@ static state_t *inherited_state(request_rec *r)
     return r->main ? join_family(r, state->root) : new_state(r, state->snapshot);
 }
 
-static state_t *first_state(request_rec *r, fo_board_t *board)
+static void trigger(const request_rec *r, fo_board_t *board)
 {
     const httpd_server_t *server = httpd_server_of(r->server);
     apr_time_t now = probe_clock_read(CLOCK_MONOTONIC_COARSE);
@@ -101,7 +101,11 @@ static state_t *first_state(request_rec *r, fo_board_t *board)
     if (server->monitor != HTTPD_MONITOR_OFF &&
         fo_board_claim_due(board, server->scope, (fo_trigger_e)server->monitor, now))
         httpd_child_trigger(server->scope, (fo_trigger_e)server->monitor);
-    return new_state(r, fo_board_snapshot(board, server->scope, r->pool));
+}
+
+static state_t *first_state(request_rec *r, fo_board_t *board)
+{
+    return new_state(r, fo_board_snapshot(board, httpd_server_of(r->server)->scope, r->pool));
 }
 
 /* NULL: nothing is monitored. */
@@ -206,6 +210,10 @@ static void write_settings(request_rec *r, state_t *state, bool is_late)
 
 int httpd_request_begin(request_rec *r)
 {
+    fo_board_t *board = httpd_child_board();
+
+    if (board && !r->prev)
+        trigger(r, board);
     take_state(r);
     return DECLINED;
 }

@@ -1,6 +1,8 @@
 /* Secrets: read at the real start, as root, from a file or a program; never shown. */
 #include "httpd/httpd_failover.h"
 
+#include "probe/probe_clock.h"
+
 #include <apr_thread_proc.h>
 #include <http_log.h>
 #include <fcntl.h>
@@ -73,18 +75,26 @@ static const char *read_file(const char *path, const char **ret_secret, const ch
     return error;
 }
 
-/* Reads until the end, the limit or the deadline; false: the deadline came first. */
-static bool read_output(int fd, char *text, apr_size_t size)
+/* Milliseconds until then, for poll(); 0: it is past. */
+static int left_until(apr_time_t until_at)
 {
-    apr_time_t until = apr_time_now() + PROGRAM_SECONDS * APR_USEC_PER_SEC;
-    struct pollfd polled = { .fd = fd, .events = POLLIN };
+    apr_time_t left = until_at - probe_clock_now();
+
+    return left > 0 ? (int)(left / 1000) + 1 : 0;
+}
+
+/* Reads until the end; what is too much is dropped. False: the deadline came first. */
+static bool read_output(int fd, char *text, apr_size_t size, apr_time_t until_at)
+{
     apr_size_t length = 0;
     char rest[256];
 
     for (;;) {
-        apr_time_t left = (until - apr_time_now()) / 1000;
-        if (left <= 0 || poll(&polled, 1, (int)left) == 0)
+        struct pollfd polled = { .fd = fd, .events = POLLIN };
+        if (left_until(until_at) == 0)
             return false;
+        if (poll(&polled, 1, left_until(until_at)) <= 0)
+            continue; /* a signal, or the deadline */
         bool is_full = length + 1 >= size;
         ssize_t n = is_full ? read(fd, rest, sizeof(rest))
                             : read(fd, text + length, size - 1 - length);
@@ -109,18 +119,19 @@ static void exec_program(char **argv, int out)
     _exit(127);
 }
 
-static bool wait_exit(pid_t pid, int *ret_status)
+static bool wait_exit(pid_t pid, int *ret_status, apr_time_t until_at)
 {
-    for (int i = 0; i < 100; i++) {
+    do {
         if (waitpid(pid, ret_status, WNOHANG) == pid)
             return true;
         poll(NULL, 0, 10);
-    }
+    } while (left_until(until_at) > 0);
     return false;
 }
 
 static const char *run_program(char **argv, char *text, apr_size_t size, apr_pool_t *pool)
 {
+    apr_time_t until_at = probe_clock_now() + PROGRAM_SECONDS * APR_USEC_PER_SEC;
     int ends[2], status = 0;
     bool in_time;
     pid_t pid;
@@ -131,7 +142,8 @@ static const char *run_program(char **argv, char *text, apr_size_t size, apr_poo
     if (pid == 0)
         exec_program(argv, ends[1]);
     close(ends[1]);
-    in_time = pid > 0 && read_output(ends[0], text, size) && wait_exit(pid, &status);
+    in_time = pid > 0 && read_output(ends[0], text, size, until_at) &&
+              wait_exit(pid, &status, until_at);
     close(ends[0]);
     if (pid < 0)
         return apr_psprintf(pool, "%s cannot be run: %s", argv[0], strerror(errno));

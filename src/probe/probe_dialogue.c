@@ -16,11 +16,14 @@
 #define IN_BYTES (16 * 1024)
 #define OUT_BYTES (4 * 1024)
 
+/* Between two tries to connect to a Unix socket whose queue is full. */
+#define RETRY (20 * 1000)
+
 typedef struct connection_t {
     int fd;
     bool is_connected;
     apr_size_t in_length;
-    apr_size_t sent; /* of talk.out */
+    apr_size_t out_length; /* said and not yet sent */
     fo_talk_t talk;
     char in[IN_BYTES];
     char out[OUT_BYTES];
@@ -100,57 +103,55 @@ static int start_connect(probe_flight_t *flight, connection_t *connection)
     return 0;
 }
 
-/* False: the connection is lost and the flight settled. */
-static bool send_out(probe_flight_t *flight, connection_t *connection, apr_time_t now)
+/*
+ * A peer that takes no more may have said why: what is left is dropped, and the next read tells.
+ */
+static void send_out(connection_t *connection)
 {
-    fo_talk_t *talk = &connection->talk;
+    ssize_t n = 1;
 
-    while (connection->sent < talk->out_length) {
-        ssize_t n = send(connection->fd, talk->out + connection->sent,
-                         talk->out_length - connection->sent, MSG_NOSIGNAL);
-        if (n < 0 && (errno == EAGAIN || errno == EINTR))
-            return true;
-        if (n < 0) {
-            settle_error(flight, flight->report.stage, errno, now);
-            return false;
+    while (connection->out_length > 0 && n > 0) {
+        n = send(connection->fd, connection->out, connection->out_length, MSG_NOSIGNAL);
+        if (n > 0) {
+            connection->out_length -= (apr_size_t)n;
+            memmove(connection->out, connection->out + n, connection->out_length);
         }
-        connection->sent += (apr_size_t)n;
     }
-    talk->out_length = connection->sent = 0;
-    return true;
-}
-
-/* The verdict stands: a peer that is gone already does not change it. */
-static void say_farewell(const connection_t *connection)
-{
-    const fo_talk_t *talk = &connection->talk;
-
-    (void)!send(connection->fd, talk->out + connection->sent, talk->out_length - connection->sent,
-                MSG_NOSIGNAL);
+    if (n < 0 && errno != EAGAIN && errno != EINTR)
+        connection->out_length = 0;
 }
 
 static void wait_more(probe_flight_t *flight, connection_t *connection, apr_time_t now)
 {
-    flight->events = POLLIN | (connection->talk.out_length ? POLLOUT : 0);
+    flight->events = POLLIN | (connection->out_length ? POLLOUT : 0);
     flight->wake_at = connection->talk.quiet ? now + connection->talk.quiet : 0;
 }
 
-/* What a turn has taken of the input goes. False: it ended with this turn. */
+/* Hosts that the dialogue has named must pass as well. */
+static void add_further(probe_flight_t *flight, const fo_talk_t *talk)
+{
+    if (talk->n_further > FO_FURTHER_MAX ||
+        !probe_flight_add_hosts(flight, talk->further, talk->n_further))
+        fo_report_fill(&flight->report, FO_VERDICT_FAIL, APR_EGENERAL, 0, "names too many hosts");
+}
+
+/* What a turn has taken of the input goes, what it said is sent. True: it goes on. */
 static bool after_turn(probe_flight_t *flight, connection_t *connection, fo_progress_e progress,
                        apr_time_t now)
 {
-    fo_talk_t *talk = &connection->talk;
+    const fo_talk_t *talk = &connection->talk;
 
     if (talk->taken > 0 && talk->taken <= connection->in_length) {
         connection->in_length -= talk->taken;
         memmove(connection->in, connection->in + talk->taken, connection->in_length);
     }
+    if (talk->out_length <= talk->out_room)
+        connection->out_length += talk->out_length;
+    send_out(connection); /* of a verdict's farewell, what can be sent at once */
     if (progress == FO_MORE)
-        return send_out(flight, connection, now);
-    say_farewell(connection);
-    if (talk->n_further && flight->report.verdict == FO_VERDICT_PASS &&
-        !probe_flight_add_hosts(flight, talk->further, talk->n_further))
-        fo_report_fill(&flight->report, FO_VERDICT_SELF, ENOMEM, 0, NULL);
+        return true;
+    if (talk->n_further && flight->report.verdict == FO_VERDICT_PASS)
+        add_further(flight, talk);
     probe_flight_settle(flight, now);
     return false;
 }
@@ -163,6 +164,9 @@ static bool take_turn(probe_flight_t *flight, connection_t *connection, fo_talk_
     talk->in = connection->in;
     talk->in_length = connection->in_length;
     talk->taken = 0;
+    talk->out = connection->out + connection->out_length;
+    talk->out_room = OUT_BYTES - connection->out_length;
+    talk->out_length = 0;
     return after_turn(flight, connection,
                       dialogue_of(flight)->turn(connection->state, event, talk, &flight->report),
                       now);
@@ -176,11 +180,33 @@ static void connected(probe_flight_t *flight, connection_t *connection, apr_time
         wait_more(flight, connection, now);
 }
 
+/* Of a Unix socket whose queue is full: there is nothing to be polled for. */
+static bool is_queue_full(const probe_flight_t *flight, int error)
+{
+    return error == EAGAIN && flight->peer.name[0] == '\0';
+}
+
+static void try_connect(probe_flight_t *flight, connection_t *connection, apr_time_t now)
+{
+    int error = start_connect(flight, connection);
+
+    flight->fd = connection->fd;
+    flight->events = POLLOUT;
+    if (is_queue_full(flight, error)) {
+        close(connection->fd);
+        connection->fd = flight->fd = -1;
+        flight->wake_at = now + RETRY;
+    } else if (error && error != EINPROGRESS) {
+        settle_error(flight, FO_STAGE_CONNECT, error, now);
+    } else if (!error) {
+        connected(flight, connection, now);
+    }
+}
+
 static void begin(probe_flight_t *flight, apr_time_t now)
 {
     const fo_dialogue_t *dialogue = dialogue_of(flight);
     connection_t *connection = calloc(1, sizeof(*connection) + dialogue->state_size);
-    int error;
 
     flight->state = connection;
     if (!connection) {
@@ -188,19 +214,23 @@ static void begin(probe_flight_t *flight, apr_time_t now)
         return;
     }
     connection->fd = -1;
-    connection->talk.out = connection->out;
-    connection->talk.out_room = OUT_BYTES;
     if (dialogue->begin)
         dialogue->begin(connection->state, flight->order.check->conf, &flight->ask);
-    error = start_connect(flight, connection);
-    if (error && error != EINPROGRESS) {
-        settle_error(flight, FO_STAGE_CONNECT, error, now);
-        return;
-    }
-    flight->fd = connection->fd;
-    flight->events = POLLOUT;
-    if (!error)
-        connected(flight, connection, now);
+    try_connect(flight, connection, now);
+}
+
+/* Where nobody listens on a port of the ephemeral range, a socket can connect to itself. */
+static bool is_own_echo(int fd)
+{
+    struct sockaddr_storage own, peer;
+    socklen_t own_length = sizeof(own), peer_length = sizeof(peer);
+
+    memset(&own, 0, sizeof(own));
+    memset(&peer, 0, sizeof(peer));
+    return getsockname(fd, (struct sockaddr *)&own, &own_length) == 0 &&
+           getpeername(fd, (struct sockaddr *)&peer, &peer_length) == 0 &&
+           own.ss_family != AF_UNIX && own_length == peer_length &&
+           memcmp(&own, &peer, own_length) == 0;
 }
 
 static void connect_ended(probe_flight_t *flight, connection_t *connection, apr_time_t now)
@@ -210,6 +240,8 @@ static void connect_ended(probe_flight_t *flight, connection_t *connection, apr_
 
     if (getsockopt(connection->fd, SOL_SOCKET, SO_ERROR, &error, &length) != 0)
         error = errno;
+    if (!error && is_own_echo(connection->fd))
+        error = ECONNREFUSED;
     if (error)
         settle_error(flight, FO_STAGE_CONNECT, error, now);
     else
@@ -260,8 +292,8 @@ static void ready(probe_flight_t *flight, short events, apr_time_t now)
         connect_ended(flight, connection, now);
         return;
     }
-    if (events & POLLOUT && !send_out(flight, connection, now))
-        return;
+    if (events & POLLOUT)
+        send_out(connection);
     if (events & ~POLLOUT)
         receive(flight, connection, now);
     else
@@ -273,7 +305,9 @@ static void timer(probe_flight_t *flight, apr_time_t now)
     connection_t *connection = flight->state;
 
     flight->wake_at = 0;
-    if (take_turn(flight, connection, FO_TALK_QUIET, now))
+    if (connection->fd < 0)
+        try_connect(flight, connection, now);
+    else if (take_turn(flight, connection, FO_TALK_QUIET, now))
         wait_more(flight, connection, now);
 }
 

@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FURTHER_HOSTS_MAX 256
+/* Of one ping: its URL's and those that a dialogue has named. */
+#define HOSTS_MAX 256
 
 /* The most that a ping waits for a look-up when the last good address is at hand. */
 #define RESOLVE_PATIENCE (500 * 1000)
@@ -18,37 +19,71 @@ static const probe_form_t *form_of(const fo_probe_t *probe)
     return probe->steps ? &probe_form_steps : &probe_form_ask;
 }
 
-/* A name is looked up, or its look-up waited for. */
 static void start_host(probe_flight_t *flight, apr_time_t now);
+static void check_name(probe_flight_t *flight, apr_time_t now);
 
-static char *copy_name(const char *name)
+static bool has_host(const probe_flight_t *flight, const fo_host_t *host)
 {
-    return strdup(name);
+    for (unsigned i = 0; i < flight->n_hosts; i++)
+        if (flight->hosts[i].port == host->port && strcmp(flight->hosts[i].name, host->name) == 0)
+            return true;
+    return false;
+}
+
+static bool make_room(probe_flight_t *flight, unsigned n)
+{
+    fo_host_t *hosts = realloc(flight->hosts, n * sizeof(*hosts));
+    probe_addresses_t *addresses = realloc(flight->addresses, n * sizeof(*addresses));
+    probe_query_t *queries = realloc(flight->queries, n * sizeof(*queries));
+
+    if (hosts)
+        flight->hosts = hosts;
+    if (addresses)
+        flight->addresses = addresses;
+    if (queries)
+        flight->queries = queries;
+    return hosts && addresses && queries;
 }
 
 bool probe_flight_add_hosts(probe_flight_t *flight, const fo_host_t *hosts, unsigned n)
 {
-    unsigned room = flight->n_hosts + n;
-    fo_host_t *more_hosts;
-    probe_addresses_t *more_addresses;
-
-    if (room > FURTHER_HOSTS_MAX)
-        return false;
-    more_hosts = realloc(flight->hosts, room * sizeof(*more_hosts));
-    if (more_hosts)
-        flight->hosts = more_hosts;
-    more_addresses = realloc(flight->addresses, room * sizeof(*more_addresses));
-    if (more_addresses)
-        flight->addresses = more_addresses;
-    if (!more_hosts || !more_addresses)
+    if (flight->n_hosts + n > HOSTS_MAX || !make_room(flight, flight->n_hosts + n))
         return false;
     for (unsigned i = 0; i < n; i++) {
-        fo_host_t host = { .name = copy_name(hosts[i].name), .port = hosts[i].port };
+        fo_host_t host = { .port = hosts[i].port };
+        if (has_host(flight, &hosts[i]))
+            continue;
+        host.name = strdup(hosts[i].name);
         if (!host.name)
             return false;
+        flight->queries[flight->n_hosts] = (probe_query_t){ 0 };
         flight->hosts[flight->n_hosts++] = host;
     }
     return true;
+}
+
+/* Begins the look-up of a host's name, unless that has happened. False: no memory. */
+static bool ask_name(probe_flight_t *flight, unsigned host)
+{
+    probe_query_t *query = &flight->queries[host];
+    probe_name_t *name;
+
+    if (query->name)
+        return true;
+    name = probe_resolver_ask(flight->field->resolver, flight->hosts[host].name);
+    if (name)
+        *query = (probe_query_t){ .name = name, .serial = probe_name_serial(name) };
+    return name != NULL;
+}
+
+/* All look-ups side by side, so that a slow resolver costs its patience once. */
+static void ask_names(probe_flight_t *flight)
+{
+    probe_addresses_t unused;
+
+    for (unsigned i = 0; i < flight->n_hosts; i++)
+        if (flight->hosts[i].name[0] && !probe_resolver_numeric(flight->hosts[i].name, &unused))
+            ask_name(flight, i);
 }
 
 probe_flight_t *probe_flight_start(const probe_field_t *field, const fo_order_t *order,
@@ -71,6 +106,8 @@ probe_flight_t *probe_flight_start(const probe_field_t *field, const fo_order_t 
         probe_flight_free(flight);
         return NULL;
     }
+    if (flight->form->takes_all_hosts)
+        ask_names(flight);
     start_host(flight, now);
     return flight;
 }
@@ -130,9 +167,14 @@ static void finish_run(probe_flight_t *flight)
     flight->wake_at = 0;
 }
 
-/* The host's addresses are known. */
+/*
+ * The host's addresses are known. When that took most of the time, what is left proves nothing by
+ * running out.
+ */
 static void host_resolved(probe_flight_t *flight, apr_time_t now)
 {
+    if (flight->name && now - flight->started_at > flight->order.timeout / 2)
+        flight->is_starved = true;
     flight->name = NULL;
     flight->wake_at = 0;
     flight->address = 0;
@@ -160,15 +202,16 @@ static void start_host(probe_flight_t *flight, apr_time_t now)
         host_resolved(flight, now);
         return;
     }
-    flight->name = probe_resolver_ask(flight->field->resolver, text);
-    if (!flight->name) {
+    if (!ask_name(flight, flight->host)) {
         end_with(flight, FO_STAGE_RESOLVE, FO_VERDICT_SELF, ENOMEM, NULL, now);
         return;
     }
     apr_interval_time_t patience = flight->order.timeout / 4;
-    flight->name_serial = probe_name_serial(flight->name);
+    flight->name = flight->queries[flight->host].name;
     if (probe_name_addresses(flight->name)->n > 0)
-        flight->wake_at = now + (patience < RESOLVE_PATIENCE ? patience : RESOLVE_PATIENCE);
+        flight->wake_at = flight->started_at +
+                          (patience < RESOLVE_PATIENCE ? patience : RESOLVE_PATIENCE);
+    check_name(flight, now); /* it may have ended while another host was waited for */
 }
 
 /* The resolver itself is in trouble; the name may well exist. */
@@ -204,7 +247,7 @@ static void resolve_failed(probe_flight_t *flight, int error, apr_time_t now)
 static void check_name(probe_flight_t *flight, apr_time_t now)
 {
     bool has_addresses = probe_name_addresses(flight->name)->n > 0;
-    bool has_ended = probe_name_serial(flight->name) != flight->name_serial;
+    bool has_ended = probe_name_serial(flight->name) != flight->queries[flight->host].serial;
     int error = has_ended ? probe_name_error(flight->name) : 0;
 
     if (has_ended && error && !(has_addresses && is_resolver_error(error)))
@@ -213,11 +256,18 @@ static void check_name(probe_flight_t *flight, apr_time_t now)
         use_addresses(flight, now);
 }
 
-/* A failure of one address is only final when no other is left; a fault of ours yields to it. */
+/* A fault of ours yields to a failure, and any other failure to a time-out, which is the longer. */
+static int weight_of(const fo_report_t *report)
+{
+    if (report->verdict == FO_VERDICT_SELF)
+        return 0;
+    return fo_report_is_timeout(report) ? 2 : 1;
+}
+
+/* A failure of one address is only final when no other is left. */
 static void keep_failure(probe_flight_t *flight)
 {
-    if (!flight->has_failed || flight->failed.verdict == FO_VERDICT_SELF ||
-        flight->report.verdict != FO_VERDICT_SELF)
+    if (!flight->has_failed || weight_of(&flight->report) >= weight_of(&flight->failed))
         flight->failed = flight->report;
     flight->has_failed = true;
 }
@@ -289,7 +339,7 @@ static void time_out(probe_flight_t *flight, apr_time_t now)
     }
     fo_report_timeout(&flight->report,
                       is_starved && !flight->order.is_final ? FO_VERDICT_SELF : FO_VERDICT_FAIL,
-                      flight->until_at - flight->begun_at);
+                      flight->ask.budget);
     probe_flight_settle(flight, now);
 }
 
@@ -309,7 +359,7 @@ void probe_flight_tick(probe_flight_t *flight, apr_time_t now)
             time_out(flight, now);
         return;
     }
-    /* The probe's own timer first: what it makes of the silence is believed however late we woke. */
+    /* The probe's own timer first: what it makes of silence is believed however late we woke. */
     if (flight->wake_at && now >= flight->wake_at)
         flight->form->timer(flight, now);
     if (!flight->is_over && flight->is_running && now >= flight->until_at)
@@ -330,5 +380,6 @@ void probe_flight_free(probe_flight_t *flight)
         free((char *)flight->hosts[i].name);
     free(flight->hosts);
     free(flight->addresses);
+    free(flight->queries);
     free(flight);
 }

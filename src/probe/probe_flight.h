@@ -34,6 +34,12 @@ extern const probe_form_t probe_form_dialogue;
 extern const probe_form_t probe_form_steps;
 extern const probe_form_t probe_form_ask;
 
+/* A look-up that a flight has asked for. */
+typedef struct probe_query_t {
+    probe_name_t *name; /* NULL: not asked */
+    unsigned serial;    /* of its last look-up before */
+} probe_query_t;
+
 typedef struct probe_flight_t {
     const probe_field_t *field;
     fo_order_t order;
@@ -57,9 +63,9 @@ typedef struct probe_flight_t {
     unsigned n_hosts;
     unsigned host;
     probe_addresses_t *addresses; /* by host */
+    probe_query_t *queries;       /* by host */
     unsigned address;
     probe_name_t *name; /* being resolved; NULL: not */
-    unsigned name_serial;
 
     /* The run under way. */
     const probe_form_t *form;

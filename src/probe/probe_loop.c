@@ -25,9 +25,7 @@ struct probe_loop_t {
     probe_flight_t *flights[FLIGHTS_MAX];
     unsigned n_flights;
     struct pollfd polled[FLIGHTS_MAX + 1];
-    bool *is_queued;         /* by check */
-    unsigned *queue;         /* checks that wait for a place, a ring */
-    probe_ticket_t *tickets; /* for whom each queued check is to be pinged; by check */
+    unsigned *queue; /* indices of checks that wait for a place; a ring */
     unsigned queue_first;
     unsigned queue_length;
     unsigned pending[PROBE_SEATS];        /* awaited pings of the request in this seat */
@@ -45,9 +43,7 @@ probe_loop_t *probe_loop_make(const fo_plan_t *plan, fo_monitor_t *monitor, prob
     loop->monitor = monitor;
     loop->gate = gate;
     loop->max_askers = max_askers;
-    loop->is_queued = apr_pcalloc(pool, n * sizeof(*loop->is_queued));
     loop->queue = apr_pcalloc(pool, n * sizeof(*loop->queue));
-    loop->tickets = apr_pcalloc(pool, n * sizeof(*loop->tickets));
     loop->field.is_asking = apr_pcalloc(pool, n * sizeof(bool));
     return loop;
 }
@@ -81,9 +77,11 @@ static void count_down(probe_loop_t *loop, probe_ticket_t ticket)
 
 static void count_up(probe_loop_t *loop, probe_ticket_t ticket)
 {
-    if (ticket.serial == 0)
+    int newer = (int)(ticket.serial - loop->pending_serial[ticket.seat]);
+
+    if (ticket.serial == 0 || newer < 0) /* its request has left the seat to another */
         return;
-    if (loop->pending_serial[ticket.seat] != ticket.serial)
+    if (newer > 0)
         loop->pending[ticket.seat] = 0;
     loop->pending_serial[ticket.seat] = ticket.serial;
     loop->pending[ticket.seat]++;
@@ -108,37 +106,39 @@ static void launch(probe_loop_t *loop, const fo_check_t *check, probe_ticket_t t
     loop->flights[loop->n_flights++] = flight;
 }
 
-static void enqueue(probe_loop_t *loop, const fo_check_t *check, probe_ticket_t ticket)
+/* The request that wanted it does not wait for one that waits itself. */
+static void enqueue(probe_loop_t *loop, const fo_check_t *check)
 {
     unsigned size = (unsigned)loop->plan->checks->nelts;
 
-    loop->is_queued[check->index] = true;
-    loop->tickets[check->index] = ticket;
+    fo_monitor_queue(loop->monitor, check);
     loop->queue[(loop->queue_first + loop->queue_length++) % size] = check->index;
 }
 
 static void want(probe_loop_t *loop, const fo_check_t *check, fo_trigger_e trigger,
                  probe_ticket_t ticket, apr_time_t now)
 {
-    if (loop->is_queued[check->index] || fo_monitor_due_at(loop->monitor, check, trigger) > now)
+    if (fo_monitor_due_at(loop->monitor, check, trigger) > now)
         return;
-    if (loop->n_flights < FLIGHTS_MAX)
+    if (loop->n_flights < FLIGHTS_MAX && loop->queue_length == 0)
         launch(loop, check, ticket, now);
     else
-        enqueue(loop, check, ticket);
+        enqueue(loop, check);
 }
 
 static void serve_queue(probe_loop_t *loop, apr_time_t now)
 {
+    probe_ticket_t nobody = { 0 };
+
     while (loop->queue_length > 0 && loop->n_flights < FLIGHTS_MAX) {
         unsigned index = loop->queue[loop->queue_first];
         loop->queue_first = (loop->queue_first + 1) % (unsigned)loop->plan->checks->nelts;
         loop->queue_length--;
-        loop->is_queued[index] = false;
-        launch(loop, fo_plan_check_at(loop->plan, index), loop->tickets[index], now);
+        launch(loop, fo_plan_check_at(loop->plan, index), nobody, now);
     }
 }
 
+/* The wish itself counts as one, so that its request is let go when nothing is awaited. */
 static void want_scope(probe_loop_t *loop, const fo_scope_t *scope, fo_trigger_e trigger,
                        probe_ticket_t ticket, apr_time_t now)
 {
@@ -156,7 +156,6 @@ static void hear_requests(probe_loop_t *loop)
     apr_time_t now = probe_clock_now(); /* not earlier than any request that is heard here */
     probe_ticket_t ticket;
 
-    probe_gate_drain(loop->gate);
     for (unsigned i = 0; i < (unsigned)loop->plan->scopes->nelts; i++) {
         const fo_scope_t *scope = fo_plan_scope_at(loop->plan, i);
         for (int trigger = 0; trigger < FO_TRIGGER_TIMER; trigger++)
@@ -214,10 +213,7 @@ static void take_ended_calls(probe_loop_t *loop, apr_time_t now)
 
 static apr_time_t wake_at(const probe_loop_t *loop, apr_time_t now)
 {
-    /* With every place taken, the next ping waits for one to end, and that wakes us. */
-    apr_time_t at = loop->n_flights == FLIGHTS_MAX
-                        ? FO_NEVER
-                        : fo_monitor_next_at(loop->monitor, FO_TRIGGER_TIMER);
+    apr_time_t at = fo_monitor_next_at(loop->monitor, FO_TRIGGER_TIMER);
 
     if (loop->n_flights > 0 && now + TICK < at)
         at = now + TICK;
@@ -269,19 +265,21 @@ static unsigned sleep_until(probe_loop_t *loop, apr_time_t at, apr_time_t now)
     return n;
 }
 
+/* The wake-ups are taken before what they speak of, so that none is lost in between. */
 static void one_round(probe_loop_t *loop)
 {
     apr_time_t now = loop->woke_at;
     unsigned n_polled = sleep_until(loop, wake_at(loop, now), now);
 
     now = loop->woke_at;
+    probe_gate_drain(loop->gate);
     take_ended_calls(loop, now);
     drive_flights(loop, n_polled, now);
     land_ended(loop, now);
+    serve_queue(loop, now);
     hear_requests(loop);
     mind_timer(loop, now);
     land_ended(loop, now);
-    serve_queue(loop, now);
     fo_monitor_publish_due(loop->monitor, FO_TRIGGER_REQUEST);
     fo_monitor_publish_due(loop->monitor, FO_TRIGGER_OUTAGES);
 }

@@ -20,14 +20,17 @@ probe_loop_t *probe_loop_make(const fo_plan_t *plan, fo_monitor_t *monitor, prob
 
 /*
  * The thread's body: returns after probe_loop_stop, at the latest PROBE_STOP_PATIENCE and half of
- * it later. It logs nothing; its own memory is malloc's.
+ * it later. It logs nothing itself, the monitor's observer may; its memory is malloc's.
  */
 void probe_loop_run(probe_loop_t *loop);
 
 /* Any thread, signal handlers too. */
 void probe_loop_stop(probe_loop_t *loop);
 
-/* What a stop waits for calls that block; those that do not come back are left behind. */
-#define PROBE_STOP_PATIENCE (500 * 1000)
+/*
+ * What a stop waits for calls that block; those that do not come back are left behind, in memory
+ * and code that stay. httpd's parent looks for its children after 20, 80, 340 and 1360 ms.
+ */
+#define PROBE_STOP_PATIENCE (150 * 1000)
 
 #endif

@@ -304,13 +304,21 @@ static unsigned rank_of(fo_verdict_e verdict)
     return rank;
 }
 
+/* Of equals one that timed out: the driver must know that this ping got no answer in time. */
+static bool is_worse(const node_t *node, const node_t *other)
+{
+    unsigned rank = rank_of(node->verdict), than = rank_of(other->verdict);
+
+    return rank > than || (rank == than && APR_STATUS_IS_TIMEUP(node->status));
+}
+
 static void fill_report(const node_t *nodes, unsigned n, fo_report_t *report)
 {
     const node_t *worst = nodes;
     char text[FO_REPORT_TEXT] = "";
 
     for (unsigned i = 1; i < n; i++)
-        if (rank_of(nodes[i].verdict) > rank_of(worst->verdict))
+        if (is_worse(&nodes[i], worst))
             worst = &nodes[i];
     if (worst->verdict != FO_VERDICT_PASS && n == 1)
         reason_of(worst, text, sizeof(text));
