@@ -103,6 +103,15 @@ const char *fo_parse_weight(const char *text, double *ret_weight, apr_pool_t *po
     return NULL;
 }
 
+/* What a message may repeat: behind ':', '=' or '@' there may be a misplaced password. */
+static const char *shown(const char *text, size_t length, apr_pool_t *pool)
+{
+    const char *copy = apr_pstrndup(pool, text, length);
+    size_t n = strcspn(copy, ":=@");
+
+    return copy[n] ? apr_psprintf(pool, "%.*s...", (int)n + 1, copy) : copy;
+}
+
 const char *fo_parse_name(const char *text, apr_pool_t *pool)
 {
     size_t n = 0;
@@ -110,13 +119,13 @@ const char *fo_parse_name(const char *text, apr_pool_t *pool)
     if (is_letter(text[0]))
         while (is_letter(text[n]) || is_digit(text[n]) || text[n] == '_' || text[n] == '-')
             n++;
-    if (strpbrk(text, ":@=")) /* a URL or an option, which may hold a password */
-        return "the name is missing: it stands before the URL, without ':', '@' or '='";
+    if (strstr(text, "://"))
+        return "the name is missing: it stands before the URL";
     if (n == 0 || n > FO_NAME_MAX || text[n] != '\0')
         return apr_psprintf(pool,
                             "'%s' is not a name: a letter, then up to %d letters, digits, "
                             "'_' or '-'",
-                            text, FO_NAME_MAX - 1);
+                            shown(text, strlen(text), pool), FO_NAME_MAX - 1);
     return NULL;
 }
 
@@ -155,11 +164,13 @@ const char *fo_parse_pair(const char *text, fo_pair_t *ret_pair, apr_pool_t *poo
     size_t n = key_length(text, &is_variable);
 
     if (n == 0 || text[n] != '=') {
-        size_t shown = strcspn(text, ":=\"' "); /* what follows may be a secret */
+        size_t known = strcspn(text, ":=\"' "); /* what follows may be a secret */
+        const char *what = text[known] ? apr_psprintf(pool, "'%.*s'", (int)known, text)
+                                       : "a word without '='";
         return apr_psprintf(pool,
-                            "'%.*s%s' is neither an option (option=value, lower case) nor a "
-                            "variable (VAR=value, upper case)",
-                            text[shown] ? (int)shown : 0, text, "...");
+                            "%s is neither an option (option=value, lower case) nor a variable "
+                            "(VAR=value, upper case)",
+                            what);
     }
     if (text[n + 1] == '"' || text[n + 1] == '\'')
         return apr_psprintf(pool,
@@ -268,15 +279,11 @@ static const char *parse_host(const char *text, size_t length, const fo_probe_t 
         ok = is_host_name(name, n);
         rest = text + n;
     }
-    if (!ok) { /* what follows a ':' may be a misplaced password */
-        size_t shown = 0;
-        while (shown < length && text[shown] != ':')
-            shown++;
+    if (!ok)
         return apr_psprintf(pool,
-                            "'%.*s' is not a host name or address (an IPv6 address stands in "
+                            "'%s' is not a host name or address (an IPv6 address stands in "
                             "brackets)",
-                            (int)shown, text);
-    }
+                            shown(text, length, pool));
     size_t left = length - (size_t)(rest - text);
     if (left > 0 && (rest[0] != ':' || fo_parse_number(apr_pstrndup(pool, rest + 1, left - 1), 1,
                                                        65535, &port, pool)))
@@ -342,6 +349,11 @@ const char *fo_parse_url(const char *text, const fo_probe_t *probe, fo_url_t **r
         return apr_psprintf(pool, "a URL of more than %d bytes", FO_URL_MAX);
     if (strncmp(text + n, "://", 3) != 0)
         return apr_psprintf(pool, "'://' is missing behind the scheme, as in %s", probe->example);
+    if (strpbrk(text, "?#"))
+        return apr_psprintf(pool,
+                            "a URL has no '?' or '#' here; options follow it as words, as in "
+                            "%s timeout=1s",
+                            probe->example);
     url->scheme = apr_pstrndup(pool, text, n);
     const char *authority = text + n + 3;
     size_t length = strcspn(authority, "/");
@@ -358,11 +370,6 @@ const char *fo_parse_url(const char *text, const fo_probe_t *probe, fo_url_t **r
         error = parse_hosts(authority, length, probe, url, pool);
     if (error)
         return error;
-    if (strpbrk(path, "?#"))
-        return apr_psprintf(pool,
-                            "a URL has no '?' or '#' here; options follow it as words, as in "
-                            "%s timeout=1s",
-                            probe->example);
     url->path = decode(path, strlen(path), pool);
     if (!url->path)
         return "the path has a control byte or a broken %XX in it";

@@ -30,7 +30,8 @@ httpd_service_t *httpd_declare_open(cmd_parms *cmd)
 static const char *check_words(cmd_parms *cmd, int argc, const char *syntax)
 {
     if (argc < 2)
-        return apr_pstrcat(cmd->pool, cmd->cmd->name, ": NAME and URL are needed: ", syntax, NULL);
+        return apr_pstrcat(cmd->pool, cmd->cmd->name, " ", syntax, ": NAME and URL are missing",
+                           NULL);
     if (argc >= WORDS_MAX)
         return apr_psprintf(cmd->pool, "%s: %d words or more; use <FailoverService>",
                             cmd->cmd->name, WORDS_MAX);

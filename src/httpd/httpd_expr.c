@@ -323,15 +323,19 @@ static bool is_name_char(char c)
     return apr_isalnum(c) || c == '_' || c == '-';
 }
 
-/* Whether these words ask failover for this very name. */
+/* Whether these words ask failover for this very name: failover:NAME or failover('NAME... */
 static bool mentions(const char *words, const char *name)
 {
-    const char *at = words ? ap_strcasestr(words, "failover") : NULL;
+    static const char function[] = "failover";
     size_t length = strlen(name);
 
-    while (at && (at = strstr(at + 1, name)))
-        if (!is_name_char(at[-1]) && !is_name_char(at[length]))
+    while (words && (words = ap_strcasestr(words, function))) {
+        words += sizeof(function) - 1;
+        const char *at = words + strspn(words, " (:'\"\\");
+        if (at > words && strncmp(at, name, length) == 0 && !is_name_char(at[length]) &&
+            strcspn(words, ":(") < (size_t)(at - words))
             return true;
+    }
     return false;
 }
 

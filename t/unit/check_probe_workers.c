@@ -3,7 +3,6 @@
 #include "probe/probe_clock.h"
 #include "unit.h"
 
-#include <semaphore.h>
 #include <signal.h>
 #include <stdatomic.h>
 
@@ -58,17 +57,6 @@ static void make(unsigned max)
     ck_assert_ptr_nonnull(workers);
 }
 
-static bool wait_for(sem_t *sem, apr_interval_time_t limit)
-{
-    apr_time_t until = probe_clock_now() + limit;
-    struct timespec at = { .tv_sec = until / SEC, .tv_nsec = until % SEC * 1000 };
-    int error;
-
-    while ((error = sem_clockwait(sem, CLOCK_MONOTONIC, &at)) != 0 && errno == EINTR)
-        ;
-    return error == 0;
-}
-
 /* That which must happen does so within this. */
 #define LIMIT (3 * SEC)
 
@@ -83,7 +71,7 @@ static void submit(int i, bool is_suspect)
 
 static void expect_begun(int i)
 {
-    ck_assert_msg(wait_for(&tasks[i].begun, LIMIT), "job %d has not begun", i);
+    ck_assert_msg(unit_wait(&tasks[i].begun, LIMIT), "job %d has not begun", i);
 }
 
 static void let_go(int i)
@@ -93,7 +81,7 @@ static void let_go(int i)
 
 static probe_job_t *take(void)
 {
-    ck_assert(wait_for(&woken, LIMIT));
+    ck_assert(unit_wait(&woken, LIMIT));
     return probe_workers_take(workers);
 }
 
@@ -134,7 +122,7 @@ START_TEST(the_pool_is_bounded)
         submit(i, false);
     for (int i = 0; i < 3; i++)
         expect_begun(i);
-    ck_assert(!wait_for(&tasks[3].begun, WATCH));
+    ck_assert(!unit_wait(&tasks[3].begun, WATCH));
     ck_assert_int_eq(tasks[3].job.begun_at, 0);
     let_go_and_take(JOBS_MAX);
     ck_assert_int_eq(atomic_load(&n_running_most), 3);
@@ -170,8 +158,8 @@ START_TEST(each_job_finds_a_worker)
         for (int i = 0; i < 3; i++)
             submit(i, false);
         for (int i = 0; i < 3; i++)
-            ck_assert_msg(wait_for(&tasks[i].begun, SEC), "job %d waits in round %d though %d of 4 "
-                          "workers run", i, round, atomic_load(&n_running));
+            ck_assert_msg(unit_wait(&tasks[i].begun, SEC), "job %d waits in round %d while %d run",
+                          i, round, atomic_load(&n_running));
         let_go_and_take(3);
         stop();
     }
@@ -186,7 +174,7 @@ START_TEST(suspects_never_take_the_last_worker)
         submit(i, true);
     expect_begun(0);
     expect_begun(1);
-    ck_assert(!wait_for(&tasks[2].begun, WATCH));
+    ck_assert(!unit_wait(&tasks[2].begun, WATCH));
     for (int i = 5; i < 8; i++) {
         submit(i, false);
         expect_begun(i);
