@@ -1,0 +1,514 @@
+# Every mistake in the configuration is an error at httpd -t that names the file and the line and
+# says what was wrong and what is allowed; every form that the manual shows is accepted.
+use v5.36;
+use Test::More;
+use Failover::File;
+use Failover::Httpd;
+use File::Basename ();
+
+my $httpd = Failover::Httpd->new(
+    modules => [qw(cgi env headers rewrite setenvif)], config => "Include \@DIR\@/case.conf\n" );
+my $file    = $httpd->dir . '/case.conf';
+my $without = Failover::Httpd->new(
+    failover => ['failover'], config => "Include @{[ $httpd->dir ]}/case.conf\n" );
+my $ROOT = File::Basename::dirname(__FILE__) . '/../..';
+
+subtest 'durations' => sub {
+    for my $text ( qw(5sxyz 0.5s s ms -1 +5 1e3 5S 5sec 0x10 5s5s 99999999999999999999 3651d), '"5 s"', '" 5"' ) {
+        my $shown = $text =~ tr/"//dr;
+        bad( "FailoverMonitoringPingFrequency $text", 1, "'$shown' ", $text =~ /99|3651/
+            ? qr/is (?:not a duration|longer than 3650 days)/
+            : qr/is not a duration: write a whole number and ms, s, m, min, h or d; a bare number is seconds/ );
+    }
+    for my $directive ( qw(FailoverOutagePingFrequency FailoverErrorPingFrequency FailoverOutageLoggingFrequency
+            FailoverPingTimeout FailoverPingWait), 'FailoverPingTimeout 1s' ) {
+        bad( "$directive 5sxyz", 1, "'5sxyz' is not a duration" );
+    }
+    bad( 'FailoverThresholds confirm=5sxyz',      1, 'confirm=', "'5sxyz' is not a duration" );
+    bad( 'FailoverThresholds cap=',               1, 'cap=',     "'' is not a duration" );
+    bad( 'FailoverService db tcp://h:1 timeout=5sxyz', 1, 'timeout=', "'5sxyz' is not a duration" );
+    bad( 'FailoverService db tcp://h:1 timeout=', 1, 'timeout=', "'' is not a duration" );
+};
+
+# What a message says of a number that is out of range: what is allowed.
+subtest 'ranges' => sub {
+    bad(@$_) for (
+        [ 'FailoverMonitoringPingFrequency 0',     1, "'0' is not within 10ms and 30d" ],
+        [ 'FailoverMonitoringPingFrequency 9ms',   1, "'9ms' is not within 10ms and 30d" ],
+        [ 'FailoverMonitoringPingFrequency 31d',   1, "'31d' is not within 10ms and 30d" ],
+        [ 'FailoverOutagePingFrequency 9ms',       1, "'9ms' is not within 10ms and" ],
+        [ 'FailoverErrorPingFrequency 2d',         1, "'2d' is not within 10ms and" ],
+        [ 'FailoverOutageLoggingFrequency 999ms',  1, "'999ms' is not within 1s and 365d" ],
+        [ 'FailoverPingTimeout 0',                 1, "'0' is not within 1ms and" ],
+        [ 'FailoverPingTimeout 1s 0',              1, "'0' is not within 1ms and" ],
+        [ 'FailoverPingTimeout 2h',                1, "'2h' is not within 1ms and" ],
+        [ 'FailoverPingWait 61s',                  1, "'61s' is not within 0 and 60s" ],
+        [ 'FailoverSpread 101',                    1, "'101' is not a whole number from 0 to 100" ],
+        [ 'FailoverSpread -1',                     1, "'-1' is not a whole number from 0 to 100" ],
+        [ 'FailoverSpread 5%',                     1, "'5%' is not a whole number from 0 to 100" ],
+        [ 'FailoverThresholds fall=0',             1, "fall=: '0' is not a whole number from 1 to" ],
+        [ 'FailoverThresholds rise=two',           1, "rise=: 'two' is not a whole number from 1 to" ],
+        [ 'FailoverThresholds confirm=1ms',        1, "confirm=: '1ms' is not within 10ms and" ],
+        [ 'FailoverThresholds fall=2 cap=2h',      1, "cap=: '2h' is not within 10ms and" ],
+        [ 'FailoverService db tcp://h:1 timeout=0', 1, "timeout=: '0' is not within 1ms and 1h" ],
+        [ 'FailoverService db tcp://h:1 weight=0', 1, "weight=: '0' is not a weight: write a decimal number greater than 0" ],
+        ( map { [ "FailoverService db tcp://h:1 weight=$_", 1, "weight=: '$_' is not a weight" ] } qw(-1 nan inf 1e3 0x10 1.x 1000001 .) ),
+    );
+};
+
+subtest 'words' => sub {
+    bad(@$_) for (
+        [ 'FailoverMode maybe',                    1, "FailoverMode: 'maybe' is none of enforce, observe" ],
+        [ 'FailoverMonitor maybe',                 1, "FailoverMonitor: 'maybe' is none of On, Outages, Off" ],
+        [ 'FailoverThresholds speed=1',            1, "'speed=1' is none of fall=N, rise=N, confirm=SPAN and cap=SPAN" ],
+        [ 'FailoverThresholds fall',               1, "'fall' is none of fall=N" ],
+        [ 'FailoverThresholds FALL=1',             1, "'FALL=1' is none of fall=N" ],
+        [ 'FailoverService db tcp://h:1 busy=maybe', 1, "busy=: 'maybe' is neither keep nor fail" ],
+        [ 'FailoverMonitoringPingFrequency',       1, 'takes one argument' ],
+        [ 'FailoverMonitoringPingFrequency ""',    1, 'takes one argument' ],
+        [ 'FailoverMonitoringPingFrequency 1s 2s', 1, 'takes one argument' ],
+        [ 'FailoverPingTimeout 1s 2s 3s',          1, 'takes 1-2 arguments', 'UP [DOWN]' ],
+        [ 'FailoverService db',                    1, 'FailoverService NAME URL [option=value ...] [VAR=value ...]' ],
+        [ 'FailoverService',                       1, 'FailoverService NAME URL' ],
+        [ 'FailoverDatabase db',                   1, 'FailoverDatabase NAME URL [alias=DB_SLAVE_]' ],
+        [ in_block('FailoverEndpoint main'),       2, 'FailoverEndpoint NAME URL [weight=N]' ],
+        [ in_block('FailoverSetEnv'),              2, 'FailoverSetEnv takes one, two or three arguments', 'VAR' ],
+        [ in_block('FailoverAlias DB_SLAVE_'),     2, 'FailoverAlias takes two arguments', 'ALIAS_ STAND_IN_' ],
+        [ in_block('FailoverSetEnv X a b'),        2, "the third word can only be 'unsafe', not 'b'", 'quote a value' ],
+        [ in_block('FailoverNote X a b'),          2, "the third word can only be 'unsafe', not 'b'" ],
+        [ 'FailoverPingFrequency 5s',              1, "Invalid command 'FailoverPingFrequency'" ],
+    );
+};
+
+subtest 'names' => sub {
+    my $allowed = q{a letter, then up to 31 letters, digits, '_' or '-'};
+    for my $name ( qw(1db -db _db db.x db:x d/b), 'a' x 33, '"d b"', '""', "d\xc3\xa4" ) {
+        my $shown = ( $name =~ tr/"//dr ) =~ s/[^ -~].*//r;    # the log escapes what is not ASCII
+        bad( "FailoverService $name tcp://h:1",           1, "'$shown", $allowed );
+        bad( in_block("FailoverEndpoint $name tcp://h:1"), 2, "'$shown", $allowed );
+    }
+    bad( join( "\n", '<FailoverService 1db>', 'FailoverEndpoint main tcp://h:1', '</FailoverService>' ), 1, "'1db'", $allowed );
+    bad( join( "\n", '<FailoverService>', 'FailoverEndpoint main tcp://h:1', '</FailoverService>' ), 1, $allowed );
+    bad( join( "\n", '<FailoverService a b>', 'FailoverEndpoint main tcp://h:1', '</FailoverService>' ), 1, 'takes one name', 'b' );
+    bad( in_block('FailoverSetEnv A=B x'),      2, "'A=B' is not a variable's name" );
+    bad( in_block('FailoverSetEnv "A B" x'),    2, "'A B' is not a variable's name" );
+    bad( in_block('FailoverSetEnv "" x'),       2, 'VAR [value [unsafe]]' );
+    bad( in_block('FailoverUnsetEnv A B=C'),    2, "'B=C' is not a variable's name" );
+    bad( in_block('FailoverAlias "" DB_'),      2, 'ALIAS_ STAND_IN_' );
+    bad( in_block('FailoverAlias DB_ DB_'),     2, "'DB_' begins with 'DB_'" );
+    bad( in_block('FailoverAlias DB_ DB_MAIN_'), 2, "'DB_MAIN_' begins with 'DB_'" );
+    bad( 'FailoverDatabase db tcp://h:1 alias=A_ failover=A_', 1, "'A_' begins with 'A_'" );
+};
+
+subtest 'duplicates' => sub {
+    my $same = q{('-' is '_', case ignored) are the same};
+    my $one  = 'FailoverService DB-1 tcp://h:1';
+    for my $again ( 'FailoverService DB-1 tcp://i:2', 'FailoverService db_1 tcp://i:2', 'FailoverDatabase Db_1 tcp://i:2' ) {
+        bad( "$one\n\n$again", 3, qr/'\S+' is declared already, as 'DB-1' at \Q$file\E:1/, $same );
+    }
+    bad( "$one\n<FailoverService dB-1>\nFailoverEndpoint main tcp://i:2\n</FailoverService>", 2, "'dB-1' is declared already, as 'DB-1' at $file:1", $same );
+    bad( "<VirtualHost *:81>\n$one\n$one\n</VirtualHost>", 3, "'DB-1' is declared already", "$file:2" );
+    good( "$one\n<VirtualHost *:81>\n$one\n</VirtualHost>\n<VirtualHost *:82>\n$one\n</VirtualHost>" );
+    bad( 'FailoverService db tcp://h:1 timeout=1s timeout=2s', 1, 'timeout= stands there twice' );
+};
+
+subtest 'options' => sub {
+    bad(@$_) for (
+        [ 'FailoverService db tcp://h:1 colour=red',          1, qr/colour=/ ],
+        [ 'FailoverService db memcached://h colour=red',      1, qr/colour=/ ],
+        [ 'FailoverService db mysql://u@h colour=red',        1, qr/colour=/ ],
+        [ 'FailoverService db tcp://h:1 Timeout=5s',          1, "'Timeout' is neither an option (option=value, lower case) nor a variable (VAR=value, upper case)" ],
+        [ 'FailoverService db tcp://h:1 word',                1, "'word' is neither an option" ],
+        [ 'FailoverService db tcp://h:1 =x',                  1, "'' is neither an option" ],
+        [ 'FailoverService db tcp://h:1 DB-HOST=x',           1, "'DB-HOST' is neither an option" ],
+        [ 'FailoverService db tcp://h:1 alias=A_',            1, 'alias=: belongs to FailoverDatabase', 'FailoverAlias' ],
+        [ 'FailoverService db tcp://h:1 failover=A_',         1, 'failover=: belongs to FailoverDatabase' ],
+        [ in_block('FailoverEndpoint main tcp://h:1 DB_HOST=x'), 2, 'DB_HOST= is a variable: inside <FailoverService> write FailoverSetEnv DB_HOST' ],
+        [ in_block('FailoverEndpoint main tcp://h:1 colour=red'), 2, 'colour=' ],
+    );
+};
+
+subtest 'URLs' => sub {
+    my $tcp = 'as in tcp://app.example.com:5000';
+    bad( "FailoverService db $_->[0]", 1, @$_[ 1 .. $#$_ ] ) for (
+        [ 'h:1',                       'nothing that is loaded pings h://' ],
+        [ 'db.example.com',            'no URL', 'tcp://db.example.com:5000 or unix:///run/app.sock' ],
+        [ '//h:1',                     'no URL' ],
+        [ 'TCP://h:1',                 'no URL' ],
+        [ 'tcp:h:1',                   q{'://' is missing behind the scheme}, $tcp ],
+        [ 'redis://h:1',               'nothing that is loaded pings redis://; there are: tcp, unix, mysql, memcached' ],
+        [ 'tcp://',                    'a host is missing', $tcp ],
+        [ 'tcp://:80',                 qr/':80' is not a host name/ ],
+        [ 'tcp://h',                   "'h' needs a port", $tcp ],
+        [ 'tcp://h:',                  "what stands behind 'h' is not ':' and a port from 1 to 65535" ],
+        [ 'tcp://h:0',                 'a port from 1 to 65535' ],
+        [ 'tcp://h:65536',             'a port from 1 to 65535' ],
+        [ 'tcp://h:80x',               'a port from 1 to 65535' ],
+        [ '"tcp://a b:80"',            "'a b:80' is not a host name or address" ],
+        [ 'tcp://::1:80',              qr/'::1:80' is not a host name or address \(an IPv6 address stands in brackets\)/ ],
+        [ 'tcp://[::1:80',             'is not a host name or address' ],
+        [ 'tcp://[h]:80',              'is not a host name or address' ],
+        [ 'tcp://[::1]80',             'a port from 1 to 65535' ],
+        [ 'tcp://h:1,i:2',             'tcp takes at most 1 host,', $tcp ],
+        [ 'tcp://h:1/path',            'tcp:// takes no path', $tcp ],
+        [ 'tcp://me@h:1',              'tcp:// does not log in: it takes no user and no password' ],
+        [ 'tcp://h:1 password=file:/dev/null', 'tcp:// does not log in' ],
+        [ 'unix://',                   'a path is missing, as in unix:///run/app.sock' ],
+        [ 'unix:///',                  "the socket's path is missing, as in unix:///run/app.sock" ],
+        [ 'unix://run/app.sock',       'unix takes a path and no host, as in unix:///run/app.sock' ],
+        [ 'unix:///run/%zz',           'broken %XX' ],
+        [ 'unix:///run/%0a',           'control byte' ],
+        [ 'memcached://',              'a host is missing, as in memcached://' ],
+        [ 'memcached://h/0',           'memcached:// takes no path' ],
+        [ 'memcached://me@h',          'memcached:// takes no user and no password' ],
+        [ 'memcached://h,',            'is not a host name or address' ],
+        [ 'memcached://' . join( ',', ('h') x 65 ), 'memcached takes at most 64 hosts' ],
+        [ 'mysql://u@h/a/b',           'the path of mysql:// is one database, as in /blog' ],
+        [ 'mysql://u@h,i',             'mysql takes at most 1 host,' ],
+        [ 'mysql://@h',                qr/user before '\@' is empty/ ],
+        [ 'mysql://%zz@h',             'broken %XX' ],
+        [ 'tcp://' . 'h' x 4000 . ':1', qr/a URL of more than \d+ bytes|is not a host name/ ],
+    );
+};
+
+# MySQL and MariaDB block a host that connects without logging in: the statement to paste is shown.
+subtest 'mysql:// needs a user' => sub {
+    my $create = q{CREATE USER 'monitor'@'%' IDENTIFIED BY '...'};
+    bad( 'FailoverService db mysql://h',          1, 'mysql:// needs a user', $create, 'mysql://monitor@h' );
+    bad( 'FailoverService db mysql://h:3307/blog', 1, 'mysql:// needs a user', $create,
+        q{GRANT LOCK TABLES ON `blog`.* TO 'monitor'@'%'}, 'leave the database out', 'mysql://monitor@h:3307/blog' );
+    unlike message('FailoverService db mysql://h'), qr/GRANT/, 'no grant without a database';
+
+    # `_` is a wildcard in a grant, and httpd's log doubles a backslash: what is shown works when pasted.
+    bad( 'FailoverService db mysql://h/my_blog', 1, qr/ON `my[\\]?_blog`[.][*]/ );
+};
+
+subtest 'passwords' => sub {
+    my $secret  = 'hunter2';
+    my $allowed = 'password=file:PATH or password=exec:PROGRAM';
+    for my $url ( "mysql://u:$secret\@h/db", "mysql://u:$secret\@h", "mysql://:$secret\@h", "tcp://u:$secret\@h:1",
+        "memcached://u:$secret\@h", "mysql://u:x\@$secret\@h" ) {
+        bad( "FailoverService db $url", 1, 'a password has no place in a URL', $allowed );
+        bad( in_block("FailoverEndpoint main $url"), 2, 'a password has no place in a URL', $allowed );
+        never_shown( "FailoverService db $url", $secret );
+    }
+    my $in_file = 'a password has no place in the configuration: name where it stands, file:PATH or exec:PROGRAM';
+    bad( "FailoverService db mysql://u\@h password=$secret", 1, $in_file );
+    bad( in_block("FailoverEndpoint main mysql://u\@h password=$secret"), 2, $in_file );
+    bad( 'FailoverService db mysql://u@h password=', 1, $in_file );
+    never_shown( "FailoverService db $_", $secret ) for (
+        "mysql://u\@h password=$secret", "mysql://u\@h Password=$secret", "mysql://u\@h passwd=$secret",
+        "mysql://u\@h:$secret/db",       "mysql://u:a/$secret\@h/db",     "mysql://u\@h password=file:$secret",
+        "mysql://u\@h password=exec:$secret",
+    );
+
+    # The way that other software writes it. Taken as a part of the database's name it would be shown by the dump.
+    for my $url ( "mysql://u\@h/db?password=$secret", "mysql://u\@h?password=$secret" ) {
+        isnt +( check("FailoverService db $url") )[0], 0, "an error: $url";
+        never_shown( "FailoverService db $url", $secret );
+    }
+};
+
+subtest 'files of secrets' => sub {
+    bad( "FailoverService db mysql://u\@h password=$_->[0]", 1, 'password=', $_->[1] ) for (
+        [ 'file:/no/such/file',        'there is no file /no/such/file' ],
+        [ 'file:relative',             'an absolute path must follow' ],
+        [ 'file:',                     'an absolute path must follow' ],
+        [ 'exec:/no/such/program',     'there is no file /no/such/program' ],
+        [ 'exec:program',              'an absolute path must follow' ],
+    );
+    bad( 'FailoverService db mysql://u@h "password=exec:/no/such/program with words"', 1, 'there is no file /no/such/program' );
+};
+
+subtest 'missing probe modules' => sub {
+    bad_without( "FailoverService db $_->[0]", 1, "pinged by $_->[1], which is not loaded", "LoadModule failover_$_->[2]_module" ) for (
+        [ 'mysql://u@h',    'mod_failover_mysql',     'mysql' ],
+        [ 'memcached://h',  'mod_failover_memcached', 'memcached' ],
+    );
+    bad_without( in_block('FailoverEndpoint main mysql://u@h'), 2, 'mod_failover_mysql' );
+};
+
+# httpd would run another module's directive as if it stood outside of the block.
+subtest 'foreign directives in a block' => sub {
+    for my $foreign ( 'SetEnv X y', 'ServerName x', 'FailoverMonitor On', 'FailoverPingWait 1s', 'Header set X y',
+        'FailoverService b tcp://h:1', 'FailoverDatabase b tcp://h:1' ) {
+        my ($name) = split ' ', $foreign;
+        bad( in_block( 'FailoverEndpoint main tcp://h:1', $foreign ), 3, "$name has no place inside <FailoverService>",
+            'FailoverEndpoint', 'FailoverSetEnv', 'policy' );
+    }
+    bad( in_block( 'FailoverEndpoint main tcp://h:1', $_, 'FailoverEndpoint main tcp://h:1', s/<(\w+).*/<\/$1>/r ), 3,
+        'has no place inside <FailoverService>' ) for '<FailoverService b>', '<Location />', '<If true>';
+
+    bad( in_block( 'FailoverEndpoint main tcp://h:1', '<IfModule failover_module>', 'SetEnv X y', '</IfModule>' ), 4,
+        'SetEnv has no place inside <FailoverService>' );
+    good( in_block( 'FailoverEndpoint main tcp://h:1', '<IfModule failover_module>', 'FailoverSetEnv X y', '</IfModule>' ) );
+};
+
+subtest 'blocks' => sub {
+    for my $inner ( 'FailoverEndpoint main tcp://h:1', 'FailoverSetEnv X y', 'FailoverUnsetEnv X', 'FailoverAlias A_ B_',
+        'FailoverNote X y' ) {
+        my ($name) = split ' ', $inner;
+        bad( $inner, 1, "$name stands inside <FailoverService NAME> only" );
+        bad( "FailoverService db tcp://h:1\n<VirtualHost *:81>\n$inner\n</VirtualHost>", 3, "$name stands inside <FailoverService NAME> only" );
+    }
+    bad( in_block( 'FailoverEndpoint one tcp://h:1', 'FailoverEndpoint two tcp://h:2' ), 3, 'db has an endpoint already', 'one' );
+    bad( in_block('FailoverSetEnv X y'), 1, '<FailoverService db> has no FailoverEndpoint' );
+    bad( in_block(),                     1, '<FailoverService db> has no FailoverEndpoint' );
+    bad( "<FailoverService db\nFailoverEndpoint main tcp://h:1\n</FailoverService>", 1, q{the closing '>' is missing} );
+    bad( "<FailoverService db>\nFailoverEndpoint main tcp://h:1", 1, '<FailoverService> was not closed' );
+    bad( "Listen 1\n</FailoverService>", 2, '</FailoverService>' );
+
+    # An error within leaves nothing open for the next try.
+    bad( in_block( 'FailoverEndpoint main tcp://h:1', 'FailoverSpread 200' ), 3, "'200' is not a whole number" );
+};
+
+subtest 'places' => sub {
+    for my $line ( 'FailoverService db tcp://h:1', 'FailoverDatabase db tcp://h:1', 'FailoverSpread 0', 'FailoverMonitor Off' ) {
+        my ($name) = split ' ', $line;
+        bad( "<$_>\n$line\n</@{[ /(\w+)/ ]}>", 2, qr/\Q$name\E (?:not allowed|cannot occur)/ ) for 'Directory />', 'Location /', 'Files x', 'If true'
+    }
+    bad( "<VirtualHost *:81>\nFailoverPingWait 1s\n</VirtualHost>", 2, 'FailoverPingWait', '<VirtualHost>' );
+    bad( "<VirtualHost *:81>\nFailoverSpread 200\n</VirtualHost>",  2, "'200' is not a whole number" );
+};
+
+subtest 'references to services' => sub {
+    my $none = "there is no service 'nope'";
+    my $db   = 'FailoverService db tcp://h:1';
+    for my $name ( 'nope', 'nope.host' ) {
+        bad( "$db\n\n$_", 3, $none ) for (
+            qq{<If "failover('$name') == 'up'">\nHeader set X y\n</If>},
+            qq{Header set X "expr=%{failover:$name}"},
+            qq{RewriteCond expr "failover('$name') == 'up'"\nRewriteRule ^ -},
+            qq{RewriteCond expr "%{failover:$name} == 'up'"\nRewriteRule ^ -},
+            qq{SetEnvIfExpr "failover('$name') == 'up'" X=y},
+            qq{Header set X y "expr=failover('$name') == 'up'"},
+            qq{FailoverService other tcp://h:1 X=%{failover:$name}},
+        );
+    }
+    bad( "$db\n<Location />\nRequire expr \"failover('nope') == 'up'\"\n</Location>", 3, $none );
+    bad( "$db\n<Location />\n<If \"true\">\n<If \"failover('nope') == 'up'\">\nHeader set X y\n</If>\n</If>\n</Location>", 4, $none );
+    bad( "$db\n" . in_other( 'FailoverSetEnv X %{failover:nope}' ), 4, $none );
+    bad( "$db\n" . in_other( 'FailoverNote X %{failover:nope.port}' ), 4, $none );
+    bad( "$db\nErrorDocument 404 \"%{failover:nope}\"", 2, $none );
+
+    my $parts = "'nonsense' is no part of a service; there are endpoint, host, port, since and reason";
+    bad( "$db\n$_", 2, $parts ) for (
+        q{<If "failover('db.nonsense') == 'up'">} . "\nHeader set X y\n</If>",
+        q{Header set X "expr=%{failover:db.nonsense}"},
+        q{FailoverService other tcp://h:1 X=%{failover:db.nonsense}},
+    );
+    bad( "$db\n" . in_other('FailoverSetEnv X %{failover:db.nonsense}'), 4, $parts );
+    bad( qq{Header set X "expr=%{failover:1x}"}, 1, "'1x' is not a name" );
+    bad( "$db\n" . q{<If "failover(%{REQUEST_URI}) == 'up'">} . "\nHeader set X y\n</If>", 2, 'the name must be a constant' );
+};
+
+# The line is that of the reference, whatever else looks alike.
+subtest 'references and their line' => sub {
+    my $none = "there is no service 'cache'";
+    my $use  = q{Header set X "expr=%{failover:cache}"};
+    bad( "$_\n$use", 2, $none ) for (
+        'Header set X-Note "failover of the cache"',
+        'FailoverService cache2 tcp://h:1 X=failover',
+        'FailoverDatabase db tcp://h:1 failover=cache_',
+    );
+    bad( "FailoverService cachedb tcp://h:1\nHeader set Y \"expr=%{failover:cachedb}\"\n$use", 3, $none );
+};
+
+# A visitor must not choose where an application connects to.
+subtest 'what a client sends' => sub {
+    for my $value ( qw(%{REQUEST_URI} %{HTTP_HOST} %{req:X} %{http:X} %{QUERY_STRING} %{SERVER_NAME} %{REMOTE_USER} %{THE_REQUEST}
+            %{HTTP_USER_AGENT} %{REQUEST_METHOD} %{REMOTE_ADDR} %{REQUEST_FILENAME} %{PATH_INFO}), 'a%{env:A}%{req:X}b', '%{req_novary:X}' ) {
+        my ($name) = $value =~ /.*%\{(\w+)/;
+        bad( "FailoverService db tcp://h:1 X=$value", 1, "reads '$name', which a client can choose", 'unsafe' );
+        bad( in_block( 'FailoverEndpoint main tcp://h:1', "FailoverSetEnv X $value" ), 3, "reads '$name', which a client can choose", 'third word, unsafe' );
+        bad( in_block( 'FailoverEndpoint main tcp://h:1', "FailoverNote X $value" ),   3, "reads '$name', which a client can choose", 'unsafe' );
+        good( in_block( 'FailoverEndpoint main tcp://h:1', "FailoverSetEnv X $value unsafe", "FailoverNote X $value unsafe" ) );
+    }
+    good( in_block( 'FailoverEndpoint main tcp://h:1', "FailoverSetEnv X $_" ) )
+        for qw(%{reqenv:A} %{env:A} %{failover:db.host} %{DOCUMENT_ROOT} %{TIME_YEAR} plain 50% %x);
+    bad( in_block( 'FailoverEndpoint main tcp://h:1', 'FailoverSetEnv X %{nosuch:thing}' ), 3, '%{nosuch:thing}' );
+    bad( in_block( 'FailoverEndpoint main tcp://h:1', 'FailoverSetEnv X "%{reqenv:A"' ),    3, '%{reqenv:A' );
+};
+
+subtest 'what is accepted' => sub {
+    good("FailoverMonitoringPingFrequency $_") for qw(10ms 200ms 5s 5 5m 5min 1h 30d 120);
+    good($_) for (
+        'FailoverOutagePingFrequency 30s', 'FailoverErrorPingFrequency 5s', 'FailoverOutageLoggingFrequency 3600s',
+        'FailoverPingTimeout 3s 1s',       'FailoverPingTimeout 500ms',     'FailoverPingWait 0',
+        'FailoverPingWait 100ms',          'FailoverThresholds fall=3 rise=2 confirm=1s cap=10s',
+        'FailoverThresholds rise=2',       'FailoverMode observe',          'FailoverMode Enforce',
+        'FailoverSpread 0',                'FailoverMonitor on',            'FailoverMonitor Outages',
+        'FailoverMonitor Off',
+        'FailoverService db tcp://db.example.com:5000',
+        'FailoverService db tcp://[::1]:5000 X=1 DB_HOST= A=b=c _X=1',
+        'FailoverService db tcp://10.0.0.1:5000 weight=0.5 timeout=500ms busy=fail',
+        'FailoverService db unix:///run/app.sock',
+        'FailoverService db memcached://c1.example.com,c2.example.com:11212,[::1]:11213',
+        'FailoverService db mysql://monitor@db1.example.com',
+        'FailoverService db mysql://mon%40itor@[::1]:3307/blog password=file:@DIR@/secret busy=keep',
+        'FailoverService db mysql://monitor@db1.example.com/blog password=exec:@DIR@/cgi-bin/env WORDPRESS_CONFIG=spare',
+        'FailoverService db mysql://monitor@h "password=exec:@DIR@/cgi-bin/env one two"',
+        'FailoverDatabase replica mysql://monitor@db2.example.com/shop',
+        'FailoverDatabase replica mysql://monitor@db2.example.com/shop alias=DB_SLAVE_ failover=DB_DEFAULT_ timeout=1s',
+        'FailoverService ' . 'a' x 32 . ' tcp://h:1',
+        in_block('FailoverEndpoint main tcp://h:1 weight=0.5'),
+        in_block(
+            'FailoverEndpoint main tcp://h:1', 'FailoverSetEnv A x', 'FailoverSetEnv B', 'FailoverSetEnv C "a b"',
+            'FailoverSetEnv D %{failover:db.port}', 'FailoverUnsetEnv E F', 'FailoverAlias G_ H_', 'FailoverNote i x',
+            'FailoverMonitoringPingFrequency 5s', 'FailoverOutagePingFrequency 5s', 'FailoverErrorPingFrequency 5s',
+            'FailoverOutageLoggingFrequency 1h', 'FailoverPingTimeout 1s', 'FailoverThresholds fall=2 rise=2',
+            'FailoverMode observe', 'FailoverSpread 10',
+        ),
+        "FailoverService db tcp://h:1\n<VirtualHost *:81>\nFailoverSpread 1\nFailoverMonitor Off\nFailoverService db tcp://h:2\nFailoverService web tcp://h:3\n</VirtualHost>\n"
+            . q{Header set X "expr=%{failover:web}"},
+        "failoverservice db tcp://h:1\n<failoverservice b>\nfailoverendpoint main tcp://h:1\n</failoverservice>",
+    );
+};
+
+subtest 'warnings' => sub {
+    warned( "\nFailoverService db tcp://h:3306 X=1",     2, 'db: ', '3306', 'mysql://' );
+    warned( 'FailoverService db tcp://h:5432 X=1',       1, 'db: ', '5432', 'postgresql://' );
+    warned( in_block('FailoverEndpoint main tcp://h:3306'), 2, 'db: ', '3306' );
+    warned( "<VirtualHost *:81>\nFailoverService db tcp://h:3306\n</VirtualHost>", 2, '3306' );
+
+    my $late = 'a ping may take';
+    warned( "FailoverMonitoringPingFrequency 2s\nFailoverService db tcp://h:1", 2, "db: $late 3s, longer than FailoverMonitoringPingFrequency 2s" );
+    warned( "FailoverOutagePingFrequency 500ms\nFailoverService db tcp://h:1",  2, "db: $late 1s, longer than FailoverOutagePingFrequency 500ms" );
+    warned( 'FailoverService db tcp://h:1 timeout=40s',                         1, "db: $late 40s, longer than FailoverOutagePingFrequency 30s" );
+    warned( in_block( 'FailoverEndpoint main tcp://h:1', 'FailoverPingTimeout 5s', 'FailoverMonitoringPingFrequency 4s' ), 2, "db: $late 5s, longer than" );
+    warned( "<VirtualHost *:81>\nServerName shop\nFailoverMonitoringPingFrequency 2s\nFailoverService db tcp://h:1\n</VirtualHost>", 4, "db\@shop:81: $late 3s" );
+    good("FailoverMonitoringPingFrequency 2s\nFailoverPingTimeout 2s\nFailoverService db tcp://h:1");
+};
+
+# What a probe's warning says at -t, the start logs.
+subtest 'warnings at the start' => sub {
+    my $other = Failover::Httpd->new( config => "FailoverService db tcp://127.0.0.1:3306\n" )->start;
+    like $other->take_log(qr/FO\d{4}: /), qr/:warn\].* FO\d{4}: \S+httpd[.]conf:\d+: db: .*3306/, 'once, in the error log';
+    $other->expect_output(qr/FO0009: .*3306/) if slurp( $other->dir . '/logs/startup' ) =~ /FO0009/;
+    $other->done;
+};
+
+# A .htaccess file is judged when it is read.
+subtest '.htaccess' => sub {
+    my $other = Failover::Httpd->new( modules => [qw(headers)], config => "FailoverService db tcp://127.0.0.1:1\nFailoverMonitor Off\n" )->start;
+    my %case  = (
+        'FailoverService x tcp://h:1'                                  => [ 500, qr/FailoverService not allowed here/ ],
+        'FailoverMonitor Off'                                          => [ 500, qr/FailoverMonitor not allowed here/ ],
+        "<If \"failover('nope') == 'up'\">\nHeader set X y\n</If>"     => [ 500, qr/there is no service 'nope'/ ],
+        "<If \"failover('db') == 'up'\">\nHeader set X y\n</If>"       => [ 200, undef ],
+    );
+    $other->file( 'htdocs/page.txt', 'page' );
+    for my $text ( sort keys %case ) {
+        my ( $status, $words ) = $case{$text}->@*;
+        $other->file( 'htdocs/.htaccess', "$text\n" );
+        is $other->get('/page.txt')->status, $status, $text;
+        like $other->take_log(qr/[.]htaccess/), $words, 'its words' if $words;
+    }
+    $other->done;
+};
+
+subtest 'the samples' => sub {
+    for my $name (qw(failover.conf failover-reference.conf)) {
+        ok -e "$ROOT/conf/$name", "conf/$name is there" or next;
+        my ( $code, $output ) = check( slurp("$ROOT/conf/$name") );
+        is $code, 0, "conf/$name passes" or diag $output;
+        unlike $output, qr/FO\d{4}|:warn\]/, 'without a warning';
+    }
+};
+
+subtest 'DUMP_FAILOVER' => sub {
+    $httpd->file( 'secret', "hunter2\n", 0400 );
+    my $output = dump_of(<<~"CONF");
+        FailoverMonitoringPingFrequency 60s
+        FailoverService plain tcp://app.example.com:5000 APP_HOST=spare DB_PASSWORD=hunter3 API_TOKEN=hunter3 AWS_SECRET=hunter3
+        FailoverService blogdb mysql://monitor\@db1.example.com/blog password=file:@{[ $httpd->dir ]}/secret
+        <FailoverService cache>
+            FailoverEndpoint east memcached://c1.example.com,c2.example.com:11212 timeout=500ms busy=fail
+            FailoverSetEnv   CACHE_URL %{failover:cache.host}
+            FailoverSetEnv   SSL_KEY hunter3
+            FailoverUnsetEnv OLD
+            FailoverAlias    DB_A_ DB_B_
+            FailoverNote     why down
+            FailoverNote     db-password hunter3
+            FailoverThresholds fall=3 rise=2 confirm=1s cap=10s
+            FailoverMode     observe
+            FailoverSpread   0
+        </FailoverService>
+        <VirtualHost 127.0.0.1:81>
+            ServerName shop.example.com
+            FailoverService blogdb tcp://h:1
+        </VirtualHost>
+        CONF
+    my $text = $output =~ s/\s+/ /gr;
+    like $text, qr/\Q$_\E/, "shows $_" for (
+        'plain', 'tcp://app.example.com:5000', 'APP_HOST=spare', 'mysql://monitor@db1.example.com/blog',
+        'east memcached://c1.example.com,c2.example.com:11212', 'timeout 500ms', 'busy=fail', 'CACHE_URL=%{failover:cache.host}',
+        'unsets OLD', 'DB_A_* as DB_B_*', 'why=down', 'up 60s', 'fall=3 rise=2 confirm=1s cap=10s', 'observe', 'spread 0%',
+        'blogdb@shop.example.com:81', 'pings per second', 'DB_PASSWORD=***', 'API_TOKEN=***', 'AWS_SECRET=***', 'SSL_KEY=***',
+    );
+    unlike $output, qr/hunter/, 'no secret';
+    like $output, qr/Syntax OK\n\z/, 'and checks the syntax';
+    like dump_of(''), qr/none/, 'no service';
+};
+
+undef $_ for $httpd, $without;
+done_testing;
+
+# A block called db around these lines; the first of them is line 2.
+sub in_block (@lines) { return join "\n", '<FailoverService db>', @lines, '</FailoverService>' }
+
+# One called other with an endpoint, behind another line: the given lines begin at line 4.
+sub in_other (@lines) {
+    return join "\n", '<FailoverService other>', 'FailoverEndpoint main tcp://h:1', @lines, '</FailoverService>';
+}
+
+# (exit code, output) of httpd -t.
+sub check ( $text, $server = $httpd, @words ) {
+    $httpd->file( 'secret', "hunter2\n", 0400 );
+    $httpd->file( 'case.conf', ( $text =~ s/\@DIR\@/$httpd->dir/ger ) . "\n" );
+    return $server->configtest(@words);
+}
+
+sub message ($text) { return ( check($text) )[1] }
+
+sub dump_of ($text) { return ( check( $text, $httpd, '-D', 'DUMP_FAILOVER' ) )[1] }
+
+sub bad ( $text, $line, @words ) { return _bad( $httpd, $text, $line, @words ) }
+
+sub bad_without ( $text, $line, @words ) { return _bad( $without, $text, $line, @words ) }
+
+# One test: it fails, at this line of this file, in these words.
+sub _bad ( $server, $text, $line, @words ) {
+    local $Test::Builder::Level = $Test::Builder::Level + 2;
+    my ( $code, $output ) = check( $text, $server );
+    my @missing = grep { $output !~ $_ } (
+        qr/Syntax error on line $line of \Q$file\E:|\Q$file\E:$line:/,
+        map { ref $_ ? $_ : qr/\Q$_\E/ } @words,
+    );
+    return ok( $code != 0 && !@missing, "an error: " . shown($text) )
+        || diag join "\n", "exit code $code, not found:", @missing, "in:", $output;
+}
+
+sub good ($text) {
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    my ( $code, $output ) = check($text);
+    return ok( $code == 0 && $output eq "Syntax OK\n", 'accepted: ' . shown($text) ) || diag $output;
+}
+
+# Accepted, with one warning that names the place.
+sub warned ( $text, $line, @words ) {
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    my ( $code, $output ) = check($text);
+    my @warning = grep { /:warn\]/ } split /\n/, $output;
+    my @missing = grep { ( $warning[0] // '' ) !~ /\Q$_\E/ } " $file:$line: ", @words;
+    return ok( $code == 0 && @warning == 1 && !@missing, 'a warning: ' . shown($text) )
+        || diag join "\n", "exit code $code, not found:", @missing, "in:", $output;
+}
+
+sub never_shown ( $text, $secret ) {
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    my $all = join '', map { ( check( $text, $httpd, @$_ ) )[1] } [], [ '-D', 'DUMP_FAILOVER' ];
+    return unlike( $all, qr/\Q$secret\E/, 'not shown: ' . shown($text) );
+}
+
+sub shown ($text) { return substr( $text =~ s/\n/ | /gr, 0, 100 ) }

@@ -1,0 +1,32 @@
+#!/bin/sh
+# Each START_TEST is added to a case of its file, once, and each loop goes over something.
+set -u
+failed=0
+n=0
+
+for file in t/unit/check_*.c; do
+    [ -f "$file" ] || { echo 'tests: there are no unit tests'; exit 1; }
+    tests=$(sed -nE 's/^START_TEST\(([a-z0-9_]+)\).*/\1/p' "$file")
+    [ -n "$tests" ] || { echo "tests: $file has no test"; failed=1; continue; }
+    for test in $tests; do
+        n=$((n + 1))
+        added=$(grep -cE "tcase_add_(loop_)?test\([a-z_]+, $test[,)]" "$file")
+        [ "$added" -eq 1 ] || { echo "tests: $file: $test is added $added times"; failed=1; }
+    done
+    ends=$(grep -cx END_TEST "$file")
+    [ "$ends" -eq "$(printf '%s\n' "$tests" | grep -c .)" ] ||
+        { echo "tests: $file: $ends END_TEST do not match"; failed=1; }
+done
+
+# A source of the core or of the drivers has a test of its own, or a reason here.
+for source in src/core/fo_*.c src/probe/probe_*.c; do
+    unit=$(basename "$source" .c)
+    case $unit in
+    probe_ask | probe_dialogue | probe_steps | probe_tcp | probe_resolver) unit=probe_flight ;;
+    esac
+    [ -f "t/unit/check_$unit.c" ] || { echo "tests: $source has no t/unit/check_$unit.c"; failed=1; }
+done
+
+[ "$n" -gt 0 ] || { echo 'tests: nothing was found'; failed=1; }
+[ "$failed" -eq 0 ] && echo ok
+exit "$failed"

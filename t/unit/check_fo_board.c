@@ -1,0 +1,321 @@
+#include "core/fo_board.h"
+
+#include "unit.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+static fo_plan_t *plan;
+static fo_policy_t policy;
+static fo_board_t *board;
+static const fo_scope_t *scope;
+
+static void setup(void)
+{
+    unit_setup();
+    plan = fo_plan_make(pool);
+    policy = unit_policy();
+}
+
+/* A board over n services, all in one scope. */
+static void make_board(unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        const char *name = apr_psprintf(pool, "s%u", i);
+        unit_service(plan, name, &policy, apr_psprintf(pool, "tcp://%s:1", name), NULL);
+    }
+    scope = unit_scope(plan);
+    board = fo_board_make(plan, pool);
+}
+
+static void publish(unsigned index, fo_service_state_e state, unsigned epoch)
+{
+    fo_word_t word = { .state = state, .epoch = epoch };
+    fo_detail_t detail = { .since_at = epoch };
+
+    if (state != FO_SERVICE_UP)
+        apr_snprintf(detail.reason, sizeof(detail.reason), "reason %u", epoch);
+    fo_board_publish(board, fo_plan_service(plan, index), word, &detail);
+}
+
+START_TEST(state_names)
+{
+    ck_assert_str_eq(fo_service_state_name(FO_SERVICE_UP), "up");
+    ck_assert_str_eq(fo_service_state_name(FO_SERVICE_FAILOVER), "failover");
+    ck_assert_str_eq(fo_service_state_name(FO_SERVICE_DOWN), "down");
+}
+END_TEST
+
+START_TEST(begins_with_all_up_and_nothing_due)
+{
+    make_board(3);
+    ck_assert_ptr_null(fo_board_snapshot(board, scope, pool));
+    for (unsigned i = 0; i < 3; i++) {
+        fo_word_t word = fo_board_word(board, fo_plan_service(plan, i));
+        ck_assert_int_eq(word.state, FO_SERVICE_UP);
+        ck_assert_uint_eq(word.epoch, 0);
+        ck_assert_str_eq(fo_board_detail(board, fo_plan_service(plan, i)).reason, "");
+    }
+    for (int trigger = 0; trigger < FO_TRIGGER_COUNT; trigger++)
+        ck_assert(!fo_board_claim_due(board, scope, (fo_trigger_e)trigger, FO_NEVER - 1));
+}
+END_TEST
+
+static const fo_word_t words[] = {
+    { FO_SERVICE_DOWN, 0, 1 },
+    { FO_SERVICE_FAILOVER, 1, 2 },
+    { FO_SERVICE_DOWN, 0xffffff, 0xffffffff },
+    { FO_SERVICE_UP, 255, 256 },
+    { FO_SERVICE_FAILOVER, 0x010203, 0x04050607 },
+};
+
+START_TEST(a_word_comes_back_whole)
+{
+    fo_detail_t detail = { .since_at = APR_INT64_MAX, .reason = "connect: Connection refused" };
+    fo_word_t word;
+
+    make_board(2);
+    fo_board_publish(board, fo_plan_service(plan, 1), words[_i], &detail);
+    word = fo_board_word(board, fo_plan_service(plan, 1));
+    ck_assert_int_eq(word.state, words[_i].state);
+    ck_assert_uint_eq(word.endpoint, words[_i].endpoint);
+    ck_assert_uint_eq(word.epoch, words[_i].epoch);
+    detail = fo_board_detail(board, fo_plan_service(plan, 1));
+    ck_assert_int_eq(detail.since_at, APR_INT64_MAX);
+    ck_assert_str_eq(detail.reason, "connect: Connection refused");
+    ck_assert_uint_eq(fo_board_word(board, fo_plan_service(plan, 0)).epoch, 0);
+}
+END_TEST
+
+START_TEST(a_reason_of_full_length_ends)
+{
+    fo_detail_t detail = { .since_at = 1 };
+
+    make_board(1);
+    memset(detail.reason, 'x', sizeof(detail.reason));
+    fo_board_publish(board, fo_plan_service(plan, 0), words[0], &detail);
+    detail = fo_board_detail(board, fo_plan_service(plan, 0));
+    ck_assert_uint_eq(strlen(detail.reason), FO_REPORT_TEXT - 1);
+}
+END_TEST
+
+/* Around the bounds of the bit words; in the order of the configuration. */
+START_TEST(snapshot_lists_what_is_not_up)
+{
+    static const unsigned down[] = { 0, 1, 62, 63, 64, 65, 127, 128, 129 };
+    const fo_snapshot_t *snapshot;
+
+    make_board(130);
+    for (int i = COUNT(down); i-- > 0;)
+        publish(down[i], i % 2 ? FO_SERVICE_DOWN : FO_SERVICE_FAILOVER, down[i] + 1);
+    snapshot = fo_board_snapshot(board, scope, pool);
+    ck_assert_ptr_nonnull(snapshot);
+    ck_assert_uint_eq(snapshot->n, (unsigned)COUNT(down));
+    for (int i = 0; i < COUNT(down); i++) {
+        ck_assert_ptr_eq(snapshot->seen[i].service, fo_plan_service(plan, down[i]));
+        ck_assert_uint_eq(snapshot->seen[i].word.epoch, down[i] + 1);
+    }
+    for (int i = 0; i < COUNT(down); i++)
+        publish(down[i], FO_SERVICE_UP, 1000);
+    ck_assert_ptr_null(fo_board_snapshot(board, scope, pool));
+}
+END_TEST
+
+/* The same state again, with a new epoch, is counted once. */
+START_TEST(publishing_again_changes_nothing_but_the_word)
+{
+    make_board(2);
+    for (unsigned epoch = 1; epoch < 4; epoch++)
+        publish(0, FO_SERVICE_DOWN, epoch);
+    ck_assert_uint_eq(fo_board_snapshot(board, scope, pool)->n, 1);
+    ck_assert_uint_eq(fo_board_snapshot(board, scope, pool)->seen[0].word.epoch, 3);
+    for (unsigned epoch = 4; epoch < 7; epoch++)
+        publish(0, FO_SERVICE_UP, epoch);
+    ck_assert_ptr_null(fo_board_snapshot(board, scope, pool));
+    publish(1, FO_SERVICE_DOWN, 1);
+    ck_assert_uint_eq(fo_board_snapshot(board, scope, pool)->n, 1);
+}
+END_TEST
+
+START_TEST(a_snapshot_does_not_change)
+{
+    const fo_snapshot_t *snapshot;
+
+    make_board(2);
+    publish(0, FO_SERVICE_DOWN, 1);
+    snapshot = fo_board_snapshot(board, scope, pool);
+    publish(0, FO_SERVICE_UP, 2);
+    publish(1, FO_SERVICE_DOWN, 1);
+    ck_assert_uint_eq(snapshot->n, 1);
+    ck_assert_int_eq(snapshot->seen[0].word.state, FO_SERVICE_DOWN);
+    ck_assert_uint_eq(snapshot->seen[0].word.epoch, 1);
+}
+END_TEST
+
+START_TEST(a_scope_sees_its_own_services)
+{
+    apr_array_header_t *one = apr_array_make(pool, 1, sizeof(fo_service_t *));
+    const fo_scope_t *small;
+
+    unit_service(plan, "a", &policy, "tcp://a:1", NULL);
+    unit_service(plan, "b", &policy, "tcp://b:1", NULL);
+    APR_ARRAY_PUSH(one, fo_service_t *) = fo_plan_service(plan, 1);
+    small = fo_plan_scope(plan, one);
+    scope = unit_scope(plan);
+    board = fo_board_make(plan, pool);
+    publish(0, FO_SERVICE_DOWN, 1);
+    ck_assert_ptr_null(fo_board_snapshot(board, small, pool));
+    publish(1, FO_SERVICE_DOWN, 1);
+    ck_assert_uint_eq(fo_board_snapshot(board, small, pool)->n, 1);
+    ck_assert_uint_eq(fo_board_snapshot(board, scope, pool)->n, 2);
+    fo_board_publish_due(board, small, FO_TRIGGER_REQUEST, 5);
+    ck_assert(!fo_board_claim_due(board, scope, FO_TRIGGER_REQUEST, 5));
+    ck_assert(fo_board_claim_due(board, small, FO_TRIGGER_REQUEST, 5));
+}
+END_TEST
+
+START_TEST(due_from_exactly_that_instant)
+{
+    make_board(1);
+    fo_board_publish_due(board, scope, FO_TRIGGER_REQUEST, 1000);
+    ck_assert(!fo_board_claim_due(board, scope, FO_TRIGGER_REQUEST, 999));
+    ck_assert(!fo_board_claim_due(board, scope, FO_TRIGGER_OUTAGES, 1000));
+    ck_assert(fo_board_claim_due(board, scope, FO_TRIGGER_REQUEST, 1000));
+    ck_assert(!fo_board_claim_due(board, scope, FO_TRIGGER_REQUEST, FO_NEVER - 1));
+    fo_board_publish_due(board, scope, FO_TRIGGER_REQUEST, 2000);
+    ck_assert(fo_board_claim_due(board, scope, FO_TRIGGER_REQUEST, 2001));
+}
+END_TEST
+
+/* Threads */
+
+#define READERS 4
+#define CLAIMERS 8
+#define ROUNDS 3000
+
+static atomic_bool is_over;
+static atomic_uint n_reads;
+static pthread_barrier_t barrier;
+
+/* Each detail's instant and reason say the same epoch. */
+static unsigned read_epoch(const fo_service_t *service)
+{
+    fo_detail_t detail = fo_board_detail(board, service);
+    char expected[FO_REPORT_TEXT] = "";
+
+    if (detail.since_at % 2)
+        apr_snprintf(expected, sizeof(expected), "reason %d", (int)detail.since_at);
+    if (strcmp(detail.reason, expected) != 0)
+        ck_abort_msg("torn: '%s' at %d", detail.reason, (int)detail.since_at);
+    return (unsigned)detail.since_at;
+}
+
+/* Odd epochs are down. The word is never older than what a reader saw before. */
+static void *read_on(void *unused)
+{
+    const fo_service_t *service = fo_plan_service(plan, 0);
+    unsigned last = 0;
+    apr_pool_t *own;
+
+    apr_pool_create(&own, NULL);
+    while (!atomic_load(&is_over)) {
+        fo_word_t word = fo_board_word(board, service);
+        const fo_snapshot_t *snapshot;
+        ck_assert_uint_ge(word.epoch, last);
+        ck_assert_int_eq(word.state, word.epoch % 2 ? FO_SERVICE_DOWN : FO_SERVICE_UP);
+        ck_assert_uint_eq(word.endpoint, word.epoch & 0xffff);
+        last = word.epoch;
+        ck_assert_uint_ge(read_epoch(service), last);
+        snapshot = fo_board_snapshot(board, scope, own);
+        for (unsigned i = 0; snapshot && i < snapshot->n; i++)
+            ck_assert_int_eq(snapshot->seen[i].word.state, FO_SERVICE_DOWN);
+        apr_pool_clear(own);
+        atomic_fetch_add(&n_reads, 1);
+    }
+    apr_pool_destroy(own);
+    return unused;
+}
+
+START_TEST(a_word_and_its_detail_are_never_torn)
+{
+    pthread_t readers[READERS];
+    unsigned epoch = 0;
+
+    make_board(3);
+    for (int i = 0; i < READERS; i++)
+        pthread_create(&readers[i], NULL, read_on, NULL);
+    while (epoch < ROUNDS || atomic_load(&n_reads) < ROUNDS) {
+        epoch++;
+        fo_word_t word = {
+            .state = epoch % 2 ? FO_SERVICE_DOWN : FO_SERVICE_UP,
+            .endpoint = epoch & 0xffff,
+            .epoch = epoch,
+        };
+        fo_detail_t detail = { .since_at = epoch };
+        if (epoch % 2)
+            apr_snprintf(detail.reason, sizeof(detail.reason), "reason %u", epoch);
+        fo_board_publish(board, fo_plan_service(plan, 0), word, &detail);
+        publish(1 + epoch % 2, epoch / 2 % 2 ? FO_SERVICE_DOWN : FO_SERVICE_UP, epoch);
+    }
+    atomic_store(&is_over, true);
+    for (int i = 0; i < READERS; i++)
+        pthread_join(readers[i], NULL);
+    ck_assert_uint_eq(fo_board_word(board, fo_plan_service(plan, 0)).epoch, epoch);
+}
+END_TEST
+
+static atomic_int n_claims;
+
+static void *claim_once(void *unused)
+{
+    for (int round = 1; round <= 200; round++) {
+        pthread_barrier_wait(&barrier);
+        if (fo_board_claim_due(board, scope, FO_TRIGGER_REQUEST, round))
+            atomic_fetch_add(&n_claims, 1);
+        pthread_barrier_wait(&barrier);
+    }
+    return unused;
+}
+
+START_TEST(one_of_all_threads_claims)
+{
+    pthread_t claimers[CLAIMERS];
+
+    make_board(1);
+    pthread_barrier_init(&barrier, NULL, CLAIMERS + 1);
+    for (int i = 0; i < CLAIMERS; i++)
+        pthread_create(&claimers[i], NULL, claim_once, NULL);
+    for (int round = 1; round <= 200; round++) {
+        atomic_store(&n_claims, 0);
+        fo_board_publish_due(board, scope, FO_TRIGGER_REQUEST, round);
+        pthread_barrier_wait(&barrier);
+        pthread_barrier_wait(&barrier);
+        ck_assert_int_eq(atomic_load(&n_claims), 1);
+    }
+    for (int i = 0; i < CLAIMERS; i++)
+        pthread_join(claimers[i], NULL);
+}
+END_TEST
+
+static Suite *suite(void)
+{
+    Suite *s = suite_create("fo_board");
+    TCase *tc = tcase_create("all");
+
+    tcase_add_checked_fixture(tc, setup, unit_teardown);
+    tcase_add_test(tc, state_names);
+    tcase_add_test(tc, begins_with_all_up_and_nothing_due);
+    tcase_add_loop_test(tc, a_word_comes_back_whole, 0, COUNT(words));
+    tcase_add_test(tc, a_reason_of_full_length_ends);
+    tcase_add_test(tc, snapshot_lists_what_is_not_up);
+    tcase_add_test(tc, publishing_again_changes_nothing_but_the_word);
+    tcase_add_test(tc, a_snapshot_does_not_change);
+    tcase_add_test(tc, a_scope_sees_its_own_services);
+    tcase_add_test(tc, due_from_exactly_that_instant);
+    tcase_add_test(tc, a_word_and_its_detail_are_never_torn);
+    tcase_add_test(tc, one_of_all_threads_claims);
+    suite_add_tcase(s, tc);
+    return s;
+}
+
+UNIT_MAIN(suite)

@@ -1,0 +1,992 @@
+/*
+ * One ping from start to report, over real loopback sockets and an invented clock: no test waits
+ * for a span to pass.
+ */
+#include "probe/probe_flight.h"
+
+#include "core/fo_report.h"
+#include "probe/probe_clock.h"
+#include "probe/probe_tcp.h"
+#include "probe_rig.h"
+
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <sys/un.h>
+
+#define TIMEOUT (3 * SEC)
+
+static probe_field_t field;
+static bool is_asking[2];
+static sem_t woken;
+static fo_check_t check;
+static fo_order_t order;
+static rig_t *rig;
+static peer_t peer;
+static probe_flight_t *flight;
+static apr_time_t now;
+
+static void wake(void *unused)
+{
+    (void)unused;
+    sem_post(&woken);
+}
+
+static void setup(void)
+{
+    unit_setup();
+    sem_init(&woken, 0, 0);
+    sem_init(&rig_slow, 0, 0);
+    field.resolver = probe_resolver_make(4, wake, NULL);
+    field.askers = probe_workers_make(2, wake, NULL);
+    field.is_asking = is_asking;
+    rig = rig_make(RIG_PASS);
+    now = 1000 * SEC;
+}
+
+static void teardown(void)
+{
+    if (flight)
+        probe_flight_free(flight);
+    ck_assert(probe_workers_stop(field.askers, SEC));
+    probe_resolver_stop(field.resolver, SEC);
+    unit_teardown();
+}
+
+/* Starts a ping of this probe. */
+static void start(const fo_probe_t *probe, const fo_url_t *url)
+{
+    check = (fo_check_t){ .probe = probe, .conf = rig, .url = url, .secret = "Geheim7" };
+    order.check = &check;
+    order.timeout = TIMEOUT;
+    flight = probe_flight_start(&field, &order, now);
+    ck_assert_ptr_nonnull(flight);
+}
+
+static void start_local(const fo_probe_t *probe)
+{
+    start(probe, rig_url("127.0.0.1", peer.port, NULL, 0));
+}
+
+/* What a loop does when poll() has found something. */
+static void pump(void)
+{
+    struct pollfd fd = { .fd = flight->fd, .events = flight->events };
+
+    ck_assert_int_ge(flight->fd, 0);
+    ck_assert_int_eq(poll(&fd, 1, 2000), 1);
+    probe_flight_ready(flight, fd.revents, now);
+}
+
+static void pump_out(void)
+{
+    while (!flight->is_over)
+        pump();
+}
+
+/* The other side of the connection under way. */
+static int accept_one(void)
+{
+    int fd = accept(peer.fd, NULL, NULL);
+
+    ck_assert_int_ge(fd, 0);
+    return fd;
+}
+
+static void say(int fd, const char *text)
+{
+    ck_assert_int_eq(send(fd, text, strlen(text), MSG_NOSIGNAL), (ssize_t)strlen(text));
+}
+
+static void reset(int fd)
+{
+    struct linger linger = { .l_onoff = 1 };
+
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
+    close(fd);
+}
+
+/* Until the flight's socket has something other than room to write. */
+static void await_input(void)
+{
+    struct pollfd fd = { .fd = flight->fd, .events = POLLIN };
+
+    ck_assert_int_eq(poll(&fd, 1, 2000), 1);
+}
+
+static void expect(fo_verdict_e verdict, fo_stage_e stage, apr_status_t status)
+{
+    ck_assert_msg(flight->is_over, "it goes on");
+    ck_assert_msg(flight->report.verdict == verdict && flight->report.stage == stage &&
+                  flight->report.status == status, "verdict %d, stage %s, status %d: %s",
+                  flight->report.verdict, fo_stage_name(flight->report.stage),
+                  flight->report.status, flight->report.text);
+    ck_assert_int_eq(flight->report.took, now - flight->started_at);
+}
+
+/* Dialogues */
+
+/* Connected, and greeted: the other side's socket. */
+static int greet(void)
+{
+    char greeting[6];
+    int fd;
+
+    peer_mute(&peer);
+    start_local(&rig_probe_dialogue);
+    fd = accept_one();
+    pump();
+    ck_assert_int_eq(recv(fd, greeting, sizeof(greeting), MSG_WAITALL), 6);
+    ck_assert_mem_eq(greeting, "HELLO\n", 6);
+    return fd;
+}
+
+static const struct {
+    const char *text;
+    fo_verdict_e verdict;
+    apr_status_t status;
+    int code;
+} answers[] = {
+    { "+OK\n", FO_VERDICT_PASS, 0, 0 },
+    { "+OK and more than was asked for\n", FO_VERDICT_PASS, 0, 0 },
+    { "-LOGIN\n", FO_VERDICT_LOGIN, 0, 1045 },
+    { "-ERR\n", FO_VERDICT_FAIL, APR_EGENERAL, 7 },
+    { "\x01\xff garbage \n", FO_VERDICT_FAIL, APR_EGENERAL, 7 },
+};
+
+static void expect_answer(int i)
+{
+    expect(answers[i].verdict, FO_STAGE_ANSWER, answers[i].status);
+    ck_assert_int_eq(flight->report.code, answers[i].code);
+    ck_assert_int_eq(flight->fd, -1);
+}
+
+START_TEST(answer_at_once)
+{
+    int fd = greet();
+
+    say(fd, answers[_i].text);
+    pump_out();
+    expect_answer(_i);
+}
+END_TEST
+
+/* Byte by byte: undecided until the last one, whether the probe takes them one by one or not. */
+START_TEST(answer_byte_by_byte)
+{
+    int row = _i / 2, fd;
+
+    rig->takes_all = _i % 2;
+    fd = greet();
+    for (const char *c = answers[row].text; *c; c++) {
+        ck_assert(!flight->is_over);
+        ck_assert_int_eq(send(fd, c, 1, 0), 1);
+        pump();
+    }
+    expect_answer(row);
+}
+END_TEST
+
+START_TEST(answer_and_close)
+{
+    int fd = greet();
+
+    say(fd, answers[_i].text);
+    close(fd);
+    pump_out();
+    expect_answer(_i);
+}
+END_TEST
+
+START_TEST(closed_early)
+{
+    int fd = greet();
+
+    if (_i)
+        say(fd, "+O");
+    close(fd);
+    pump_out();
+    expect(FO_VERDICT_FAIL, FO_STAGE_ANSWER, APR_EOF);
+    ck_assert_str_eq(flight->report.text, "closed early");
+}
+END_TEST
+
+START_TEST(reset_by_the_peer)
+{
+    reset(greet());
+    pump_out();
+    expect(FO_VERDICT_FAIL, FO_STAGE_ANSWER, ECONNRESET);
+}
+END_TEST
+
+START_TEST(connection_refused)
+{
+    peer_bind(&peer);
+    start_local(&rig_probe_dialogue);
+    pump_out();
+    expect(FO_VERDICT_FAIL, FO_STAGE_CONNECT, ECONNREFUSED);
+}
+END_TEST
+
+/* An answer that never ends is held up to a cap. */
+START_TEST(answer_is_too_long)
+{
+    char chunk[1024];
+    int fd = greet();
+
+    memset(chunk, 'x', sizeof(chunk));
+    for (int i = 0; i < 17 && !flight->is_over; i++) {
+        (void)!send(fd, chunk, sizeof(chunk), MSG_NOSIGNAL);
+        pump();
+    }
+    pump_out();
+    expect(FO_VERDICT_FAIL, FO_STAGE_ANSWER, APR_EGENERAL);
+    ck_assert_str_eq(flight->report.text, "the answer is too long");
+}
+END_TEST
+
+/* What is decided stands, though the peer no longer takes the farewell. */
+START_TEST(decided_before_the_farewell)
+{
+    int fd = greet();
+
+    say(fd, "+OK, BYE\n");
+    await_input();
+    if (_i)
+        reset(fd);
+    pump_out();
+    expect(FO_VERDICT_PASS, FO_STAGE_ANSWER, 0);
+    if (!_i) {
+        char farewell[4];
+        ck_assert_int_eq(recv(fd, farewell, 4, MSG_WAITALL), 4);
+        ck_assert_mem_eq(farewell, "BYE\n", 4);
+    }
+}
+END_TEST
+
+START_TEST(descriptors_close_on_exec)
+{
+    peer_mute(&peer);
+    start_local(&rig_probe_dialogue);
+    ck_assert_int_eq(fcntl(flight->fd, F_GETFD), FD_CLOEXEC);
+}
+END_TEST
+
+START_TEST(no_descriptor_is_our_own_fault)
+{
+    struct rlimit limit, tight;
+
+    peer_mute(&peer);
+    getrlimit(RLIMIT_NOFILE, &limit);
+    tight = limit;
+    tight.rlim_cur = (rlim_t)dup(0);
+    close((int)tight.rlim_cur);
+    setrlimit(RLIMIT_NOFILE, &tight);
+    start_local(&rig_probe_dialogue);
+    setrlimit(RLIMIT_NOFILE, &limit);
+    expect(FO_VERDICT_SELF, FO_STAGE_CONNECT, EMFILE);
+}
+END_TEST
+
+/* Deadlines */
+
+START_TEST(times_out_while_connecting)
+{
+    peer_full(&peer);
+    start_local(&rig_probe_dialogue);
+    now += TIMEOUT - 1;
+    probe_flight_tick(flight, now);
+    ck_assert(!flight->is_over);
+    now += 1;
+    probe_flight_tick(flight, now);
+    expect(FO_VERDICT_FAIL, FO_STAGE_CONNECT, APR_TIMEUP);
+    ck_assert_str_eq(flight->report.text, "timed out after 3s");
+}
+END_TEST
+
+START_TEST(times_out_while_asking)
+{
+    greet();
+    ck_assert_int_eq(probe_flight_wake_at(flight), now + TIMEOUT);
+    now += TIMEOUT;
+    probe_flight_tick(flight, now);
+    expect(FO_VERDICT_FAIL, FO_STAGE_ASK, APR_TIMEUP);
+    ck_assert_str_eq(flight->report.text, "timed out after 3s");
+}
+END_TEST
+
+/* A slow drip is no answer: the deadline is for the whole ping. */
+START_TEST(times_out_while_dripping)
+{
+    int fd = greet();
+
+    for (int i = 0; i < 30; i++) {
+        say(fd, "+");
+        now += TIMEOUT / 30;
+        pump();
+        probe_flight_tick(flight, now);
+    }
+    expect(FO_VERDICT_FAIL, FO_STAGE_ANSWER, APR_TIMEUP);
+}
+END_TEST
+
+static const struct {
+    apr_interval_time_t late;
+    bool was_starved, is_final;
+    fo_verdict_e verdict;
+} timeouts[] = {
+    { 0, false, false, FO_VERDICT_FAIL },
+    { TIMEOUT / 4, false, false, FO_VERDICT_FAIL },
+    { TIMEOUT / 4 + 1, false, false, FO_VERDICT_SELF },
+    { TIMEOUT / 4 + 1, false, true, FO_VERDICT_FAIL },
+    { 0, true, false, FO_VERDICT_SELF },
+    { 0, true, true, FO_VERDICT_FAIL },
+};
+
+/* What a starved process measured proves nothing, until it had to be thrown away too often. */
+START_TEST(time_out_of_the_starved)
+{
+    order.is_final = timeouts[_i].is_final;
+    greet();
+    flight->is_starved = timeouts[_i].was_starved;
+    now += TIMEOUT + timeouts[_i].late;
+    probe_flight_tick(flight, now);
+    expect(timeouts[_i].verdict, FO_STAGE_ASK, APR_TIMEUP);
+}
+END_TEST
+
+/* A pass, a refusal and a reset are believed however late. */
+START_TEST(answers_are_believed_however_late)
+{
+    int fd = greet();
+
+    flight->is_starved = true;
+    now += 10 * TIMEOUT;
+    if (_i)
+        reset(fd);
+    else
+        say(fd, "+OK\n");
+    pump_out();
+    expect(_i ? FO_VERDICT_FAIL : FO_VERDICT_PASS, FO_STAGE_ANSWER, _i ? ECONNRESET : 0);
+}
+END_TEST
+
+/* tcp:// and unix:// */
+
+/* Connected; the other side's socket. */
+static int connect_tcp(void)
+{
+    int fd;
+
+    peer_mute(&peer);
+    start_local(&fo_probe_tcp);
+    fd = accept_one();
+    pump();
+    ck_assert(!flight->is_over);
+    return fd;
+}
+
+START_TEST(tcp_silence_passes)
+{
+    connect_tcp();
+    ck_assert_int_eq(probe_flight_wake_at(flight), now + 20 * MS);
+    now += 20 * MS - 1;
+    probe_flight_tick(flight, now);
+    ck_assert(!flight->is_over);
+    now += 1;
+    probe_flight_tick(flight, now);
+    expect(FO_VERDICT_PASS, FO_STAGE_ASK, 0);
+}
+END_TEST
+
+START_TEST(tcp_banner_passes)
+{
+    say(connect_tcp(), "220 ready\r\n");
+    pump_out();
+    expect(FO_VERDICT_PASS, FO_STAGE_ANSWER, 0);
+}
+END_TEST
+
+START_TEST(tcp_closed_at_once)
+{
+    close(connect_tcp());
+    pump_out();
+    expect(FO_VERDICT_FAIL, FO_STAGE_ANSWER, APR_EOF);
+    ck_assert_str_eq(flight->report.text, "closed at once");
+}
+END_TEST
+
+START_TEST(tcp_reset)
+{
+    reset(connect_tcp());
+    pump_out();
+    expect(FO_VERDICT_FAIL, FO_STAGE_ANSWER, ECONNRESET);
+}
+END_TEST
+
+START_TEST(tcp_refused)
+{
+    peer_bind(&peer);
+    start_local(&fo_probe_tcp);
+    pump_out();
+    expect(FO_VERDICT_FAIL, FO_STAGE_CONNECT, ECONNREFUSED);
+}
+END_TEST
+
+/* The silence was there: that we woke too late for the deadline as well does not undo it. */
+START_TEST(tcp_silence_is_believed_however_late)
+{
+    order.is_final = _i;
+    connect_tcp();
+    now += 10 * TIMEOUT;
+    probe_flight_tick(flight, now);
+    expect(FO_VERDICT_PASS, FO_STAGE_ASK, 0);
+}
+END_TEST
+
+START_TEST(unix_sockets)
+{
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    fo_url_t url = { .path = address.sun_path };
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+    apr_snprintf(address.sun_path, sizeof(address.sun_path), "/tmp/check_probe_flight.%d",
+                 (int)getpid());
+    ck_assert_int_eq(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+    if (_i)
+        ck_assert_int_eq(listen(fd, 1), 0);
+    start(&fo_probe_unix, &url);
+    unlink(address.sun_path);
+    if (_i) {
+        now += 20 * MS;
+        probe_flight_tick(flight, now);
+        expect(FO_VERDICT_PASS, FO_STAGE_ASK, 0);
+    } else {
+        expect(FO_VERDICT_FAIL, FO_STAGE_CONNECT, ECONNREFUSED);
+    }
+    close(fd);
+}
+END_TEST
+
+START_TEST(unix_socket_is_missing)
+{
+    fo_url_t url = { .path = "/nowhere/at/all.sock" };
+
+    start(&fo_probe_unix, &url);
+    expect(FO_VERDICT_FAIL, FO_STAGE_CONNECT, ENOENT);
+}
+END_TEST
+
+/* Names */
+
+/* Until the look-up under way has ended, and the flight has taken it in. */
+static void await_name(void)
+{
+    while (sem_wait(&woken) != 0)
+        ;
+    probe_resolver_collect(field.resolver);
+    probe_flight_tick(flight, now);
+}
+
+static const struct {
+    const char *name;
+    fo_verdict_e verdict;
+} unresolved[] = {
+    { "missing.test", FO_VERDICT_FAIL },
+    { "again.test", FO_VERDICT_SELF },
+    { "fail.test", FO_VERDICT_SELF },
+};
+
+START_TEST(name_does_not_resolve)
+{
+    start(&rig_probe_dialogue, rig_url(unresolved[_i].name, 1, NULL, 0));
+    await_name();
+    expect(unresolved[_i].verdict, FO_STAGE_RESOLVE, APR_EGENERAL);
+    ck_assert_ptr_nonnull(strstr(flight->report.text, unresolved[_i].name));
+}
+END_TEST
+
+/* A look-up that nobody waits for any more comes back. */
+static void end_lookup(void)
+{
+    sem_post(&rig_slow);
+    while (sem_wait(&woken) != 0)
+        ;
+    probe_resolver_collect(field.resolver);
+}
+
+/* A resolver that does not answer says nothing of the service. */
+START_TEST(name_takes_too_long)
+{
+    start(&rig_probe_dialogue, rig_url("slow.test", 1, NULL, 0));
+    now += TIMEOUT;
+    probe_flight_tick(flight, now);
+    expect(FO_VERDICT_SELF, FO_STAGE_RESOLVE, APR_TIMEUP);
+    end_lookup();
+}
+END_TEST
+
+/* A first ping by a name that resolves, to its end. */
+static void ping_by_name(const char *name)
+{
+    peer_mute(&peer);
+    start(&rig_probe_dialogue, rig_url(name, peer.port, NULL, 0));
+    await_name();
+    say(accept_one(), "+OK\n");
+    pump_out();
+    expect(FO_VERDICT_PASS, FO_STAGE_ANSWER, 0);
+    probe_flight_free(flight);
+}
+
+START_TEST(last_good_address_is_kept)
+{
+    static const struct {
+        int error;
+        bool is_kept;
+    } errors[] = { { EAI_AGAIN, true }, { EAI_FAIL, true }, { EAI_SYSTEM, true },
+                   { EAI_NONAME, false } };
+
+    ping_by_name("changing.test");
+    atomic_store(&rig_changing, errors[_i].error);
+    start(&rig_probe_dialogue, rig_url("changing.test", peer.port, NULL, 0));
+    await_name();
+    if (errors[_i].is_kept) {
+        say(accept_one(), "+OK\n");
+        pump_out();
+        expect(FO_VERDICT_PASS, FO_STAGE_ANSWER, 0);
+    } else {
+        expect(FO_VERDICT_FAIL, FO_STAGE_RESOLVE, APR_EGENERAL);
+    }
+}
+END_TEST
+
+/* A slow resolver takes no more than a part of the time when the last address is at hand. */
+START_TEST(slow_resolver_and_a_last_good_address)
+{
+    sem_post(&rig_slow);
+    ping_by_name("slow.test");
+    start(&rig_probe_dialogue, rig_url("slow.test", peer.port, NULL, 0));
+    ck_assert_int_le(probe_flight_wake_at(flight), now + TIMEOUT / 4);
+    now = probe_flight_wake_at(flight);
+    probe_flight_tick(flight, now);
+    say(accept_one(), "+OK\n");
+    pump_out();
+    expect(FO_VERDICT_PASS, FO_STAGE_ANSWER, 0);
+    end_lookup();
+}
+END_TEST
+
+/* Several addresses: 127.0.0.2, where nobody listens, then 127.0.0.1. */
+
+START_TEST(second_address_answers)
+{
+    peer_mute(&peer);
+    start(&rig_probe_dialogue, rig_url("two.test", peer.port, NULL, 0));
+    await_name();
+    while (atomic_load(&rig->n_begun) < 2)
+        pump();
+    say(accept_one(), "+OK\n");
+    pump_out();
+    expect(FO_VERDICT_PASS, FO_STAGE_ANSWER, 0);
+}
+END_TEST
+
+/* Each address has its share of the time; of several failures the time-out is told of. */
+START_TEST(first_address_is_mute)
+{
+    struct sockaddr_in address = { .sin_family = AF_INET };
+    int fd, other = socket(AF_INET, SOCK_STREAM, 0);
+
+    peer_mute(&peer);
+    address.sin_port = htons(peer.port);
+    inet_pton(AF_INET, "127.0.0.2", &address.sin_addr);
+    ck_assert_int_eq(bind(other, (struct sockaddr *)&address, sizeof(address)), 0);
+    ck_assert_int_eq(listen(other, 1), 0);
+    start(&rig_probe_dialogue, rig_url("two.test", peer.port, NULL, 0));
+    await_name();
+    pump();
+    ck_assert_int_eq(probe_flight_wake_at(flight), now + TIMEOUT / 2);
+    now += TIMEOUT / 2;
+    probe_flight_tick(flight, now);
+    ck_assert(!flight->is_over);
+    fd = accept_one();
+    pump();
+    ck_assert_int_eq(probe_flight_wake_at(flight), now + TIMEOUT / 2);
+    if (_i)
+        say(fd, "+OK\n");
+    else
+        reset(fd);
+    pump_out();
+    if (_i)
+        expect(FO_VERDICT_PASS, FO_STAGE_ANSWER, 0);
+    else
+        expect(FO_VERDICT_FAIL, FO_STAGE_ASK, APR_TIMEUP);
+    close(other);
+}
+END_TEST
+
+START_TEST(no_address_answers)
+{
+    peer_bind(&peer);
+    start(&rig_probe_dialogue, rig_url("two.test", peer.port, NULL, 0));
+    await_name();
+    pump_out();
+    expect(FO_VERDICT_FAIL, FO_STAGE_CONNECT, ECONNREFUSED);
+    ck_assert_int_eq(atomic_load(&rig->n_begun), 2);
+}
+END_TEST
+
+/* Several hosts: all must pass. */
+
+static const struct {
+    const char *first; /* what the first host answers */
+    const char *second; /* NULL: refused */
+    fo_verdict_e verdict;
+} hosts[] = {
+    { "+OK\n", "+OK\n", FO_VERDICT_PASS },
+    { "+OK\n", NULL, FO_VERDICT_FAIL },
+    { "+OK\n", "-ERR\n", FO_VERDICT_FAIL },
+    { "+OK\n", "-LOGIN\n", FO_VERDICT_LOGIN },
+    { "-ERR\n", "+OK\n", FO_VERDICT_FAIL },
+    { "-LOGIN\n", NULL, FO_VERDICT_FAIL }, /* a login refused is a pass: the others still count */
+};
+
+static void play_second(peer_t *second, const char *text)
+{
+    int fd;
+
+    if (!text || flight->is_over)
+        return;
+    fd = accept(second->fd, NULL, NULL);
+    say(fd, text);
+}
+
+static void play_hosts(int row, peer_t *second, const char *first)
+{
+    say(accept_one(), first);
+    while (!flight->is_over && atomic_load(&rig->n_begun) < 2)
+        pump();
+    play_second(second, hosts[row].second);
+    pump_out();
+    ck_assert_int_eq(flight->report.verdict, hosts[row].verdict);
+}
+
+static void make_second(int row, peer_t *second)
+{
+    peer_mute(&peer);
+    peer_bind(second);
+    if (hosts[row].second)
+        ck_assert_int_eq(listen(second->fd, 1), 0);
+}
+
+START_TEST(all_hosts_must_pass)
+{
+    peer_t second;
+
+    make_second(_i, &second);
+    start(&rig_probe_dialogue, rig_url("127.0.0.1", peer.port, "127.0.0.1", second.port));
+    play_hosts(_i, &second, hosts[_i].first);
+}
+END_TEST
+
+/* A host that the first one's answer named. */
+START_TEST(further_hosts_must_pass)
+{
+    peer_t second;
+
+    make_second(_i, &second);
+    start_local(&rig_probe_dialogue);
+    play_hosts(_i, &second, apr_psprintf(pool, "+MORE 127.0.0.1 %u\n", second.port));
+}
+END_TEST
+
+START_TEST(further_hosts_by_name)
+{
+    static const char *const names[] = { "one.test", "missing.test" };
+
+    peer_mute(&peer);
+    start_local(&rig_probe_dialogue);
+    say(accept_one(), apr_psprintf(pool, "+MORE %s %u\n", names[_i], peer.port));
+    while (!flight->is_over && !flight->name)
+        pump();
+    await_name();
+    if (_i == 0) {
+        say(accept_one(), "+OK\n");
+        pump_out();
+        expect(FO_VERDICT_PASS, FO_STAGE_ANSWER, 0);
+    } else {
+        expect(FO_VERDICT_FAIL, FO_STAGE_RESOLVE, APR_EGENERAL);
+    }
+}
+END_TEST
+
+/* Steps */
+
+static void expect_ended(int n)
+{
+    ck_assert_int_eq(atomic_load(&rig->n_begun), n);
+    ck_assert_int_eq(atomic_load(&rig->n_ended), n);
+}
+
+START_TEST(steps_decided_at_once)
+{
+    start_local(&rig_probe_steps);
+    expect(FO_VERDICT_PASS, FO_STAGE_LOGIN, 0);
+    expect_ended(1);
+}
+END_TEST
+
+START_TEST(steps_with_a_descriptor)
+{
+    int fd;
+
+    rig->does = RIG_READ;
+    peer_mute(&peer);
+    start_local(&rig_probe_steps);
+    fd = accept_one();
+    if (_i)
+        say(fd, "x");
+    else
+        close(fd);
+    pump_out();
+    expect(_i ? FO_VERDICT_PASS : FO_VERDICT_FAIL, FO_STAGE_LOGIN, _i ? 0 : APR_EOF);
+    expect_ended(1);
+}
+END_TEST
+
+START_TEST(steps_with_a_span)
+{
+    rig->does = RIG_LATER;
+    start_local(&rig_probe_steps);
+    ck_assert_int_eq(flight->fd, -1);
+    ck_assert_int_eq(probe_flight_wake_at(flight), now + 10 * MS);
+    now += 10 * MS - 1;
+    probe_flight_tick(flight, now);
+    ck_assert_int_eq(atomic_load(&rig->n_steps), 0);
+    now += 1;
+    probe_flight_tick(flight, now);
+    expect(FO_VERDICT_PASS, FO_STAGE_LOGIN, 0);
+    expect_ended(1);
+}
+END_TEST
+
+START_TEST(steps_and_the_deadline)
+{
+    rig->does = RIG_HANG;
+    start_local(&rig_probe_steps);
+    now += TIMEOUT;
+    probe_flight_tick(flight, now);
+    expect(FO_VERDICT_FAIL, FO_STAGE_LOGIN, APR_TIMEUP);
+    expect_ended(1);
+    probe_flight_tick(flight, now + TIMEOUT);
+    expect_ended(1);
+}
+END_TEST
+
+START_TEST(steps_left_half_way)
+{
+    rig->does = RIG_HANG;
+    start_local(&rig_probe_steps);
+    probe_flight_free(flight);
+    flight = NULL;
+    expect_ended(1);
+}
+END_TEST
+
+START_TEST(steps_on_several_addresses)
+{
+    rig->does = RIG_HANG;
+    start(&rig_probe_steps, rig_url("two.test", 1, NULL, 0));
+    await_name();
+    now += TIMEOUT / 2;
+    probe_flight_tick(flight, now);
+    ck_assert_int_eq(atomic_load(&rig->n_begun), 2);
+    ck_assert_int_eq(atomic_load(&rig->n_ended), 1);
+    now += TIMEOUT / 2;
+    probe_flight_tick(flight, now);
+    expect(FO_VERDICT_FAIL, FO_STAGE_LOGIN, APR_TIMEUP);
+    expect_ended(2);
+}
+END_TEST
+
+/* Asks */
+
+static void await_call(void)
+{
+    probe_job_t *job;
+
+    while (!(job = probe_workers_take(field.askers)))
+        while (sem_wait(&woken) != 0)
+            ;
+    probe_ask_ended(job, now);
+}
+
+START_TEST(ask_gets_all_hosts_and_the_secret)
+{
+    start(&rig_probe_ask, rig_url("two.test", 1, "one.test", 2));
+    await_name();
+    if (flight->name)
+        await_name();
+    await_call();
+    expect(FO_VERDICT_PASS, FO_STAGE_CONNECT, 0);
+    ck_assert_str_eq(flight->report.text, "two.test=127.0.0.2/2:1;one.test=127.0.0.1/1:2;Geheim7");
+    ck_assert(!is_asking[0]);
+}
+END_TEST
+
+START_TEST(ask_and_the_deadline)
+{
+    rig->does = RIG_STUCK;
+    start_local(&rig_probe_ask);
+    while (sem_wait(&rig->begun) != 0)
+        ;
+    now += TIMEOUT / 2;
+    probe_flight_tick(flight, now);
+    ck_assert(!flight->is_over);
+    now = probe_flight_wake_at(flight);
+    ck_assert_int_le(now - flight->started_at, TIMEOUT / 2 * 3 + 100 * MS);
+    probe_flight_tick(flight, now);
+    expect(FO_VERDICT_FAIL, FO_STAGE_CONNECT, APR_TIMEUP);
+    sem_post(&rig->go);
+    await_call();
+    expect(FO_VERDICT_FAIL, FO_STAGE_CONNECT, APR_TIMEUP);
+}
+END_TEST
+
+/* One whose call has not come back is not asked again, until it has. */
+START_TEST(ask_that_has_not_come_back)
+{
+    rig->does = RIG_STUCK;
+    start_local(&rig_probe_ask);
+    while (sem_wait(&rig->begun) != 0)
+        ;
+    probe_flight_free(flight);
+    ck_assert(is_asking[0]);
+    start_local(&rig_probe_ask);
+    expect(FO_VERDICT_FAIL, FO_STAGE_ASK, APR_TIMEUP);
+    ck_assert_int_eq(atomic_load(&rig->n_begun), 1);
+    probe_flight_free(flight);
+    sem_post(&rig->go);
+    await_call();
+    ck_assert(!is_asking[0]);
+    sem_post(&rig->go);
+    start_local(&rig_probe_ask);
+    await_call();
+    expect(FO_VERDICT_PASS, FO_STAGE_CONNECT, 0);
+}
+END_TEST
+
+static void run_busy(probe_job_t *job)
+{
+    (void)job;
+    while (sem_wait(&rig->go) != 0)
+        ;
+}
+
+/* Every worker is busy: what queued past half its budget says nothing of the service. */
+START_TEST(ask_without_a_worker_in_time)
+{
+    static probe_job_t busy[2] = { { .run = run_busy }, { .run = run_busy } };
+
+    for (int i = 0; i < 2; i++)
+        probe_workers_submit(field.askers, &busy[i]);
+    start_local(&rig_probe_ask);
+    now += TIMEOUT / 2 - 1;
+    probe_flight_tick(flight, now);
+    ck_assert(!flight->is_over);
+    now += 1;
+    probe_flight_tick(flight, now);
+    expect(FO_VERDICT_SELF, FO_STAGE_ASK, APR_TIMEUP);
+    ck_assert_int_eq(atomic_load(&rig->n_begun), 0);
+    ck_assert(!is_asking[0]);
+    sem_post(&rig->go);
+    sem_post(&rig->go);
+}
+END_TEST
+
+static TCase *dialogue_case(void)
+{
+    TCase *tc = tcase_create("dialogue");
+
+    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_add_loop_test(tc, answer_at_once, 0, COUNT(answers));
+    tcase_add_loop_test(tc, answer_byte_by_byte, 0, 2 * COUNT(answers));
+    tcase_add_loop_test(tc, answer_and_close, 0, COUNT(answers));
+    tcase_add_loop_test(tc, closed_early, 0, 2);
+    tcase_add_test(tc, reset_by_the_peer);
+    tcase_add_test(tc, connection_refused);
+    tcase_add_test(tc, answer_is_too_long);
+    tcase_add_loop_test(tc, decided_before_the_farewell, 0, 2);
+    tcase_add_test(tc, descriptors_close_on_exec);
+    tcase_add_test(tc, no_descriptor_is_our_own_fault);
+    tcase_add_test(tc, times_out_while_connecting);
+    tcase_add_test(tc, times_out_while_asking);
+    tcase_add_test(tc, times_out_while_dripping);
+    tcase_add_loop_test(tc, time_out_of_the_starved, 0, COUNT(timeouts));
+    tcase_add_loop_test(tc, answers_are_believed_however_late, 0, 2);
+    return tc;
+}
+
+static TCase *tcp_case(void)
+{
+    TCase *tc = tcase_create("tcp");
+
+    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_add_test(tc, tcp_silence_passes);
+    tcase_add_test(tc, tcp_banner_passes);
+    tcase_add_test(tc, tcp_closed_at_once);
+    tcase_add_test(tc, tcp_reset);
+    tcase_add_test(tc, tcp_refused);
+    tcase_add_loop_test(tc, tcp_silence_is_believed_however_late, 0, 2);
+    tcase_add_loop_test(tc, unix_sockets, 0, 2);
+    tcase_add_test(tc, unix_socket_is_missing);
+    return tc;
+}
+
+static TCase *hosts_case(void)
+{
+    TCase *tc = tcase_create("hosts");
+
+    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_add_loop_test(tc, name_does_not_resolve, 0, COUNT(unresolved));
+    tcase_add_test(tc, name_takes_too_long);
+    tcase_add_loop_test(tc, last_good_address_is_kept, 0, 4);
+    tcase_add_test(tc, slow_resolver_and_a_last_good_address);
+    tcase_add_test(tc, second_address_answers);
+    tcase_add_loop_test(tc, first_address_is_mute, 0, 2);
+    tcase_add_test(tc, no_address_answers);
+    tcase_add_loop_test(tc, all_hosts_must_pass, 0, COUNT(hosts));
+    tcase_add_loop_test(tc, further_hosts_must_pass, 0, 4);
+    tcase_add_loop_test(tc, further_hosts_by_name, 0, 2);
+    return tc;
+}
+
+static TCase *calls_case(void)
+{
+    TCase *tc = tcase_create("calls");
+
+    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_add_test(tc, steps_decided_at_once);
+    tcase_add_loop_test(tc, steps_with_a_descriptor, 0, 2);
+    tcase_add_test(tc, steps_with_a_span);
+    tcase_add_test(tc, steps_and_the_deadline);
+    tcase_add_test(tc, steps_left_half_way);
+    tcase_add_test(tc, steps_on_several_addresses);
+    tcase_add_test(tc, ask_gets_all_hosts_and_the_secret);
+    tcase_add_test(tc, ask_and_the_deadline);
+    tcase_add_test(tc, ask_that_has_not_come_back);
+    tcase_add_test(tc, ask_without_a_worker_in_time);
+    return tc;
+}
+
+static Suite *suite(void)
+{
+    Suite *s = suite_create("probe_flight");
+
+    suite_add_tcase(s, dialogue_case());
+    suite_add_tcase(s, tcp_case());
+    suite_add_tcase(s, hosts_case());
+    suite_add_tcase(s, calls_case());
+    return s;
+}
+
+UNIT_MAIN(suite)

@@ -1,0 +1,737 @@
+/*
+ * The loop on a thread of its own, over plans built by hand: real sockets, real time, and requests
+ * that ask as a worker of httpd does. A test waits for conditions, never for a span to pass.
+ */
+#include "probe/probe_loop.h"
+
+#include "core/fo_report.h"
+#include "probe/probe_clock.h"
+#include "probe/probe_tcp.h"
+#include "probe_rig.h"
+
+#include <sys/resource.h>
+
+/* That which must happen does so within this. */
+#define LIMIT (3 * SEC)
+
+#define CHANGES_MAX 2048
+
+static fo_plan_t *plan;
+static fo_policy_t policy;
+static fo_board_t *board;
+static fo_monitor_t *monitor;
+static probe_gate_t *gate;
+static probe_loop_t *loop;
+static const fo_scope_t *scope;
+static pthread_t thread;
+static bool is_running;
+static struct timespec loop_cpu; /* the thread's own, at its end */
+
+/* Told on the loop's thread. */
+static sem_t changed;
+static _Atomic int n_changes;
+static struct {
+    fo_change_e kind;
+    const char *service;
+    fo_report_t report;
+} changes[CHANGES_MAX];
+
+static void observe(void *unused, const fo_change_t *change)
+{
+    int n = atomic_load(&n_changes);
+
+    (void)unused;
+    ck_assert_int_lt(n, CHANGES_MAX);
+    changes[n].kind = change->kind;
+    changes[n].service = change->service->name;
+    changes[n].report = *change->report;
+    atomic_store(&n_changes, n + 1);
+    sem_post(&changed);
+}
+
+static void setup(void)
+{
+    unit_setup();
+    plan = fo_plan_make(pool);
+    policy = unit_policy();
+    policy.value[FO_POLICY_TIMEOUT_UP] = 300 * MS;
+    policy.value[FO_POLICY_TIMEOUT_DOWN] = 300 * MS;
+    sem_init(&changed, 0, 0);
+    sem_init(&rig_slow, 0, 0);
+}
+
+static fo_service_t *add(const char *name, const fo_probe_t *probe, rig_t *rig, const fo_url_t *url)
+{
+    fo_service_t *service = unit_service(plan, name, &policy, name, NULL);
+    fo_check_t *check = unit_check(service);
+
+    check->probe = probe;
+    check->conf = rig;
+    check->url = url;
+    return service;
+}
+
+static fo_service_t *add_at(const char *name, const fo_probe_t *probe, rig_t *rig, apr_port_t port)
+{
+    return add(name, probe, rig, rig_url("127.0.0.1", port, NULL, 0));
+}
+
+/* The leak sanitizer's, where there is one. */
+void __lsan_disable(void) __attribute__((weak));
+
+/* A stop leaves behind the calls that do not come back: no leak by mistake. */
+static bool leaves_calls;
+
+static void *run(void *unused)
+{
+    if (leaves_calls && __lsan_disable)
+        __lsan_disable();
+    probe_loop_run(loop);
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &loop_cpu);
+    return unused;
+}
+
+static void make_loop(unsigned max_askers)
+{
+    scope = unit_scope(plan);
+    board = fo_board_make(plan, pool);
+    monitor = fo_monitor_make(plan, board, 4711, observe, NULL, pool);
+    gate = probe_gate_make(plan, pool);
+    loop = probe_loop_make(plan, monitor, gate, max_askers, pool);
+}
+
+static void run_loop(void)
+{
+    is_running = true;
+    ck_assert_int_eq(pthread_create(&thread, NULL, run, NULL), 0);
+}
+
+static void start_loop(unsigned max_askers)
+{
+    make_loop(max_askers);
+    run_loop();
+}
+
+/* How long it took. */
+static apr_interval_time_t stop_loop(void)
+{
+    apr_time_t began_at = probe_clock_now();
+
+    probe_loop_stop(loop);
+    pthread_join(thread, NULL);
+    is_running = false;
+    return probe_clock_now() - began_at;
+}
+
+static void teardown(void)
+{
+    if (is_running)
+        stop_loop();
+    close(probe_gate_fd(gate));
+    unit_teardown();
+}
+
+/* A request that waits for the verdicts on what it triggers; how long it waited. */
+static apr_interval_time_t request(apr_interval_time_t wait)
+{
+    apr_time_t began_at = probe_clock_now();
+
+    probe_gate_ask(gate, scope, FO_TRIGGER_REQUEST, wait);
+    return probe_clock_now() - began_at;
+}
+
+static void await(sem_t *sem)
+{
+    ck_assert_msg(unit_wait(sem, LIMIT), "it has not happened");
+}
+
+/* After the loop has stopped: the last answer on this service. */
+static const fo_health_t *health_of(const fo_service_t *service)
+{
+    ck_assert(!is_running);
+    return fo_monitor_health(monitor, fo_service_endpoint(service, 0));
+}
+
+static fo_service_state_e state_of(const fo_service_t *service)
+{
+    return fo_board_word(board, service).state;
+}
+
+static void expect_report(const fo_report_t *report, fo_verdict_e verdict, fo_stage_e stage,
+                          apr_status_t status)
+{
+    ck_assert_msg(report->verdict == verdict && report->stage == stage && report->status == status,
+                  "verdict %d, stage %s, status %d: %s", report->verdict,
+                  fo_stage_name(report->stage), report->status, report->text);
+}
+
+/* One ping of one service, from a request to the verdict. */
+static void expect_ping(const fo_service_t *service, fo_verdict_e verdict, fo_stage_e stage,
+                        apr_status_t status)
+{
+    start_loop(2);
+    ck_assert_int_lt(request(LIMIT), LIMIT);
+    ck_assert_int_eq(state_of(service),
+                     verdict == FO_VERDICT_PASS ? FO_SERVICE_UP : FO_SERVICE_DOWN);
+    stop_loop();
+    expect_report(&health_of(service)->last, verdict, stage, status);
+}
+
+#define BYTES(text) .bytes = text, .length = sizeof(text) - 1
+
+/* Dialogues */
+
+static const struct {
+    peer_line_t lines[2];
+    peer_end_e end;
+    fo_verdict_e verdict;
+    fo_stage_e stage;
+    apr_status_t status;
+} talks[] = {
+    { { { .await = 6, BYTES("+OK\n") } }, PEER_HOLD, FO_VERDICT_PASS, FO_STAGE_ANSWER, 0 },
+    { { { .await = 6, BYTES("+OK\n") } }, PEER_CLOSE, FO_VERDICT_PASS, FO_STAGE_ANSWER, 0 },
+    { { { .await = 6, BYTES("+OK\n"), .pause = MS } }, PEER_HOLD, FO_VERDICT_PASS, FO_STAGE_ANSWER,
+      0 },
+    { { { .await = 6, BYTES("garbage\n") } }, PEER_HOLD, FO_VERDICT_FAIL, FO_STAGE_ANSWER,
+      APR_EGENERAL },
+    { { { .await = 6, BYTES("+O") } }, PEER_CLOSE, FO_VERDICT_FAIL, FO_STAGE_ANSWER, APR_EOF },
+    { { { .await = 6, BYTES("") } }, PEER_RESET, FO_VERDICT_FAIL, FO_STAGE_ANSWER, ECONNRESET },
+    { { { .await = 6, BYTES("") } }, PEER_HOLD, FO_VERDICT_FAIL, FO_STAGE_ASK, APR_TIMEUP },
+};
+
+START_TEST(a_dialogue)
+{
+    rig_t *rig = rig_make(RIG_PASS);
+    peer_t peer;
+
+    peer_start(&peer, talks[_i].lines, talks[_i].end);
+    expect_ping(add_at("line", &rig_probe_dialogue, rig, peer.port), talks[_i].verdict,
+                talks[_i].stage, talks[_i].status);
+    peer_stop(&peer);
+}
+END_TEST
+
+/* tcp:// */
+
+static const struct {
+    enum { LISTENS, REFUSES, CLOSES, RESETS, GREETS } peer;
+    fo_verdict_e verdict;
+    fo_stage_e stage;
+    apr_status_t status;
+} tcps[] = {
+    { LISTENS, FO_VERDICT_PASS, FO_STAGE_ASK, 0 },
+    { REFUSES, FO_VERDICT_FAIL, FO_STAGE_CONNECT, ECONNREFUSED },
+    { CLOSES, FO_VERDICT_FAIL, FO_STAGE_ANSWER, APR_EOF },
+    { RESETS, FO_VERDICT_FAIL, FO_STAGE_ANSWER, ECONNRESET },
+    { GREETS, FO_VERDICT_PASS, FO_STAGE_ANSWER, 0 },
+};
+
+static void start_tcp_peer(peer_t *peer, int does)
+{
+    static const peer_line_t nothing[] = { { 0 } };
+    static const peer_line_t banner[] = { { BYTES("220 ready\r\n") }, { 0 } };
+
+    if (does == LISTENS)
+        peer_mute(peer);
+    else if (does == REFUSES)
+        peer_bind(peer);
+    else
+        peer_start(peer, does == GREETS ? banner : nothing,
+                   does == GREETS ? PEER_HOLD : does == CLOSES ? PEER_CLOSE : PEER_RESET);
+}
+
+START_TEST(a_tcp_ping)
+{
+    fo_service_t *service;
+    peer_t peer;
+
+    start_tcp_peer(&peer, tcps[_i].peer);
+    service = add_at("app", &fo_probe_tcp, NULL, peer.port);
+    start_loop(2);
+    ck_assert_int_lt(request(LIMIT), LIMIT);
+    ck_assert_int_eq(state_of(service), tcps[_i].verdict == FO_VERDICT_PASS ? FO_SERVICE_UP
+                                                                           : FO_SERVICE_DOWN);
+    stop_loop();
+    peer_stop(&peer);
+    const fo_report_t *last = &health_of(service)->last;
+    /* a reset may be seen as early as at the connect */
+    if (tcps[_i].peer == RESETS)
+        expect_report(last, tcps[_i].verdict, last->stage, tcps[_i].status);
+    else
+        expect_report(last, tcps[_i].verdict, tcps[_i].stage, tcps[_i].status);
+}
+END_TEST
+
+/* Steps and asks */
+
+static void expect_balance(const rig_t *rig, int n)
+{
+    ck_assert_int_eq(atomic_load(&rig->n_begun), n);
+    ck_assert_int_eq(atomic_load(&rig->n_ended), n);
+}
+
+START_TEST(steps_by_a_span)
+{
+    rig_t *rig = rig_make(_i ? RIG_LATER : RIG_PASS);
+
+    expect_ping(add_at("steps", &rig_probe_steps, rig, 1), FO_VERDICT_PASS, FO_STAGE_LOGIN, 0);
+    expect_balance(rig, 1);
+}
+END_TEST
+
+START_TEST(steps_by_a_descriptor)
+{
+    static const peer_line_t banner[] = { { BYTES("x") }, { 0 } };
+    rig_t *rig = rig_make(RIG_READ);
+    peer_t peer;
+
+    peer_start(&peer, banner, PEER_HOLD);
+    expect_ping(add_at("steps", &rig_probe_steps, rig, peer.port), FO_VERDICT_PASS, FO_STAGE_LOGIN,
+                0);
+    expect_balance(rig, 1);
+    peer_stop(&peer);
+}
+END_TEST
+
+START_TEST(steps_until_the_deadline)
+{
+    rig_t *rig = rig_make(RIG_HANG);
+
+    expect_ping(add_at("steps", &rig_probe_steps, rig, 1), FO_VERDICT_FAIL, FO_STAGE_LOGIN,
+                APR_TIMEUP);
+    expect_balance(rig, 1);
+}
+END_TEST
+
+START_TEST(an_ask)
+{
+    rig_t *rig = rig_make(RIG_PASS);
+    fo_service_t *service = add("ask", &rig_probe_ask, rig, rig_url("one.test", 1, "127.0.0.1", 2));
+
+    expect_ping(service, FO_VERDICT_PASS, FO_STAGE_CONNECT, 0);
+    ck_assert_str_eq(health_of(service)->last.text, "one.test=127.0.0.1/1:1;"
+                                                     "127.0.0.1=127.0.0.1/1:2;");
+    expect_balance(rig, 1);
+}
+END_TEST
+
+/* One that hangs is down after its time, and is not asked again before its call has come back. */
+START_TEST(an_ask_that_hangs)
+{
+    rig_t *rig = rig_make(RIG_STUCK);
+    fo_service_t *service;
+
+    policy.value[FO_POLICY_TIMEOUT_UP] = 100 * MS;
+    policy.value[FO_POLICY_OUTAGE] = 10 * MS;
+    policy.value[FO_POLICY_LOGGING] = 1;
+    service = add_at("ask", &rig_probe_ask, rig, 1);
+    start_loop(2);
+    request(0);
+    await(&changed);
+    ck_assert_int_eq(changes[0].kind, FO_CHANGE_OUTAGE);
+    while (atomic_load(&n_changes) < 4) { /* three more pings, as requests come */
+        request(0);
+        sched_yield();
+    }
+    ck_assert_int_eq(atomic_load(&rig->n_begun), 1);
+    rig->does = RIG_PASS;
+    sem_post(&rig->go);
+    while (state_of(service) != FO_SERVICE_UP) {
+        request(0);
+        sched_yield();
+    }
+    stop_loop();
+    ck_assert_int_ge(atomic_load(&rig->n_begun), 2);
+    ck_assert_int_eq(atomic_load(&rig->n_begun), atomic_load(&rig->n_ended));
+}
+END_TEST
+
+/* The only worker is held by another call: what queued past half its budget is no failure. */
+START_TEST(an_ask_that_queues)
+{
+    rig_t *busy = rig_make(RIG_STUCK), *late = rig_make(RIG_PASS);
+    fo_service_t *waiting;
+
+    policy.value[FO_POLICY_TIMEOUT_UP] = LIMIT;
+    add_at("busy", &rig_probe_ask, busy, 1);
+    policy.value[FO_POLICY_TIMEOUT_UP] = 100 * MS;
+    waiting = add_at("late", &rig_probe_ask, late, 1);
+    start_loop(1);
+    request(0);
+    await(&changed);
+    ck_assert_int_eq(changes[0].kind, FO_CHANGE_SELF);
+    ck_assert_str_eq(changes[0].service, "late");
+    ck_assert_int_eq(state_of(waiting), FO_SERVICE_UP);
+    await(&busy->begun);
+    sem_post(&busy->go);
+    while (atomic_load(&busy->n_ended) < 1)
+        sched_yield();
+    stop_loop();
+    ck_assert_int_eq(health_of(waiting)->state, FO_STATE_UNKNOWN);
+    expect_balance(late, 0);
+}
+END_TEST
+
+/* Names and addresses */
+
+START_TEST(a_name_with_two_addresses)
+{
+    static const peer_line_t fine[] = { { .await = 6, BYTES("+OK\n") }, { 0 } };
+    rig_t *rig = rig_make(RIG_PASS);
+    peer_t peer;
+
+    peer_start(&peer, fine, PEER_HOLD);
+    expect_ping(add("line", &rig_probe_dialogue, rig, rig_url("two.test", peer.port, NULL, 0)),
+                FO_VERDICT_PASS, FO_STAGE_ANSWER, 0);
+    ck_assert_int_eq(atomic_load(&rig->n_begun), 2);
+    peer_stop(&peer);
+}
+END_TEST
+
+START_TEST(a_name_that_does_not_exist)
+{
+    rig_t *rig = rig_make(RIG_PASS);
+
+    expect_ping(add("line", &rig_probe_dialogue, rig, rig_url("missing.test", 1, NULL, 0)),
+                FO_VERDICT_FAIL, FO_STAGE_RESOLVE, APR_EGENERAL);
+    expect_balance(rig, 0);
+}
+END_TEST
+
+/* The resolver's own trouble is none of the service's. */
+START_TEST(a_resolver_in_trouble)
+{
+    rig_t *rig = rig_make(RIG_PASS);
+    fo_service_t *service = add("line", &rig_probe_dialogue, rig,
+                                rig_url("again.test", 1, NULL, 0));
+
+    start_loop(2);
+    ck_assert_int_lt(request(LIMIT), LIMIT);
+    ck_assert_int_eq(state_of(service), FO_SERVICE_UP);
+    stop_loop();
+    ck_assert_int_eq(health_of(service)->state, FO_STATE_UNKNOWN);
+    ck_assert_int_eq(changes[0].kind, FO_CHANGE_SELF);
+}
+END_TEST
+
+START_TEST(several_hosts)
+{
+    static const peer_line_t fine[] = { { .await = 6, BYTES("+OK\n") }, { 0 } };
+    rig_t *rig = rig_make(RIG_PASS);
+    peer_t peers[2];
+
+    peer_start(&peers[0], fine, PEER_HOLD);
+    if (_i)
+        peer_start(&peers[1], fine, PEER_HOLD);
+    else
+        peer_bind(&peers[1]);
+    expect_ping(add("line", &rig_probe_dialogue, rig,
+                    rig_url("127.0.0.1", peers[0].port, "one.test", peers[1].port)),
+                _i ? FO_VERDICT_PASS : FO_VERDICT_FAIL, _i ? FO_STAGE_ANSWER : FO_STAGE_CONNECT,
+                _i ? 0 : ECONNREFUSED);
+    ck_assert_int_eq(atomic_load(&rig->n_begun), 2);
+    for (int i = 0; i < 2; i++)
+        peer_stop(&peers[i]);
+}
+END_TEST
+
+START_TEST(further_hosts)
+{
+    static const peer_line_t fine[] = { { .await = 6, BYTES("+OK\n") }, { 0 } };
+    peer_line_t names[2] = { { .await = 6 }, { 0 } };
+    rig_t *rig = rig_make(RIG_PASS);
+    peer_t peers[2];
+
+    if (_i)
+        peer_start(&peers[1], fine, PEER_HOLD);
+    else
+        peer_bind(&peers[1]);
+    names[0].bytes = apr_psprintf(pool, "+MORE 127.0.0.1 %u\n", peers[1].port);
+    names[0].length = strlen(names[0].bytes);
+    peer_start(&peers[0], names, PEER_HOLD);
+    expect_ping(add_at("line", &rig_probe_dialogue, rig, peers[0].port),
+                _i ? FO_VERDICT_PASS : FO_VERDICT_FAIL, _i ? FO_STAGE_ANSWER : FO_STAGE_CONNECT,
+                _i ? 0 : ECONNREFUSED);
+    for (int i = 0; i < 2; i++)
+        peer_stop(&peers[i]);
+}
+END_TEST
+
+/* Ten hung ones of each form beside a healthy one of each: the healthy never fall. */
+
+#define HUNG 10
+
+static const fo_probe_t *const forms[] = { &rig_probe_dialogue, &rig_probe_steps, &rig_probe_ask };
+
+/* Answers "+OK\n" to whoever comes. */
+static void *answer_all(void *opaque)
+{
+    peer_t *peer = opaque;
+    int fd;
+
+    while ((fd = accept(peer->fd, NULL, NULL)) >= 0) {
+        char greeting[6];
+        (void)!recv(fd, greeting, sizeof(greeting), MSG_WAITALL);
+        (void)!send(fd, "+OK\n", 4, MSG_NOSIGNAL);
+        close(fd);
+    }
+    return NULL;
+}
+
+/* Requests come until this happened on each of three services so often. */
+static void request_until(rig_t *const rigs[3], int n)
+{
+    apr_time_t until = probe_clock_now() + LIMIT;
+
+    for (int i = 0; i < 3; i++) {
+        while (atomic_load(&rigs[i]->n_begun) < n) {
+            request(MS);
+            ck_assert_msg(probe_clock_now() < until, "form %d was pinged %d times", i,
+                          atomic_load(&rigs[i]->n_begun));
+        }
+    }
+}
+
+START_TEST(ten_hung_ones_beside_a_healthy_one)
+{
+    rig_t *healthy[3];
+    fo_service_t *fine[3];
+    peer_t mute, good;
+    pthread_t answerer;
+
+    leaves_calls = true;
+    peer_mute(&mute);
+    peer_mute(&good);
+    pthread_create(&answerer, NULL, answer_all, &good);
+    policy.value[FO_POLICY_ERROR] = policy.value[FO_POLICY_OUTAGE] = 20 * MS;
+    policy.value[FO_POLICY_MONITORING] = 20 * MS;
+    policy.value[FO_POLICY_TIMEOUT_UP] = policy.value[FO_POLICY_TIMEOUT_DOWN] = 200 * MS;
+    for (int form = 0; form < 3; form++) {
+        for (int i = 0; i < HUNG; i++) {
+            const char *name = apr_psprintf(pool, "hung-%d-%d", form, i);
+            add_at(name, forms[form], rig_make(RIG_HANG), mute.port);
+        }
+        healthy[form] = rig_make(RIG_PASS);
+        fine[form] = add_at(apr_psprintf(pool, "fine-%d", form), forms[form], healthy[form],
+                            good.port);
+    }
+    start_loop(4);
+    request_until(healthy, 8);
+    stop_loop();
+    for (int i = 0; i < atomic_load(&n_changes); i++)
+        ck_assert_msg(strncmp(changes[i].service, "fine", 4) != 0 ||
+                      changes[i].kind == FO_CHANGE_SELF, "%s: %s: %s", changes[i].service,
+                      fo_stage_name(changes[i].report.stage), changes[i].report.text);
+    for (int form = 0; form < 3; form++)
+        ck_assert_int_eq(health_of(fine[form])->state, FO_STATE_UP);
+    shutdown(good.fd, SHUT_RDWR);
+    pthread_join(answerer, NULL);
+}
+END_TEST
+
+/* Waiting */
+
+/* The request that triggers the ping waits for it, no longer than told, and once. */
+START_TEST(a_hung_service_costs_one_wait)
+{
+    rig_t *rig = rig_make(RIG_HANG);
+    fo_service_t *service;
+
+    policy.value[FO_POLICY_FALL] = 3; /* usable still */
+    policy.value[FO_POLICY_CONFIRM] = policy.value[FO_POLICY_TIMEOUT_UP] = 60 * MS;
+    service = add_at("steps", &rig_probe_steps, rig, 1);
+    start_loop(2);
+    ck_assert_int_ge(request(30 * MS), 30 * MS);
+    await(&rig->begun);
+    while (state_of(service) == FO_SERVICE_UP)
+        ck_assert_int_lt(request(LIMIT), LIMIT);
+    stop_loop();
+    ck_assert_int_eq(atomic_load(&rig->n_begun), 3);
+    expect_balance(rig, 3);
+}
+END_TEST
+
+START_TEST(nobody_waits_for_what_is_not_due)
+{
+    rig_t *rig = rig_make(RIG_PASS);
+
+    add_at("steps", &rig_probe_steps, rig, 1);
+    start_loop(2);
+    ck_assert_int_lt(request(LIMIT), LIMIT);
+    ck_assert_int_lt(request(LIMIT), LIMIT);
+    stop_loop();
+    expect_balance(rig, 1);
+}
+END_TEST
+
+/* Confirming pings need no request. */
+START_TEST(confirming_pings_follow_by_themselves)
+{
+    fo_service_t *service;
+    peer_t peer;
+
+    policy.value[FO_POLICY_FALL] = 4;
+    policy.value[FO_POLICY_CONFIRM] = 5 * MS;
+    policy.value[FO_POLICY_CAP] = 10 * MS;
+    peer_bind(&peer);
+    service = add_at("app", &fo_probe_tcp, NULL, peer.port);
+    start_loop(2);
+    request(0);
+    await(&changed);
+    ck_assert_int_eq(changes[0].kind, FO_CHANGE_OUTAGE);
+    ck_assert_int_eq(state_of(service), FO_SERVICE_DOWN);
+    stop_loop();
+    ck_assert_int_eq(health_of(service)->fails, 4);
+    peer_stop(&peer);
+}
+END_TEST
+
+/* The board says when a request finds something due. */
+START_TEST(due_is_claimed_on_the_board)
+{
+    rig_t *rig = rig_make(RIG_PASS);
+
+    add_at("steps", &rig_probe_steps, rig, 1);
+    start_loop(2);
+    while (!fo_board_claim_due(board, scope, FO_TRIGGER_REQUEST, probe_clock_now()))
+        sched_yield();
+    request(LIMIT);
+    stop_loop();
+    ck_assert(!fo_board_claim_due(board, scope, FO_TRIGGER_REQUEST, probe_clock_now()));
+    ck_assert(fo_board_claim_due(board, scope, FO_TRIGGER_REQUEST, probe_clock_now() + 120 * SEC));
+}
+END_TEST
+
+/* Many services */
+
+#define MANY 600
+
+/* More than can be pinged at a time wait for a place, and all have their turn. */
+START_TEST(more_than_fit_at_a_time)
+{
+    rig_t *rig = rig_make(RIG_LATER);
+
+    for (int i = 0; i < MANY; i++)
+        add_at(apr_psprintf(pool, "s%d", i), &rig_probe_steps, rig, 1);
+    start_loop(2);
+    request(0);
+    for (int i = 0; i < MANY; i++)
+        await(&rig->begun);
+    while (atomic_load(&rig->n_ended) < MANY)
+        sched_yield();
+    stop_loop();
+    expect_balance(rig, MANY);
+}
+END_TEST
+
+/* What waits for a place costs no time: the loop sleeps. */
+START_TEST(waiting_for_a_place_is_no_work)
+{
+    rig_t *rig = rig_make(RIG_HANG);
+    apr_interval_time_t cpu;
+
+    policy.value[FO_POLICY_TIMEOUT_UP] = 400 * MS;
+    for (int i = 0; i < 300; i++)
+        add_at(apr_psprintf(pool, "s%d", i), &rig_probe_steps, rig, 1);
+    make_loop(2);
+    for (int i = 0; i < plan->services->nelts; i++)
+        fo_monitor_hurry(monitor, fo_plan_service(plan, (unsigned)i)); /* due by themselves */
+    run_loop();
+    for (int i = 0; i < 300; i++) /* the last ones begin when the first have timed out */
+        await(&rig->begun);
+    stop_loop();
+    cpu = loop_cpu.tv_sec * SEC + loop_cpu.tv_nsec / 1000;
+    ck_assert_msg(cpu < 200 * MS, "%d ms of work in 400 ms", (int)(cpu / MS));
+}
+END_TEST
+
+/* Stopping */
+
+START_TEST(stop_at_once)
+{
+    add_at("app", &fo_probe_tcp, NULL, 1);
+    make_loop(2);
+    if (_i)
+        probe_loop_stop(loop);
+    run_loop();
+    ck_assert_int_lt(stop_loop(), SEC);
+}
+END_TEST
+
+/* Pings that hang in each form, a name that does not resolve: the stop is bounded. */
+START_TEST(stop_while_pings_hang)
+{
+    rig_t *rigs[3];
+    peer_t mute;
+
+    leaves_calls = true;
+    peer_mute(&mute);
+    policy.value[FO_POLICY_TIMEOUT_UP] = 60 * SEC;
+    for (int form = 0; form < 3; form++) {
+        rigs[form] = rig_make(form == 2 ? RIG_STUCK : RIG_HANG);
+        add_at(apr_psprintf(pool, "hung-%d", form), forms[form], rigs[form], mute.port);
+    }
+    add("name", &rig_probe_dialogue, rigs[0], rig_url("slow.test", 1, NULL, 0));
+    start_loop(2);
+    request(0);
+    await(&rigs[1]->begun);
+    await(&rigs[2]->begun);
+    while (atomic_load(&rig_lookups) < 1)
+        sched_yield();
+    ck_assert_int_lt(stop_loop(), 2 * PROBE_STOP_PATIENCE + 500 * MS);
+    ck_assert_int_eq(atomic_load(&rigs[1]->n_ended), 1);
+    sem_post(&rigs[2]->go); /* they come back to what nobody has freed */
+    sem_post(&rig_slow);
+    while (atomic_load(&rigs[2]->n_ended) < 1)
+        sched_yield();
+}
+END_TEST
+
+static TCase *forms_case(void)
+{
+    TCase *tc = tcase_create("forms");
+
+    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_add_loop_test(tc, a_dialogue, 0, COUNT(talks));
+    tcase_add_loop_test(tc, a_tcp_ping, 0, COUNT(tcps));
+    tcase_add_loop_test(tc, steps_by_a_span, 0, 2);
+    tcase_add_test(tc, steps_by_a_descriptor);
+    tcase_add_test(tc, steps_until_the_deadline);
+    tcase_add_test(tc, an_ask);
+    tcase_add_test(tc, an_ask_that_hangs);
+    tcase_add_test(tc, an_ask_that_queues);
+    tcase_add_test(tc, a_name_with_two_addresses);
+    tcase_add_test(tc, a_name_that_does_not_exist);
+    tcase_add_test(tc, a_resolver_in_trouble);
+    tcase_add_loop_test(tc, several_hosts, 0, 2);
+    tcase_add_loop_test(tc, further_hosts, 0, 2);
+    return tc;
+}
+
+static TCase *loop_case(void)
+{
+    TCase *tc = tcase_create("loop");
+
+    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_add_test(tc, ten_hung_ones_beside_a_healthy_one);
+    tcase_add_test(tc, a_hung_service_costs_one_wait);
+    tcase_add_test(tc, nobody_waits_for_what_is_not_due);
+    tcase_add_test(tc, confirming_pings_follow_by_themselves);
+    tcase_add_test(tc, due_is_claimed_on_the_board);
+    tcase_add_test(tc, more_than_fit_at_a_time);
+    tcase_add_test(tc, waiting_for_a_place_is_no_work);
+    tcase_add_loop_test(tc, stop_at_once, 0, 2);
+    tcase_add_test(tc, stop_while_pings_hang);
+    return tc;
+}
+
+static Suite *suite(void)
+{
+    Suite *s = suite_create("probe_loop");
+
+    suite_add_tcase(s, forms_case());
+    suite_add_tcase(s, loop_case());
+    return s;
+}
+
+UNIT_MAIN(suite)

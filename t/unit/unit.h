@@ -1,0 +1,130 @@
+/*
+ * unit.h: what the unit tests share: a pool for each test, messages that must hold certain words,
+ * plans built by hand, and a main() that prints TAP.
+ */
+#ifndef UNIT_H
+#define UNIT_H
+
+#include "core/fo_settings.h"
+
+#include <apr_general.h>
+#include <check.h>
+#include <errno.h>
+#include <semaphore.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define COUNT(array) (int)(sizeof(array) / sizeof((array)[0]))
+
+#define MS ((apr_interval_time_t)1000)
+#define SEC APR_USEC_PER_SEC
+
+/* Fresh in each test. */
+static apr_pool_t *pool;
+
+static inline void unit_setup(void)
+{
+    apr_initialize();
+    apr_pool_create(&pool, NULL);
+}
+
+static inline void unit_teardown(void)
+{
+    apr_pool_destroy(pool);
+    apr_terminate();
+}
+
+/* A suite of one case, whose tests have a pool. */
+static inline TCase *unit_case(const char *name)
+{
+    TCase *tc = tcase_create(name);
+
+    tcase_add_checked_fixture(tc, unit_setup, unit_teardown);
+    return tc;
+}
+
+/* words NULL: accepted; else the message holds each of them, which '|' parts. */
+static inline void unit_expect(const char *message, const char *words)
+{
+    if (!words) {
+        ck_assert_msg(!message, "refused: %s", message);
+        return;
+    }
+    ck_assert_msg(message != NULL, "accepted, but should say: %s", words);
+    char *last, *copy = strdup(words);
+    for (char *word = strtok_r(copy, "|", &last); word; word = strtok_r(NULL, "|", &last))
+        ck_assert_msg(strstr(message, word) != NULL, "'%s' is missing in: %s", word, message);
+    free(copy);
+}
+
+/* The built-in numbers with exact spans: no spread. */
+static inline fo_policy_t unit_policy(void)
+{
+    fo_policy_t policy = *fo_policy_built_in();
+
+    policy.value[FO_POLICY_SPREAD] = 0;
+    return policy;
+}
+
+/* A service with one endpoint, pinged by the check of this key. settings may be NULL. */
+static inline fo_service_t *unit_service(fo_plan_t *plan, const char *name,
+                                         const fo_policy_t *policy, const char *key,
+                                         const apr_array_header_t *settings)
+{
+    const apr_array_header_t *none = apr_array_make(plan->pool, 1, sizeof(fo_setting_t));
+    fo_service_t *service = fo_plan_add_service(plan, name, NULL, policy,
+                                                settings ? settings : none, NULL);
+    fo_check_t *check = fo_plan_check(plan, key);
+
+    check->timeout_up = policy->value[FO_POLICY_TIMEOUT_UP];
+    check->timeout_down = policy->value[FO_POLICY_TIMEOUT_DOWN];
+    fo_plan_add_endpoint(plan, service, key, 1, check);
+    return service;
+}
+
+static inline fo_check_t *unit_check(const fo_service_t *service)
+{
+    return fo_service_endpoint(service, 0)->check;
+}
+
+/* The scope of all services of the plan. */
+static inline const fo_scope_t *unit_scope(fo_plan_t *plan)
+{
+    return fo_plan_scope(plan, plan->services);
+}
+
+/* False: it took longer. Not by sem_clockwait(), which the thread sanitizer does not know. */
+static inline bool unit_wait(sem_t *sem, apr_interval_time_t limit)
+{
+    struct timespec at;
+    int error;
+
+    clock_gettime(CLOCK_REALTIME, &at);
+    limit += at.tv_nsec / 1000;
+    at.tv_sec += limit / SEC;
+    at.tv_nsec = limit % SEC * 1000;
+    while ((error = sem_timedwait(sem, &at)) != 0 && errno == EINTR)
+        ;
+    return error == 0;
+}
+
+static inline int unit_run(Suite *suite)
+{
+    SRunner *runner = srunner_create(suite);
+    int failed;
+
+    srunner_set_tap(runner, "-");
+    srunner_run_all(runner, CK_SILENT);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+#define UNIT_MAIN(suite)                                                                           \
+    int main(void)                                                                                 \
+    {                                                                                              \
+        return unit_run(suite());                                                                  \
+    }
+
+#endif
