@@ -326,16 +326,25 @@ static const char *parse_hosts(const char *text, size_t length, const fo_probe_t
     return NULL;
 }
 
+static const char a_password[] =
+    "a password has no place in a URL, where anyone can read it: write password=file:PATH or "
+    "password=exec:PROGRAM behind the URL";
+
 /* The part before '@'. A ':' in it would begin a password, so the part is never repeated. */
 static const char *parse_user(const char *text, size_t length, fo_url_t *url, apr_pool_t *pool)
 {
     if (memchr(text, ':', length))
-        return "a password has no place in a URL, where anyone can read it: write "
-               "password=file:PATH or password=exec:PROGRAM behind the URL";
+        return a_password;
     url->user = decode(text, length, pool);
     if (!url->user || !url->user[0])
         return "the user before '@' is empty or has a broken %XX in it";
     return NULL;
+}
+
+/* "user:pass/word@host": the slash of a password makes it look like a host and a path. */
+static bool is_split_password(const char *authority, size_t length, const char *path)
+{
+    return memchr(authority, ':', length) && !memchr(authority, '@', length) && strchr(path, '@');
 }
 
 const char *fo_parse_url(const char *text, const fo_probe_t *probe, fo_url_t **ret_url,
@@ -358,6 +367,8 @@ const char *fo_parse_url(const char *text, const fo_probe_t *probe, fo_url_t **r
     const char *authority = text + n + 3;
     size_t length = strcspn(authority, "/");
     const char *path = authority + length;
+    if (is_split_password(authority, length, path))
+        error = a_password;
     for (size_t i = length; i > 0 && !error; i--) {
         if (authority[i - 1] == '@') {
             error = parse_user(authority, i - 1, url, pool);
@@ -403,7 +414,7 @@ const char *fo_name_variable(const char *name, apr_pool_t *pool)
     return variable;
 }
 
-/* From the largest: a span is printed in the first unit of which it is `least` or more whole ones. */
+/* From the largest: a span is printed in the first unit of which it is `least` or more. */
 static const struct {
     apr_interval_time_t span;
     apr_int64_t least;

@@ -166,7 +166,8 @@ static char other_letter(char c)
 
 /*
  * What stands between the first ':' and the last '@' is a password, slashes or not, but for the
- * colons of an IPv6 address. With other letters in it the message is the same: it repeats none.
+ * colons of an IPv6 address, and where a comma tells of several hosts. With other letters in it the
+ * message is the same: it repeats none.
  */
 static void refused(const char *text, const char *error, const fo_probe_t *probe, apr_pool_t *pool)
 {
@@ -177,7 +178,7 @@ static void refused(const char *text, const char *error, const fo_probe_t *probe
     const char *words;
 
     if (!colon || !at || at < colon || memchr(authority, '[', (size_t)(colon - authority)) ||
-        memchr(colon, '%', (size_t)(at - colon)))
+        memchr(colon, '%', (size_t)(at - colon)) || memchr(colon, ',', (size_t)(at - colon)))
         return;
     for (; colon < at; colon++)
         *colon = other_letter(*colon);
