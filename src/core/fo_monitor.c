@@ -10,6 +10,7 @@ typedef struct course_t {
     bool is_queued;          /* waits for a place */
     bool is_hurried;         /* an error asks for a ping */
     bool is_unanswered;      /* the last ping got no answer: nobody waits for the next */
+    bool is_slow;            /* the last one that counted ran out of time */
     int discards;            /* in a row */
     apr_time_t self_told_at; /* when discards were last told of; 0: never */
     apr_uint64_t self_count; /* since then */
@@ -144,6 +145,7 @@ fo_order_t fo_monitor_start(fo_monitor_t *monitor, const fo_check_t *check, apr_
         .timeout = is_final ? 2 * timeout : timeout,
         .is_awaited = usable && !course->is_unanswered,
         .is_final = is_final,
+        .is_slow = course->is_slow,
     };
     const double random[2] = { draw_random(monitor), draw_random(monitor) };
 
@@ -305,7 +307,8 @@ void fo_monitor_answer(fo_monitor_t *monitor, const fo_check_t *check, const fo_
         return;
     }
     course->discards = 0;
-    course->is_unanswered = fo_report_is_timeout(report);
+    course->is_slow = fo_report_is_timeout(report);
+    course->is_unanswered = course->is_slow;
     for (unsigned i = 0; i < (unsigned)check->endpoints->nelts; i++)
         judge(monitor, fo_check_endpoint(check, i), report, now);
 }

@@ -42,6 +42,7 @@ typedef struct fo_order_t {
     apr_interval_time_t timeout; /* for the whole ping */
     bool is_awaited;             /* a request may wait for the verdict */
     bool is_final;               /* a time-out counts even if we were starved */
+    bool is_slow;                /* the last one that counted ran out of time */
 } fo_order_t;
 
 typedef struct fo_monitor_t fo_monitor_t;

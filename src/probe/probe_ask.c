@@ -124,7 +124,7 @@ static apr_status_t submit_call(probe_flight_t *flight, call_t *call, apr_time_t
     call->ask.budget = flight->until_at - now;
     call->report.stage = FO_STAGE_CONNECT;
     call->job.run = run_call;
-    call->job.is_suspect = !flight->order.is_awaited; /* down, or its last ping was not answered */
+    call->job.is_suspect = flight->order.is_slow;
     *call->is_asking = true;
     return probe_workers_submit(flight->field->askers, &call->job);
 }

@@ -33,6 +33,12 @@ struct probe_loop_t {
     apr_time_t woke_at;
 };
 
+static void publish_due(probe_loop_t *loop)
+{
+    fo_monitor_publish_due(loop->monitor, FO_TRIGGER_REQUEST);
+    fo_monitor_publish_due(loop->monitor, FO_TRIGGER_OUTAGES);
+}
+
 probe_loop_t *probe_loop_make(const fo_plan_t *plan, fo_monitor_t *monitor, probe_gate_t *gate,
                               unsigned max_askers, apr_pool_t *pool)
 {
@@ -45,6 +51,7 @@ probe_loop_t *probe_loop_make(const fo_plan_t *plan, fo_monitor_t *monitor, prob
     loop->max_askers = max_askers;
     loop->queue = apr_pcalloc(pool, n * sizeof(*loop->queue));
     loop->field.is_asking = apr_pcalloc(pool, n * sizeof(bool));
+    publish_due(loop); /* now: a child's first request may come before its thread runs */
     return loop;
 }
 
@@ -280,8 +287,7 @@ static void one_round(probe_loop_t *loop)
     hear_requests(loop);
     mind_timer(loop, now);
     land_ended(loop, now);
-    fo_monitor_publish_due(loop->monitor, FO_TRIGGER_REQUEST);
-    fo_monitor_publish_due(loop->monitor, FO_TRIGGER_OUTAGES);
+    publish_due(loop);
 }
 
 static void close_field(probe_loop_t *loop)
@@ -297,11 +303,8 @@ static void close_field(probe_loop_t *loop)
 void probe_loop_run(probe_loop_t *loop)
 {
     loop->woke_at = probe_clock_now();
-    if (open_field(loop)) {
-        fo_monitor_publish_due(loop->monitor, FO_TRIGGER_REQUEST);
-        fo_monitor_publish_due(loop->monitor, FO_TRIGGER_OUTAGES);
+    if (open_field(loop))
         while (!atomic_load(&loop->is_stopping))
             one_round(loop);
-    }
     close_field(loop);
 }

@@ -250,11 +250,11 @@ static const fo_steps_t rig_steps = {
 /* True: it ran out of time. */
 static inline bool rig_wait(rig_t *rig, apr_interval_time_t budget)
 {
-    bool is_late = rig->does == RIG_HANG && !unit_wait(&rig->go, budget);
+    enum rig_does_e does = rig->does;
 
-    while (rig->does == RIG_STUCK && sem_wait(&rig->go) != 0)
+    while (does == RIG_STUCK && sem_wait(&rig->go) != 0)
         ;
-    return is_late;
+    return does == RIG_HANG && !unit_wait(&rig->go, budget);
 }
 
 static inline void rig_ask(const void *conf, const fo_ask_t *ask, fo_report_t *report)
