@@ -26,7 +26,7 @@ extern "C" {
 #endif
 
 #define FO_PROBE_GROUP "failover-probe"
-#define FO_PROBE_VERSION "0"
+#define FO_PROBE_VERSION "0" /* of the registry; stays */
 
 /* Rises with every change of the structs below that an older probe could not bear. */
 #define FO_PROBE_ABI 1
@@ -92,7 +92,7 @@ typedef struct fo_login_t {
     bool has_secret;
 } fo_login_t;
 
-/* Where one host of the URL is reached. */
+/* Where one host of the URL is reached. Of a URL that is a path alone: "", nothing and 0. */
 typedef struct fo_peer_t {
     const char *name;             /* as written in the URL: for reports */
     const char *const *addresses; /* numeric, to be tried in this order */
@@ -100,7 +100,10 @@ typedef struct fo_peer_t {
     apr_port_t port;
 } fo_peer_t;
 
-/* What a ping is given. Valid until the probe has reported. */
+/*
+ * What a ping is given. Valid until the probe has reported; to an ask, which may outlast its ping,
+ * until it returns. The conf beside it lives as long as the configuration.
+ */
 typedef struct fo_ask_t {
     const char *secret; /* NULL: none */
     const fo_peer_t *peers;
@@ -125,15 +128,20 @@ typedef enum {
     FO_TALK_QUIET      /* nothing came for `quiet` */
 } fo_talk_event_e;
 
+/* One turn's view of the connection. `quiet` and what is named in `further` hold until changed. */
 typedef struct fo_talk_t {
-    const char *in;       /* received and not yet taken */
-    apr_size_t in_length; /* bytes */
-    apr_size_t taken;     /* the turn says how many bytes of `in` it has dealt with */
-    char *out;            /* to be sent after this turn */
-    apr_size_t out_length;
+    const char *in;        /* received and not yet taken: what is left comes again */
+    apr_size_t in_length;  /* bytes */
+    apr_size_t taken;      /* the turn says how many bytes of `in` it has dealt with */
+    char *out;             /* to be sent after this turn, behind what is not sent yet */
+    apr_size_t out_length; /* the turn says how much; at most out_room */
     apr_size_t out_room;
-    apr_interval_time_t quiet;         /* 0: no QUIET event is wanted */
-    fo_host_t further[FO_FURTHER_MAX]; /* further hosts, each run alike; all must pass */
+    apr_interval_time_t quiet; /* 0: no QUIET event is wanted */
+    /*
+     * Hosts that must pass as well, each run alike, those named twice once; read when the dialogue
+     * has passed, and their names copied then.
+     */
+    fo_host_t further[FO_FURTHER_MAX];
     unsigned n_further;
 } fo_talk_t;
 
@@ -147,14 +155,17 @@ typedef struct fo_dialogue_t {
 
 /* What steps wait for. */
 typedef struct fo_wait_t {
-    int fd;
+    int fd;                      /* -1: for the timeout alone */
     short events;                /* as poll()'s */
     apr_interval_time_t timeout; /* then step() is called with 0; 0: until the deadline */
 } fo_wait_t;
 
-/* Steps: a client library's own non-blocking calls. None may block; all on the monitor thread. */
+/*
+ * Steps: a client library's own non-blocking calls. None may block; all on the monitor thread, and
+ * all three mandatory.
+ */
 typedef struct fo_steps_t {
-    apr_size_t state_size;
+    apr_size_t state_size; /* bytes of zeroed state for each ping of an address */
     fo_progress_e (*begin)(void *state, const void *conf, const fo_ask_t *ask, fo_wait_t *ret_wait,
                            fo_report_t *report);
     /* ready: poll()'s revents; 0: the timeout has passed. */
@@ -181,7 +192,8 @@ typedef struct fo_probe_t {
     const fo_default_t *settings; /* what holds while down unless told otherwise; ends with a
                                      NULL name. Optional. */
     /*
-     * Configuration, main process, once per endpoint; must not touch the network. Everything kept
+     * Configuration, main process, each time it is read (httpd reads it twice when it starts), once
+     * per endpoint; must not touch the network. Everything kept
      * lives in pool. The table has only keys that `options` names. *ret_conf and *ret_warning are
      * NULL before. NULL, or a message for the administrator. Mandatory.
      */
@@ -212,7 +224,7 @@ static inline void fo_report_fill(fo_report_t *report, fo_verdict_e verdict, apr
 
 /*
  * True for an errno that says our own side failed, not the service: descriptors, memory, local
- * ports, or a security policy that forbids the connect.
+ * ports, or a security policy of this host that forbids to connect, send or receive.
  */
 static inline bool fo_status_is_self(apr_status_t status)
 {

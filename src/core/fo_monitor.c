@@ -134,13 +134,13 @@ void fo_monitor_queue(fo_monitor_t *monitor, const fo_check_t *check)
     monitor->courses[check->index].is_queued = true;
 }
 
-fo_order_t fo_monitor_start(fo_monitor_t *monitor, const fo_check_t *check, apr_time_t now)
+fo_ping_t fo_monitor_start(fo_monitor_t *monitor, const fo_check_t *check, apr_time_t now)
 {
     course_t *course = &monitor->courses[check->index];
     bool usable = is_usable(monitor, check);
     bool is_final = course->discards >= FO_DISCARDS_MAX;
     apr_interval_time_t timeout = usable ? check->timeout_up : check->timeout_down;
-    fo_order_t order = {
+    fo_ping_t ping = {
         .check = check,
         .timeout = is_final ? 2 * timeout : timeout,
         .is_awaited = usable && !course->is_unanswered,
@@ -157,7 +157,7 @@ fo_order_t fo_monitor_start(fo_monitor_t *monitor, const fo_check_t *check, apr_
     course->is_queued = false;
     course->is_hurried = false;
     course->is_unanswered = true;
-    return order;
+    return ping;
 }
 
 static void tell(fo_monitor_t *monitor, const fo_change_t *change)

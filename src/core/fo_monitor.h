@@ -37,13 +37,13 @@ typedef struct fo_change_t {
 typedef void (*fo_observer_fn)(void *baton, const fo_change_t *change);
 
 /* One ping to be made. */
-typedef struct fo_order_t {
+typedef struct fo_ping_t {
     const fo_check_t *check;
     apr_interval_time_t timeout; /* for the whole ping */
     bool is_awaited;             /* a request may wait for the verdict */
     bool is_final;               /* a time-out counts even if we were starved */
     bool is_slow;                /* the last one that counted ran out of time */
-} fo_order_t;
+} fo_ping_t;
 
 typedef struct fo_monitor_t fo_monitor_t;
 
@@ -62,7 +62,7 @@ apr_time_t fo_monitor_next_at(const fo_monitor_t *monitor, fo_trigger_e trigger)
 void fo_monitor_queue(fo_monitor_t *monitor, const fo_check_t *check);
 
 /* A ping of this check starts now. It ends with exactly one answer. */
-fo_order_t fo_monitor_start(fo_monitor_t *monitor, const fo_check_t *check, apr_time_t now);
+fo_ping_t fo_monitor_start(fo_monitor_t *monitor, const fo_check_t *check, apr_time_t now);
 
 /* What the ping found. */
 void fo_monitor_answer(fo_monitor_t *monitor, const fo_check_t *check, const fo_report_t *report,

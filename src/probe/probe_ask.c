@@ -71,7 +71,7 @@ static bool copy_peer(call_t *call, unsigned i, const fo_host_t *host,
 static call_t *make_call(probe_flight_t *flight)
 {
     unsigned n = flight->n_hosts;
-    const char *secret = flight->order.check->secret;
+    const char *secret = flight->ping.check->secret;
     call_t *call = calloc(1, sizeof(*call));
     bool ok = call != NULL;
 
@@ -104,7 +104,7 @@ static void settle_self(probe_flight_t *flight, apr_status_t status, const char 
 
 static bool *is_asking(const probe_flight_t *flight)
 {
-    return &flight->field->is_asking[flight->order.check->index];
+    return &flight->field->is_asking[flight->ping.check->index];
 }
 
 /* A call that never ran, or has ended. */
@@ -119,12 +119,12 @@ static apr_status_t submit_call(probe_flight_t *flight, call_t *call, apr_time_t
 {
     call->flight = flight;
     call->is_asking = is_asking(flight);
-    call->probe = flight->order.check->probe;
-    call->conf = flight->order.check->conf;
+    call->probe = flight->ping.check->probe;
+    call->conf = flight->ping.check->conf;
     call->ask.budget = flight->until_at - now;
     call->report.stage = FO_STAGE_CONNECT;
     call->job.run = run_call;
-    call->job.is_suspect = flight->order.is_slow;
+    call->job.is_suspect = flight->ping.is_slow;
     *call->is_asking = true;
     return probe_workers_submit(flight->field->askers, &call->job);
 }
@@ -193,7 +193,7 @@ static void judge_timeout(call_t *call, const probe_flight_t *flight)
 
     if (!fo_report_is_timeout(&call->report))
         return;
-    if (is_starved && !flight->order.is_final)
+    if (is_starved && !flight->ping.is_final)
         call->report.verdict = FO_VERDICT_SELF;
     if (call->ask.n_peers == 1) /* of several, the probe's own words name those that are meant */
         fo_report_timeout(&call->report, call->report.verdict, call->ask.budget);

@@ -86,21 +86,21 @@ static void ask_names(probe_flight_t *flight)
             ask_name(flight, i);
 }
 
-probe_flight_t *probe_flight_start(const probe_field_t *field, const fo_order_t *order,
+probe_flight_t *probe_flight_start(const probe_field_t *field, const fo_ping_t *ping,
                                    apr_time_t now)
 {
     static const fo_host_t nowhere = { .name = "" }; /* a URL of a path alone */
-    const fo_url_t *url = order->check->url;
+    const fo_url_t *url = ping->check->url;
     probe_flight_t *flight = calloc(1, sizeof(*flight));
 
     if (!flight)
         return NULL;
     flight->field = field;
-    flight->order = *order;
+    flight->ping = *ping;
     flight->started_at = now;
-    flight->deadline_at = now + order->timeout;
+    flight->deadline_at = now + ping->timeout;
     flight->fd = -1;
-    flight->form = form_of(order->check->probe);
+    flight->form = form_of(ping->check->probe);
     if (!probe_flight_add_hosts(flight, url->n_hosts ? url->hosts : &nowhere,
                                 url->n_hosts ? url->n_hosts : 1)) {
         probe_flight_free(flight);
@@ -147,7 +147,7 @@ static void start_run(probe_flight_t *flight, apr_time_t now)
         .port = host->port,
     };
     flight->ask = (fo_ask_t){
-        .secret = flight->order.check->secret,
+        .secret = flight->ping.check->secret,
         .peers = &flight->peer,
         .n_peers = 1,
         .budget = flight->until_at - now,
@@ -173,7 +173,7 @@ static void finish_run(probe_flight_t *flight)
  */
 static void host_resolved(probe_flight_t *flight, apr_time_t now)
 {
-    if (flight->name && now - flight->started_at > flight->order.timeout / 2)
+    if (flight->name && now - flight->started_at > flight->ping.timeout / 2)
         flight->is_starved = true;
     flight->name = NULL;
     flight->wake_at = 0;
@@ -206,7 +206,7 @@ static void start_host(probe_flight_t *flight, apr_time_t now)
         end_with(flight, FO_STAGE_RESOLVE, FO_VERDICT_SELF, ENOMEM, NULL, now);
         return;
     }
-    apr_interval_time_t patience = flight->order.timeout / 4;
+    apr_interval_time_t patience = flight->ping.timeout / 4;
     flight->name = flight->queries[flight->host].name;
     if (probe_name_addresses(flight->name)->n > 0)
         flight->wake_at = flight->started_at +
@@ -329,16 +329,15 @@ void probe_flight_settle(probe_flight_t *flight, apr_time_t now)
 static void time_out(probe_flight_t *flight, apr_time_t now)
 {
     apr_time_t late = now - flight->until_at;
-    bool is_starved = flight->is_starved ||
-                      (flight->is_running && late > flight->order.timeout / 4);
+    bool is_starved = flight->is_starved || (flight->is_running && late > flight->ping.timeout / 4);
 
     if (!flight->is_running) {
-        fo_report_timeout(&flight->report, FO_VERDICT_SELF, flight->order.timeout);
+        fo_report_timeout(&flight->report, FO_VERDICT_SELF, flight->ping.timeout);
         end(flight, now);
         return;
     }
     fo_report_timeout(&flight->report,
-                      is_starved && !flight->order.is_final ? FO_VERDICT_SELF : FO_VERDICT_FAIL,
+                      is_starved && !flight->ping.is_final ? FO_VERDICT_SELF : FO_VERDICT_FAIL,
                       flight->ask.budget);
     probe_flight_settle(flight, now);
 }

@@ -42,7 +42,7 @@ typedef struct probe_query_t {
 
 typedef struct probe_flight_t {
     const probe_field_t *field;
-    fo_order_t order;
+    fo_ping_t ping;
     probe_ticket_t ticket; /* the request that waits for it */
     apr_time_t started_at;
     apr_time_t deadline_at;
@@ -79,7 +79,7 @@ typedef struct probe_flight_t {
 } probe_flight_t;
 
 /* NULL: no memory. */
-probe_flight_t *probe_flight_start(const probe_field_t *field, const fo_order_t *order,
+probe_flight_t *probe_flight_start(const probe_field_t *field, const fo_ping_t *ping,
                                    apr_time_t now);
 
 /* poll() found events. */

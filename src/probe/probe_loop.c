@@ -97,8 +97,8 @@ static void count_up(probe_loop_t *loop, probe_ticket_t ticket)
 static void launch(probe_loop_t *loop, const fo_check_t *check, probe_ticket_t ticket,
                    apr_time_t now)
 {
-    fo_order_t order = fo_monitor_start(loop->monitor, check, now);
-    probe_flight_t *flight = probe_flight_start(&loop->field, &order, now);
+    fo_ping_t ping = fo_monitor_start(loop->monitor, check, now);
+    probe_flight_t *flight = probe_flight_start(&loop->field, &ping, now);
     fo_report_t report = { .stage = FO_STAGE_CONNECT };
 
     if (!flight) {
@@ -106,7 +106,7 @@ static void launch(probe_loop_t *loop, const fo_check_t *check, probe_ticket_t t
         fo_monitor_answer(loop->monitor, check, &report, now);
         return;
     }
-    if (order.is_awaited) {
+    if (ping.is_awaited) {
         flight->ticket = ticket;
         count_up(loop, ticket);
     }
@@ -183,7 +183,7 @@ static void land(probe_loop_t *loop, unsigned index, apr_time_t now)
 {
     probe_flight_t *flight = loop->flights[index];
     fo_report_t report = flight->report;
-    const fo_check_t *check = flight->order.check;
+    const fo_check_t *check = flight->ping.check;
     probe_ticket_t ticket = flight->ticket;
 
     loop->flights[index] = loop->flights[--loop->n_flights];
@@ -249,7 +249,7 @@ static int poll_timeout(apr_time_t at, apr_time_t now)
 static void mark_starved(probe_loop_t *loop, apr_time_t planned_at, apr_time_t now)
 {
     for (unsigned i = 0; i < loop->n_flights; i++)
-        if (now - planned_at > loop->flights[i]->order.timeout / 4)
+        if (now - planned_at > loop->flights[i]->ping.timeout / 4)
             loop->flights[i]->is_starved = true;
 }
 

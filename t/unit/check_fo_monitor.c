@@ -80,9 +80,9 @@ static bool is_due(const fo_service_t *service, fo_trigger_e trigger)
 }
 
 /* Starts a ping, whether due or not, and answers it at once. */
-static fo_order_t ping(const fo_service_t *service, const fo_report_t *report)
+static fo_ping_t ping(const fo_service_t *service, const fo_report_t *report)
 {
-    fo_order_t order = fo_monitor_start(monitor, unit_check(service), now);
+    fo_ping_t order = fo_monitor_start(monitor, unit_check(service), now);
 
     fo_monitor_answer(monitor, unit_check(service), report, now);
     return order;
@@ -743,7 +743,7 @@ END_TEST
 START_TEST(after_three_discards_double_time_and_final)
 {
     const fo_service_t *service = one_service();
-    fo_order_t order;
+    fo_ping_t order;
 
     for (int i = 0; i < 3; i++) {
         order = ping(service, &starved);
