@@ -19,6 +19,11 @@ const char *httpd_prefixed(cmd_parms *cmd, const char *message)
     return message ? apr_pstrcat(cmd->pool, cmd->cmd->name, ": ", message, NULL) : NULL;
 }
 
+const char *httpd_declare_outside(cmd_parms *cmd)
+{
+    return apr_psprintf(cmd->pool, "%s stands inside <FailoverService NAME> only", cmd->cmd->name);
+}
+
 httpd_service_t *httpd_declare_open(cmd_parms *cmd)
 {
     return httpd_server_of(cmd->server)->open_service;
@@ -44,6 +49,8 @@ const char *httpd_declare_endpoint(cmd_parms *cmd, void *unused, int argc, char 
     const char *error;
 
     (void)unused;
+    if (!draft.service)
+        return httpd_declare_outside(cmd);
     error = check_words(cmd, argc, "NAME URL [weight=N] [option=value ...]");
     if (error)
         return error;

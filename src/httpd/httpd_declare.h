@@ -56,6 +56,9 @@ const char *httpd_endpoint_add(httpd_draft_t *draft, const char *name, const cha
 /* The block being read, for the directives that may stand in one; NULL: none. */
 httpd_service_t *httpd_declare_open(cmd_parms *cmd);
 
+/* The message of a directive that stands outside of the block it needs. */
+const char *httpd_declare_outside(cmd_parms *cmd);
+
 /* True when this directive may stand in a block. */
 bool httpd_directive_fits_block(const char *name);
 

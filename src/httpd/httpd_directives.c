@@ -205,51 +205,6 @@ bool httpd_directive_fits_block(const char *name)
            is_listed(name, block_too, sizeof(block_too) / sizeof(block_too[0]));
 }
 
-static const char *outside(cmd_parms *cmd)
-{
-    if (httpd_declare_open(cmd))
-        return NULL;
-    return apr_psprintf(cmd->pool, "%s stands inside <FailoverService NAME> only", cmd->cmd->name);
-}
-
-static const char *in_block_argv(cmd_parms *cmd, void *dir, int argc, char *const argv[])
-{
-    const char *error = outside(cmd);
-
-    return error ? error : httpd_declare_endpoint(cmd, dir, argc, argv);
-}
-
-static const char *in_block_set_env(cmd_parms *cmd, void *dir, const char *name, const char *value,
-                                    const char *unsafe)
-{
-    const char *error = outside(cmd);
-
-    return error ? error : httpd_declare_set_env(cmd, dir, name, value, unsafe);
-}
-
-static const char *in_block_note(cmd_parms *cmd, void *dir, const char *name, const char *value,
-                                 const char *unsafe)
-{
-    const char *error = outside(cmd);
-
-    return error ? error : httpd_declare_note(cmd, dir, name, value, unsafe);
-}
-
-static const char *in_block_unset_env(cmd_parms *cmd, void *dir, const char *name)
-{
-    const char *error = outside(cmd);
-
-    return error ? error : httpd_declare_unset_env(cmd, dir, name);
-}
-
-static const char *in_block_alias(cmd_parms *cmd, void *dir, const char *alias,
-                                  const char *stand_in)
-{
-    const char *error = outside(cmd);
-
-    return error ? error : httpd_declare_alias(cmd, dir, alias, stand_in);
-}
-
 const command_rec httpd_directives[] = {
     AP_INIT_TAKE_ARGV("FailoverService", httpd_declare_service, NULL, RSRC_CONF,
                       "NAME URL [option=value ...] [VAR=value ...]: a service, what to ping and "
@@ -259,16 +214,16 @@ const command_rec httpd_directives[] = {
     AP_INIT_TAKE_ARGV("FailoverDatabase", httpd_declare_database, NULL, RSRC_CONF,
                       "NAME URL [alias=DB_SLAVE_] [failover=DB_DEFAULT_] [option=value ...]: a "
                       "database whose variables take those of another while it is down"),
-    AP_INIT_TAKE_ARGV("FailoverEndpoint", in_block_argv, NULL, RSRC_CONF,
+    AP_INIT_TAKE_ARGV("FailoverEndpoint", httpd_declare_endpoint, NULL, RSRC_CONF,
                       "NAME URL [weight=N] [option=value ...]: where the block's service is"),
-    AP_INIT_TAKE123("FailoverSetEnv", in_block_set_env, NULL, RSRC_CONF,
+    AP_INIT_TAKE123("FailoverSetEnv", httpd_declare_set_env, NULL, RSRC_CONF,
                     "VAR [value [unsafe]]: a variable's value while the service is down"),
-    AP_INIT_ITERATE("FailoverUnsetEnv", in_block_unset_env, NULL, RSRC_CONF,
+    AP_INIT_ITERATE("FailoverUnsetEnv", httpd_declare_unset_env, NULL, RSRC_CONF,
                     "VAR ...: variables that are absent while the service is down"),
-    AP_INIT_TAKE2("FailoverAlias", in_block_alias, NULL, RSRC_CONF,
+    AP_INIT_TAKE2("FailoverAlias", httpd_declare_alias, NULL, RSRC_CONF,
                   "ALIAS_ STAND_IN_: variables that take their counterparts' values while the "
                   "service is down"),
-    AP_INIT_TAKE123("FailoverNote", in_block_note, NULL, RSRC_CONF,
+    AP_INIT_TAKE123("FailoverNote", httpd_declare_note, NULL, RSRC_CONF,
                     "NAME [value [unsafe]]: a request note's value while the service is down"),
     AP_INIT_TAKE1("FailoverMonitoringPingFrequency", set_span, (void *)&monitoring, RSRC_CONF,
                   "the least span between two pings while up (120s)"),

@@ -45,6 +45,8 @@ static const char *declare_value(cmd_parms *cmd, fo_setting_e kind, const char *
 {
     httpd_service_t *service = httpd_declare_open(cmd);
 
+    if (!service)
+        return httpd_declare_outside(cmd);
     if (unsafe && strcmp(unsafe, "unsafe") != 0)
         return apr_psprintf(cmd->pool,
                             "%s: the third word can only be 'unsafe', not '%s' (quote a "
@@ -70,11 +72,14 @@ const char *httpd_declare_note(cmd_parms *cmd, void *unused, const char *name, c
 
 const char *httpd_declare_unset_env(cmd_parms *cmd, void *unused, const char *name)
 {
+    httpd_service_t *service = httpd_declare_open(cmd);
     const char *error = fo_parse_variable(name, cmd->pool);
 
     (void)unused;
+    if (!service)
+        return httpd_declare_outside(cmd);
     if (!error)
-        httpd_setting_add(httpd_declare_open(cmd), FO_SETTING_UNSET, name, NULL);
+        httpd_setting_add(service, FO_SETTING_UNSET, name, NULL);
     return httpd_prefixed(cmd, error);
 }
 
@@ -99,6 +104,10 @@ const char *httpd_setting_alias(cmd_parms *cmd, httpd_service_t *service, const 
 const char *httpd_declare_alias(cmd_parms *cmd, void *unused, const char *alias,
                                 const char *stand_in)
 {
+    httpd_service_t *service = httpd_declare_open(cmd);
+
     (void)unused;
-    return httpd_prefixed(cmd, httpd_setting_alias(cmd, httpd_declare_open(cmd), alias, stand_in));
+    if (!service)
+        return httpd_declare_outside(cmd);
+    return httpd_prefixed(cmd, httpd_setting_alias(cmd, service, alias, stand_in));
 }
