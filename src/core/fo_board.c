@@ -23,7 +23,7 @@ typedef struct seat_t {
 
 /* The first two members are all that a request reads while its services are up. */
 typedef struct desk_t {
-    _Atomic apr_int64_t due_at[FO_TRIGGER_COUNT];
+    _Atomic apr_int64_t due_at[FO_TRIGGER_COUNT + 1]; /* the last: of no trigger, never */
     _Atomic unsigned n_not_up;
     unsigned n_words;
     _Atomic apr_uint64_t *not_up; /* a bit for each position in the scope */
@@ -58,7 +58,7 @@ fo_board_t *fo_board_make(const fo_plan_t *plan, apr_pool_t *pool)
         unsigned n = (unsigned)fo_plan_scope_at(plan, i)->services->nelts;
         desk->n_words = (n + WORD_BITS - 1) / WORD_BITS;
         desk->not_up = apr_pcalloc(pool, sizeof(*desk->not_up) * (desk->n_words + 1));
-        for (int trigger = 0; trigger < FO_TRIGGER_COUNT; trigger++)
+        for (int trigger = 0; trigger <= FO_TRIGGER_COUNT; trigger++)
             atomic_store(&desk->due_at[trigger], FO_NEVER);
     }
     return board;
@@ -152,6 +152,15 @@ fo_detail_t fo_board_detail(const fo_board_t *board, const fo_service_t *service
     return detail;
 }
 
+bool fo_board_is_calm(const fo_board_t *board, const fo_scope_t *scope, fo_trigger_e trigger,
+                      apr_time_t now)
+{
+    const desk_t *desk = &board->desks[scope->index];
+
+    return atomic_load_explicit(&desk->due_at[trigger], memory_order_relaxed) > now &&
+           atomic_load_explicit(&desk->n_not_up, memory_order_acquire) == 0;
+}
+
 bool fo_board_claim_due(fo_board_t *board, const fo_scope_t *scope, fo_trigger_e trigger,
                         apr_time_t now)
 {
@@ -169,6 +178,7 @@ static const fo_snapshot_t *take_snapshot(const fo_board_t *board, const fo_scop
     fo_snapshot_t *snapshot = apr_palloc(pool, sizeof(*snapshot) + room * sizeof(fo_seen_t));
 
     snapshot->n = 0;
+    snapshot->is_plain = true;
     for (unsigned i = 0; i < desk->n_words; i++) {
         apr_uint64_t bits = atomic_load_explicit(&desk->not_up[i], memory_order_acquire);
         for (; bits; bits &= bits - 1) {
@@ -179,7 +189,12 @@ static const fo_snapshot_t *take_snapshot(const fo_board_t *board, const fo_scop
                 continue;
             if (snapshot->n == room)
                 return NULL;
-            snapshot->seen[snapshot->n++] = (fo_seen_t){ .service = service, .word = word };
+            snapshot->is_plain = snapshot->is_plain && service->is_plain;
+            snapshot->seen[snapshot->n++] = (fo_seen_t){
+                .service = service,
+                .word = word,
+                .epoch = apr_ltoa(pool, (long)word.epoch),
+            };
         }
     }
     return snapshot;

@@ -32,10 +32,12 @@ typedef struct fo_detail_t {
 typedef struct fo_seen_t {
     const fo_service_t *service;
     fo_word_t word;
+    const char *epoch; /* the word's, in decimal */
 } fo_seen_t;
 
 /* All that a request sees of its services: those not listed are up. */
 typedef struct fo_snapshot_t {
+    bool is_plain; /* all of them are */
     unsigned n;
     fo_seen_t seen[];
 } fo_snapshot_t;
@@ -54,6 +56,10 @@ void fo_board_publish_due(fo_board_t *board, const fo_scope_t *scope, fo_trigger
 /* Any thread. */
 fo_word_t fo_board_word(const fo_board_t *board, const fo_service_t *service);
 fo_detail_t fo_board_detail(const fo_board_t *board, const fo_service_t *service);
+
+/* Nothing is due and all is up: all that most requests ask. trigger may be the COUNT: none. */
+bool fo_board_is_calm(const fo_board_t *board, const fo_scope_t *scope, fo_trigger_e trigger,
+                      apr_time_t now);
 
 /*
  * True for exactly one caller once something in this scope is due; the others go on, until the

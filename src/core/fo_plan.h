@@ -47,6 +47,7 @@ typedef struct fo_service_t {
     apr_array_header_t *endpoints; /* fo_endpoint_t * */
     apr_array_header_t *settings;  /* fo_setting_t */
     apr_array_header_t *places;    /* fo_place_t */
+    bool is_plain;                 /* no setting of it reads what others wrote */
     const void *owner;             /* whose log it writes to; the glue's own */
     const char *env_state;         /* FAILOVER_NAME */
     const char *env_endpoint;      /* FAILOVER_NAME_ENDPOINT */

@@ -126,7 +126,7 @@ static void apply_exports(fo_layer_t *layer, const fo_seen_t *seen)
 
     put(layer, service->env_state, state, false);
     put(layer, service->env_endpoint, endpoint, false);
-    put(layer, service->env_epoch, apr_ltoa(layer->pool, (long)seen->word.epoch), false);
+    put(layer, service->env_epoch, seen->epoch, false);
     put(layer, service->note_state, state, true);
     put(layer, service->note_endpoint, endpoint, true);
 }
@@ -206,6 +206,60 @@ bool fo_settings_lost(const fo_layer_t *layer)
         const fo_undo_t *one = &APR_ARRAY_IDX(layer->undo, i, fo_undo_t);
         if (!one->is_note && apr_table_get(layer->env, one->name) != one->ours &&
             !is_overruled(layer->undo, i))
+            return true;
+    }
+    return false;
+}
+
+bool fo_settings_are_plain(const apr_array_header_t *settings)
+{
+    for (int i = 0; i < settings->nelts; i++) {
+        const fo_setting_t *setting = &APR_ARRAY_IDX(settings, i, fo_setting_t);
+        if (setting->expression || setting->kind == FO_SETTING_ALIAS)
+            return false;
+    }
+    return true;
+}
+
+void fo_settings_write(apr_table_t *env, const fo_seen_t *seen)
+{
+    const fo_service_t *service = seen->service;
+
+    for (int i = 0; i < service->settings->nelts; i++) {
+        const fo_setting_t *setting = &APR_ARRAY_IDX(service->settings, i, fo_setting_t);
+        if (setting->kind == FO_SETTING_SET)
+            apr_table_setn(env, setting->name, setting->value);
+        else if (setting->kind == FO_SETTING_UNSET)
+            apr_table_unset(env, setting->name);
+    }
+    apr_table_setn(env, service->env_state, fo_service_state_name(seen->word.state));
+    apr_table_setn(env, service->env_endpoint,
+                   fo_service_endpoint(service, seen->word.endpoint)->name);
+    apr_table_setn(env, service->env_epoch, seen->epoch);
+}
+
+void fo_settings_write_notes(apr_table_t *notes, const fo_seen_t *seen)
+{
+    const fo_service_t *service = seen->service;
+
+    for (int i = 0; i < service->settings->nelts; i++) {
+        const fo_setting_t *setting = &APR_ARRAY_IDX(service->settings, i, fo_setting_t);
+        if (setting->kind == FO_SETTING_NOTE)
+            apr_table_setn(notes, setting->name, setting->value);
+    }
+    apr_table_setn(notes, service->note_state, fo_service_state_name(seen->word.state));
+    apr_table_setn(notes, service->note_endpoint,
+                   fo_service_endpoint(service, seen->word.endpoint)->name);
+}
+
+bool fo_settings_differ(const apr_table_t *env, const fo_seen_t *seen)
+{
+    const apr_array_header_t *settings = seen->service->settings;
+
+    for (int i = 0; i < settings->nelts; i++) {
+        const fo_setting_t *setting = &APR_ARRAY_IDX(settings, i, fo_setting_t);
+        const char *ours = setting->kind == FO_SETTING_SET ? setting->value : NULL;
+        if (setting->kind != FO_SETTING_NOTE && apr_table_get(env, setting->name) != ours)
             return true;
     }
     return false;

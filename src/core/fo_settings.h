@@ -56,6 +56,16 @@ apr_array_header_t *fo_settings_undo_make(apr_pool_t *pool);
 /* Writes what this service changes, its own FAILOVER_ variables and notes included. */
 void fo_settings_apply(fo_layer_t *layer, const fo_seen_t *seen);
 
+/* The same where the service is plain: no undo is needed, and writing twice does no harm. */
+void fo_settings_write(apr_table_t *env, const fo_seen_t *seen);
+void fo_settings_write_notes(apr_table_t *notes, const fo_seen_t *seen);
+
+/* True when a variable of a plain service has another value now. */
+bool fo_settings_differ(const apr_table_t *env, const fo_seen_t *seen);
+
+/* True when none of the settings reads what others wrote. */
+bool fo_settings_are_plain(const apr_array_header_t *settings);
+
 /*
  * Gives back, last change first, what still has our value. `undo` is the layer's own list, which is
  * emptied, or that of a request whose table may have been copied into this one. A stranger's list

@@ -99,6 +99,7 @@ static fo_service_t *plan_service(httpd_config_t *config, const httpd_service_t 
                                                 vhost_name(declared->server, plan->pool), &policy,
                                                 declared->settings, declared->server);
 
+    service->is_plain = fo_settings_are_plain(declared->settings);
     if (policy.value[FO_POLICY_CONFIRM] > policy.value[FO_POLICY_CAP])
         warn(config, &declared->place,
              apr_psprintf(plan->pool,

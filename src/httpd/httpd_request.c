@@ -17,7 +17,8 @@
  */
 typedef struct state_t {
     const fo_snapshot_t *snapshot; /* NULL: all up */
-    apr_array_header_t *undo;      /* of this request's own tables; NULL: nothing written yet */
+    bool is_written;               /* at least once, here */
+    apr_array_header_t *undo;      /* of this request's own tables; NULL: nothing to undo */
     struct state_t *root;          /* the main request's */
     struct state_t *next;          /* in the root's list of all that are alive */
 } state_t;
@@ -93,14 +94,12 @@ static state_t *inherited_state(request_rec *r)
     return r->main ? join_family(r, state->root) : new_state(r, state->snapshot);
 }
 
-static void trigger(const request_rec *r, fo_board_t *board)
+static void trigger(const httpd_server_t *server, fo_board_t *board, apr_time_t now)
 {
-    const httpd_server_t *server = httpd_server_of(r->server);
-    apr_time_t now = probe_clock_read(CLOCK_MONOTONIC_COARSE);
+    fo_trigger_e wanted = (fo_trigger_e)server->monitor;
 
-    if (server->monitor != HTTPD_MONITOR_OFF &&
-        fo_board_claim_due(board, server->scope, (fo_trigger_e)server->monitor, now))
-        httpd_child_trigger(server->scope, (fo_trigger_e)server->monitor);
+    if (fo_board_claim_due(board, server->scope, wanted, now))
+        httpd_child_trigger(server->scope, wanted);
 }
 
 static state_t *first_state(request_rec *r, fo_board_t *board)
@@ -176,10 +175,16 @@ static fo_layer_t layer_of(request_rec *r, state_t *state)
     };
 }
 
+/* While observing, nothing that a request can branch on changes. */
+static bool is_shown(const fo_seen_t *seen)
+{
+    return !seen->service->policy.value[FO_POLICY_OBSERVE];
+}
+
 static void apply_all(fo_layer_t *layer, const fo_snapshot_t *snapshot)
 {
     for (unsigned i = 0; i < snapshot->n; i++)
-        if (!snapshot->seen[i].service->policy.value[FO_POLICY_OBSERVE])
+        if (is_shown(&snapshot->seen[i]))
             fo_settings_apply(layer, &snapshot->seen[i]);
 }
 
@@ -195,7 +200,7 @@ static void undo_others(fo_layer_t *layer, const request_rec *r, const state_t *
 }
 
 /* From the originals: what an earlier pass wrote, here or in a request copied from, goes first. */
-static void write_settings(request_rec *r, state_t *state, bool is_late)
+static void rewrite(request_rec *r, state_t *state, bool is_late)
 {
     fo_layer_t layer;
 
@@ -208,12 +213,57 @@ static void write_settings(request_rec *r, state_t *state, bool is_late)
     apply_all(&layer, state->snapshot);
 }
 
+/* Where no setting reads what others wrote there is nothing to go back to; notes stay. */
+static void write_plain(request_rec *r, const state_t *state)
+{
+    for (unsigned i = 0; i < state->snapshot->n; i++) {
+        const fo_seen_t *seen = &state->snapshot->seen[i];
+        if (!is_shown(seen))
+            continue;
+        fo_settings_write(r->subprocess_env, seen);
+        if (!state->is_written)
+            fo_settings_write_notes(r->notes, seen);
+    }
+}
+
+static void write_settings(request_rec *r, state_t *state, bool is_late)
+{
+    if (state->snapshot->is_plain)
+        write_plain(r, state);
+    else
+        rewrite(r, state, is_late);
+    state->is_written = true;
+}
+
+static bool is_lost(request_rec *r, state_t *state)
+{
+    const fo_snapshot_t *snapshot = state->snapshot;
+    fo_layer_t layer = layer_of(r, state);
+    bool lost = false;
+
+    if (!snapshot->is_plain)
+        return fo_settings_lost(&layer);
+    for (unsigned i = 0; i < snapshot->n && !lost; i++)
+        lost = is_shown(&snapshot->seen[i]) &&
+               fo_settings_differ(r->subprocess_env, &snapshot->seen[i]);
+    return lost;
+}
+
 int httpd_request_begin(request_rec *r)
 {
     fo_board_t *board = httpd_child_board();
+    const httpd_server_t *server = httpd_server_of(r->server);
+    apr_time_t now;
 
-    if (board && !r->prev)
-        trigger(r, board);
+    if (!board)
+        return DECLINED;
+    now = probe_clock_read(CLOCK_MONOTONIC_COARSE);
+    if (!r->prev && fo_board_is_calm(board, server->scope, (fo_trigger_e)server->monitor, now)) {
+        set_state(r, &all_up);
+        return DECLINED;
+    }
+    if (!r->prev)
+        trigger(server, board, now);
     take_state(r);
     return DECLINED;
 }
@@ -227,20 +277,12 @@ int httpd_request_early(request_rec *r)
     return DECLINED;
 }
 
-static void regain(request_rec *r, state_t *state)
-{
-    fo_layer_t layer = layer_of(r, state);
-
-    if (fo_settings_lost(&layer))
-        write_settings(r, state, false);
-}
-
 int httpd_request_header_parser(request_rec *r)
 {
     state_t *state = state_of(r);
 
-    if (state && state != &all_up && state->undo)
-        regain(r, state);
+    if (state && state != &all_up && state->is_written && is_lost(r, state))
+        write_settings(r, state, false);
     return DECLINED;
 }
 

@@ -57,7 +57,7 @@ static fo_service_t *make(const char *name, const fo_setting_t *settings)
 
 static void apply(const fo_service_t *service)
 {
-    fo_seen_t seen = { .service = service, .word = { FO_SERVICE_DOWN, 0, 7 } };
+    fo_seen_t seen = { .service = service, .word = { FO_SERVICE_DOWN, 0, 7 }, .epoch = "7" };
 
     fo_settings_apply(&layer, &seen);
 }
@@ -478,7 +478,7 @@ START_TEST(exports_of_a_service)
 {
     static const fo_setting_t none[] = { { 0 } };
     fo_service_t *service = make("redis-east", none);
-    fo_seen_t seen = { .service = service, .word = exports[_i].word };
+    fo_seen_t seen = { .service = service, .word = exports[_i].word, .epoch = exports[_i].epoch };
 
     fo_plan_add_endpoint(plan, service, "west", 0.5, fo_plan_check(plan, "tcp://west:1"));
     apr_table_set(layer.env, "FAILOVER_REDIS_EAST", "theirs");
@@ -704,12 +704,60 @@ START_TEST(strangers_values_go_strangers_gaps_stay)
 }
 END_TEST
 
+/* A plain service's short way must write what the long way writes. */
+START_TEST(plain_writes_the_same)
+{
+    static const fo_setting_t plain[] = {
+        { .kind = FO_SETTING_SET, .name = "X", .value = "spare" },
+        { .kind = FO_SETTING_UNSET, .name = "Y" },
+        { .kind = FO_SETTING_NOTE, .name = "n", .value = "note" },
+        { .name = NULL },
+    };
+    fo_service_t *service = make("plain", plain);
+    fo_seen_t seen = { .service = service, .word = { FO_SERVICE_DOWN, 0, 7 }, .epoch = "7" };
+    apr_table_t *env = apr_table_make(pool, 4), *notes = apr_table_make(pool, 4);
+
+    ck_assert(fo_settings_are_plain(service->settings));
+    apr_table_set(layer.env, "Y", "original");
+    apr_table_set(env, "Y", "original");
+    fo_settings_apply(&layer, &seen);
+    for (int pass = 0; pass < 2; pass++) {
+        fo_settings_write(env, &seen);
+        fo_settings_write_notes(notes, &seen);
+        ck_assert_str_eq(dump(env), dump(layer.env));
+        ck_assert_str_eq(dump(notes), dump(layer.notes));
+        ck_assert(!fo_settings_differ(env, &seen));
+    }
+    apr_table_set(env, "Y", "another");
+    ck_assert(fo_settings_differ(env, &seen));
+    fo_settings_write(env, &seen);
+    apr_table_set(env, "X", "another");
+    ck_assert(fo_settings_differ(env, &seen));
+}
+END_TEST
+
+START_TEST(what_is_not_plain)
+{
+    static const fo_setting_t settings[] = {
+        { .kind = FO_SETTING_ALIAS, .name = "A_", .value = "B_" },
+        { .kind = FO_SETTING_SET, .name = "X", .value = "%{env:Y}", .expression = "" },
+        { .kind = FO_SETTING_NOTE, .name = "X", .value = "%{env:Y}", .expression = "" },
+    };
+    apr_array_header_t *one = apr_array_make(pool, 1, sizeof(fo_setting_t));
+
+    APR_ARRAY_PUSH(one, fo_setting_t) = settings[_i];
+    ck_assert(!fo_settings_are_plain(one));
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("fo_settings");
     TCase *tc = tcase_create("all");
 
     tcase_add_checked_fixture(tc, setup, unit_teardown);
+    tcase_add_test(tc, plain_writes_the_same);
+    tcase_add_loop_test(tc, what_is_not_plain, 0, 3);
     tcase_add_loop_test(tc, three_services_on_one_variable, 0, COUNT(kinds) * 6);
     tcase_add_loop_test(tc, late_pass_starts_from_the_originals, 0, 2 * COUNT(overlays));
     tcase_add_test(tc, late_pass_leaves_one_entry);
