@@ -73,7 +73,9 @@ static void make_services(world_t *world)
         fo_service_t *service = fo_plan_add_service(plan, apr_psprintf(world->pool, "s%d", i), NULL,
                                                     fo_policy_built_in(), settings, NULL);
         fo_plan_add_endpoint(plan, service, "e", 1, fo_plan_check(plan, "e"));
-        world->seen[i] = (fo_seen_t){ .service = service, .word = { FO_SERVICE_DOWN, 0, 1 }, .epoch = "1" };
+        world->seen[i] = (fo_seen_t){
+            .service = service, .word = { FO_SERVICE_DOWN, 0, 1 }, .epoch = "1"
+        };
     }
 }
 
