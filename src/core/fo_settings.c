@@ -254,10 +254,15 @@ void fo_settings_write_notes(apr_table_t *notes, const fo_seen_t *seen)
 
 bool fo_settings_differ(const apr_table_t *env, const fo_seen_t *seen)
 {
-    const apr_array_header_t *settings = seen->service->settings;
+    const fo_service_t *service = seen->service;
 
-    for (int i = 0; i < settings->nelts; i++) {
-        const fo_setting_t *setting = &APR_ARRAY_IDX(settings, i, fo_setting_t);
+    if (apr_table_get(env, service->env_state) != fo_service_state_name(seen->word.state) ||
+        apr_table_get(env, service->env_endpoint) !=
+            fo_service_endpoint(service, seen->word.endpoint)->name ||
+        apr_table_get(env, service->env_epoch) != seen->epoch)
+        return true;
+    for (int i = 0; i < service->settings->nelts; i++) {
+        const fo_setting_t *setting = &APR_ARRAY_IDX(service->settings, i, fo_setting_t);
         const char *ours = setting->kind == FO_SETTING_SET ? setting->value : NULL;
         if (setting->kind != FO_SETTING_NOTE && apr_table_get(env, setting->name) != ours)
             return true;

@@ -246,8 +246,8 @@ static const char *const readers[] = { "env", "reqenv", "note" };
 
 /* The beginnings of variables that CGI fills from the request. */
 static const char *const from_clients[] = {
-    "HTTP_",   "REDIRECT_", "QUERY_",      "REQUEST_",   "SCRIPT_",      "PATH_",   "REMOTE_",
-    "CONTENT", "AUTH_",     "SERVER_NAME", "SSL_CLIENT", "SERVER_PROTO", "UNIQUE_",
+    "HTTP_",   "REDIRECT_", "QUERY_",      "REQUEST_",   "SCRIPT_",      "PATH_",         "REMOTE_",
+    "CONTENT", "AUTH_",     "SERVER_NAME", "SSL_CLIENT", "SERVER_PROTO", "DOCUMENT_ROOT", "UNIQUE_",
 };
 
 static bool is_listed(const char *name, const char *const *list, size_t n)

@@ -38,6 +38,8 @@ static void free_call(call_t *call)
     free(call->peers);
     free(call->address_lists);
     free(call->addresses);
+    if (call->secret)
+        explicit_bzero(call->secret, strlen(call->secret));
     free(call->secret);
     free(call);
 }
@@ -196,7 +198,7 @@ static void judge_timeout(call_t *call, const probe_flight_t *flight)
     if (is_starved && !flight->ping.is_final)
         call->report.verdict = FO_VERDICT_SELF;
     if (call->ask.n_peers == 1) /* of several, the probe's own words name those that are meant */
-        fo_report_timeout(&call->report, call->report.verdict, call->ask.budget);
+        fo_report_timeout(&call->report, call->report.verdict, flight->ping.timeout);
 }
 
 void probe_ask_ended(probe_job_t *job, apr_time_t now)

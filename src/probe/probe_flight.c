@@ -330,15 +330,18 @@ static void time_out(probe_flight_t *flight, apr_time_t now)
 {
     apr_time_t late = now - flight->until_at;
     bool is_starved = flight->is_starved || (flight->is_running && late > flight->ping.timeout / 4);
+    bool is_share;
 
     if (!flight->is_running) {
         fo_report_timeout(&flight->report, FO_VERDICT_SELF, flight->ping.timeout);
         end(flight, now);
         return;
     }
+    /* A share of the time is told as such; what the look-up took is not worth a word. */
+    is_share = !flight->form->takes_all_hosts && flight->until_at < flight->deadline_at;
     fo_report_timeout(&flight->report,
                       is_starved && !flight->ping.is_final ? FO_VERDICT_SELF : FO_VERDICT_FAIL,
-                      flight->ask.budget);
+                      is_share ? flight->ask.budget : flight->ping.timeout);
     probe_flight_settle(flight, now);
 }
 

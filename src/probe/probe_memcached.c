@@ -25,6 +25,7 @@ typedef struct node_t {
     int fd;              /* -1: done */
     apr_time_t until_at; /* for the address in hand */
     fo_stage_e stage;
+    fo_stage_e failed_stage; /* where the failure to be reported happened */
     fo_verdict_e verdict;
     apr_status_t status;
     size_t n_answer;
@@ -86,15 +87,22 @@ static void finish(node_t *node, fo_verdict_e verdict, apr_status_t status)
     node->status = status;
 }
 
-/* An address failed. What is our own side's fault does not hide what the service's was. */
+/*
+ * An address failed. What is our own side's fault does not hide what the service's was, nor any
+ * other failure a time-out: the driver must know that this ping got no answer in time.
+ */
 static void give_up(node_t *node, apr_status_t status)
 {
     bool is_self = fo_status_is_self(status);
+    bool has_failed = node->tried > 1 && node->verdict == FO_VERDICT_FAIL;
 
-    if (is_self && node->tried > 1 && node->verdict == FO_VERDICT_FAIL)
+    if (has_failed && (is_self || APR_STATUS_IS_TIMEUP(node->status))) {
+        node->stage = node->failed_stage;
         finish(node, FO_VERDICT_FAIL, node->status);
-    else
-        finish(node, is_self ? FO_VERDICT_SELF : FO_VERDICT_FAIL, status);
+        return;
+    }
+    node->failed_stage = node->stage;
+    finish(node, is_self ? FO_VERDICT_SELF : FO_VERDICT_FAIL, status);
 }
 
 /* A connect under way to one numeric address: a descriptor, or -1 with errno. */

