@@ -165,7 +165,7 @@ static void timer(probe_flight_t *flight, apr_time_t now)
     if (!probe_workers_cancel(flight->field->askers, &call->job))
         return;
     drop_call(flight, call);
-    settle_self(flight, APR_TIMEUP, "no worker was free in time", now);
+    settle_self(flight, EAGAIN, "no worker was free in time", now);
 }
 
 static void ready(probe_flight_t *flight, short events, apr_time_t now)

@@ -895,7 +895,7 @@ START_TEST(ask_without_a_worker_in_time)
     ck_assert(!flight->is_over);
     now += 1;
     probe_flight_tick(flight, now);
-    expect(FO_VERDICT_SELF, FO_STAGE_ASK, APR_TIMEUP);
+    expect(FO_VERDICT_SELF, FO_STAGE_ASK, EAGAIN);
     ck_assert_int_eq(atomic_load(&rig->n_begun), 0);
     ck_assert(!is_asking[0]);
     sem_post(&rig->go);
