@@ -28,11 +28,14 @@ typedef struct reference_t {
     part_fn part;
     bool wants_detail;
     const fo_service_t **services; /* by scope; an element is NULL where there is none */
+    const server_rec *server;      /* whose setting it stands in; NULL: elsewhere */
+    httpd_place_t place;           /* of that setting */
 } reference_t;
 
 /* While the configuration is read: references to be resolved, and the watch over one value. */
 static apr_array_header_t *references; /* reference_t * */
 static const char **client_sent;       /* where to note what a client sends; NULL: not watching */
+static const cmd_parms *setting;       /* whose value is parsed; NULL: none */
 
 static const char *part_state(const view_t *view, apr_pool_t *pool)
 {
@@ -203,6 +206,11 @@ static const char *note_reference(reference_t *reference, apr_pool_t *pool)
 
     if (plan)
         return resolve(reference, plan, pool) ? NULL : unknown(reference, pool);
+    if (setting) {
+        reference->server = setting->server;
+        reference->place.file = setting->directive->filename;
+        reference->place.line = setting->directive->line_num;
+    }
     APR_ARRAY_PUSH(references, reference_t *) = reference;
     return NULL;
 }
@@ -300,8 +308,10 @@ const char *httpd_expr_parse(cmd_parms *cmd, const char *text, const void **ret_
     const ap_expr_info_t *expression;
 
     client_sent = ret_client_sent;
+    setting = cmd;
     expression = ap_expr_parse_cmd(cmd, text, AP_EXPR_FLAG_STRING_RESULT, &error, NULL);
     client_sent = NULL;
+    setting = NULL;
     if (!error)
         *ret_expression = expression;
     return error ? apr_psprintf(cmd->pool, "'%s': %s", text, error) : NULL;
@@ -316,6 +326,7 @@ void httpd_expr_reset(apr_pool_t *pconf)
 {
     references = apr_array_make(pconf, 4, sizeof(reference_t *));
     client_sent = NULL;
+    setting = NULL;
 }
 
 static bool is_name_char(char c)
@@ -352,18 +363,48 @@ static const ap_directive_t *find_directive(const ap_directive_t *directive, con
     return NULL;
 }
 
+/* A setting of the server's holds in every scope, one of a virtual host's in that host's. */
+static bool is_known_where_needed(const reference_t *reference, const fo_plan_t *plan)
+{
+    const fo_scope_t *scope = reference->server ? httpd_server_of(reference->server)->scope : NULL;
+
+    if (!reference->server)
+        return true;
+    if (reference->server->is_virtual)
+        return reference->services[scope->index] != NULL;
+    for (unsigned i = 0; i < (unsigned)plan->scopes->nelts; i++)
+        if (!reference->services[i])
+            return false;
+    return true;
+}
+
+static httpd_place_t place_of(const reference_t *reference)
+{
+    const ap_directive_t *directive = NULL;
+
+    if (reference->server)
+        return reference->place;
+    directive = find_directive(ap_conftree, reference->name);
+    return (httpd_place_t){
+        .file = directive ? directive->filename : "the configuration",
+        .line = directive ? directive->line_num : 0,
+    };
+}
+
 const char *httpd_expr_resolve(const fo_plan_t *plan, apr_pool_t *pool)
 {
     for (int i = 0; i < references->nelts; i++) {
         reference_t *reference = APR_ARRAY_IDX(references, i, reference_t *);
-        const ap_directive_t *directive;
-        if (resolve(reference, plan, pool))
+        bool is_known = resolve(reference, plan, pool);
+        httpd_place_t place;
+        if (is_known && is_known_where_needed(reference, plan))
             continue;
-        directive = find_directive(ap_conftree, reference->name);
-        return apr_psprintf(pool, "Syntax error on line %d of %s: %s",
-                            directive ? directive->line_num : 0,
-                            directive ? directive->filename : "the configuration",
-                            unknown(reference, pool));
+        place = place_of(reference);
+        return apr_psprintf(pool, "Syntax error on line %d of %s: %s%s", place.line, place.file,
+                            unknown(reference, pool),
+                            is_known ? " for all requests that this setting holds for; there is "
+                                       "one in some virtual host"
+                                     : "");
     }
     return NULL;
 }

@@ -315,6 +315,16 @@ subtest 'references and their line' => sub {
     bad( "FailoverService cachedb tcp://h:1\nHeader set Y \"expr=%{failover:cachedb}\"\n$use", 3, $none );
 };
 
+# In a virtual host that has no such service the variable would silently be empty.
+subtest 'a setting and a service of some virtual host' => sub {
+    my $vhost = "<VirtualHost *:80>\nServerName own\nFailoverService %s tcp://h:2%s\n</VirtualHost>";
+    bad( "FailoverService db tcp://h:1 X=%{failover:own.host}\n" . sprintf( $vhost, 'own', '' ),
+        1, "there is no service 'own'", 'in some virtual host' );
+    good( 'FailoverService db tcp://h:1 X=%{failover:db.host}' . "\n"
+            . sprintf( $vhost, 'db', '' ) );
+    good( "FailoverService db tcp://h:1\n" . sprintf( $vhost, 'own', ' X=%{failover:db} Y=%{failover:own}' ) );
+};
+
 # A visitor must not choose where an application connects to.
 subtest 'what a client sends' => sub {
     for my $value ( qw(%{REQUEST_URI} %{HTTP_HOST} %{req:X} %{http:X} %{QUERY_STRING} %{SERVER_NAME} %{REMOTE_USER} %{THE_REQUEST}
