@@ -391,6 +391,14 @@ const char *fo_parse_url(const char *text, const fo_probe_t *probe, fo_url_t **r
     return NULL;
 }
 
+bool fo_is_listed(const char *name, const char *const *list, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcasecmp(list[i], name) == 0)
+            return true;
+    return false;
+}
+
 static char variable_char(char c)
 {
     return c == '-' ? '_' : (char)toupper((unsigned char)c);

@@ -48,6 +48,9 @@ const char *fo_parse_scheme(const char *text, const char **ret_scheme, apr_pool_
 const char *fo_parse_url(const char *text, const fo_probe_t *probe, fo_url_t **ret_url,
                          apr_pool_t *pool);
 
+/* Whether the name is one of the list's n, case ignored. */
+bool fo_is_listed(const char *name, const char *const *list, size_t n);
+
 /* Names that are equal as variables: '-' is '_', case ignored. */
 bool fo_name_equal(const char *a, const char *b);
 

@@ -14,6 +14,13 @@ httpd_config_t *httpd_config(void)
     return &config;
 }
 
+void httpd_config_warn(httpd_place_t place, const char *text)
+{
+    httpd_warning_t warning = { .place = place, .text = text };
+
+    APR_ARRAY_PUSH(config.warnings, httpd_warning_t) = warning;
+}
+
 void *httpd_config_create_server(apr_pool_t *pool, server_rec *s)
 {
     httpd_server_t *server = apr_pcalloc(pool, sizeof(*server));

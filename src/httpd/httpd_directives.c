@@ -191,18 +191,10 @@ static const char *const block_too[] = {
     "FailoverSpread",
 };
 
-static bool is_listed(const char *name, const char *const *list, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        if (strcasecmp(list[i], name) == 0)
-            return true;
-    return false;
-}
-
 bool httpd_directive_fits_block(const char *name)
 {
-    return is_listed(name, block_only, sizeof(block_only) / sizeof(block_only[0])) ||
-           is_listed(name, block_too, sizeof(block_too) / sizeof(block_too[0]));
+    return fo_is_listed(name, block_only, sizeof(block_only) / sizeof(block_only[0])) ||
+           fo_is_listed(name, block_too, sizeof(block_too) / sizeof(block_too[0]));
 }
 
 const command_rec httpd_directives[] = {

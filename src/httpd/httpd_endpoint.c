@@ -7,13 +7,6 @@
 #include <ap_provider.h>
 #include <string.h>
 
-static void warn(cmd_parms *cmd, const char *text)
-{
-    httpd_warning_t warning = { .place = httpd_place_of(cmd), .text = text };
-
-    APR_ARRAY_PUSH(httpd_config()->warnings, httpd_warning_t) = warning;
-}
-
 static const fo_probe_t *find_probe(const char *scheme)
 {
     if (strcmp(scheme, fo_probe_tcp.scheme) == 0)
@@ -258,7 +251,8 @@ static const char *configure_probe(httpd_draft_t *draft)
                                                    &endpoint->conf, &warning, pool);
 
     if (!error && warning)
-        warn(draft->cmd, apr_psprintf(pool, "%s: %s", draft->service->name, warning));
+        httpd_config_warn(httpd_place_of(draft->cmd),
+                          apr_psprintf(pool, "%s: %s", draft->service->name, warning));
     return error;
 }
 

@@ -258,14 +258,6 @@ static const char *const from_clients[] = {
     "CONTENT", "AUTH_",     "SERVER_NAME", "SSL_CLIENT", "SERVER_PROTO", "DOCUMENT_ROOT", "UNIQUE_",
 };
 
-static bool is_listed(const char *name, const char *const *list, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        if (strcasecmp(list[i], name) == 0)
-            return true;
-    return false;
-}
-
 static bool is_from_client(const char *variable)
 {
     if (!variable)
@@ -283,9 +275,9 @@ static void watch(const ap_expr_lookup_parms *parms)
     const char *read = parms->name;
 
     if (!client_sent || !is_value ||
-        is_listed(parms->name, trusted, sizeof(trusted) / sizeof(trusted[0])))
+        fo_is_listed(parms->name, trusted, sizeof(trusted) / sizeof(trusted[0])))
         return;
-    if (is_listed(parms->name, readers, sizeof(readers) / sizeof(readers[0]))) {
+    if (fo_is_listed(parms->name, readers, sizeof(readers) / sizeof(readers[0]))) {
         if (!is_from_client(parms->arg))
             return;
         read = parms->arg ? parms->arg : parms->name;

@@ -109,6 +109,7 @@ static inline httpd_server_t *httpd_server_of(const server_rec *s)
 
 /* httpd_config.c */
 httpd_config_t *httpd_config(void);
+void httpd_config_warn(httpd_place_t place, const char *text); /* told at -t and at the start */
 void *httpd_config_create_server(apr_pool_t *pool, server_rec *s);
 void *httpd_config_merge_server(apr_pool_t *pool, void *base, void *over);
 int httpd_config_reset(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp);

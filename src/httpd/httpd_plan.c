@@ -28,13 +28,6 @@ static const char *vhost_name(const server_rec *s, apr_pool_t *pool)
                         (unsigned)port);
 }
 
-static void warn(httpd_config_t *config, const httpd_place_t *place, const char *text)
-{
-    httpd_warning_t warning = { .place = *place, .text = text };
-
-    APR_ARRAY_PUSH(config->warnings, httpd_warning_t) = warning;
-}
-
 /* A ping that may last longer than the span to the next one. */
 static void compare_deadline(httpd_config_t *config, const httpd_endpoint_t *declared,
                              const fo_service_t *service, apr_interval_time_t timeout,
@@ -44,12 +37,13 @@ static void compare_deadline(httpd_config_t *config, const httpd_endpoint_t *dec
 
     if (timeout <= service->policy.value[frequency])
         return;
-    warn(config, &declared->place,
-         apr_psprintf(config->plan->pool,
-                      "%s: a ping may take %s, longer than %s %s: pings will be as far apart as "
-                      "they take",
-                      service->full_name, fo_span_text(timeout, deadline), directive,
-                      fo_span_text(service->policy.value[frequency], span)));
+    httpd_config_warn(
+        declared->place,
+        apr_psprintf(config->plan->pool,
+                     "%s: a ping may take %s, longer than %s %s: pings will be as far apart as "
+                     "they take",
+                     service->full_name, fo_span_text(timeout, deadline), directive,
+                     fo_span_text(service->policy.value[frequency], span)));
 }
 
 static fo_check_t *plan_check(httpd_config_t *config, const httpd_endpoint_t *declared,
@@ -101,11 +95,12 @@ static fo_service_t *plan_service(httpd_config_t *config, const httpd_service_t 
 
     service->is_plain = fo_settings_are_plain(declared->settings);
     if (policy.value[FO_POLICY_CONFIRM] > policy.value[FO_POLICY_CAP])
-        warn(config, &declared->place,
-             apr_psprintf(plan->pool,
-                          "%s: FailoverThresholds: confirm= is longer than cap=, which "
-                          "holds instead",
-                          service->full_name));
+        httpd_config_warn(
+            declared->place,
+            apr_psprintf(plan->pool,
+                         "%s: FailoverThresholds: confirm= is longer than cap=, which "
+                         "holds instead",
+                         service->full_name));
     for (int i = 0; i < declared->endpoints->nelts; i++) {
         const httpd_endpoint_t *endpoint = APR_ARRAY_IDX(declared->endpoints, i,
                                                          httpd_endpoint_t *);

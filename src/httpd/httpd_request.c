@@ -238,15 +238,16 @@ static void write_settings(request_rec *r, state_t *state, bool is_late)
 static bool is_lost(request_rec *r, state_t *state)
 {
     const fo_snapshot_t *snapshot = state->snapshot;
-    fo_layer_t layer = layer_of(r, state);
-    bool lost = false;
 
-    if (!snapshot->is_plain)
+    if (!snapshot->is_plain) {
+        fo_layer_t layer = layer_of(r, state);
         return fo_settings_lost(&layer);
-    for (unsigned i = 0; i < snapshot->n && !lost; i++)
-        lost = is_shown(&snapshot->seen[i]) &&
-               fo_settings_differ(r->subprocess_env, &snapshot->seen[i]);
-    return lost;
+    }
+    for (unsigned i = 0; i < snapshot->n; i++)
+        if (is_shown(&snapshot->seen[i]) &&
+            fo_settings_differ(r->subprocess_env, &snapshot->seen[i]))
+            return true;
+    return false;
 }
 
 int httpd_request_begin(request_rec *r)

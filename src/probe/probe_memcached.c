@@ -5,12 +5,13 @@
  */
 #include "probe/probe_memcached.h"
 
+#include "probe/probe_clock.h"
+
 #include <errno.h>
 #include <netdb.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #define NODES_MAX 64
@@ -68,14 +69,6 @@ static const char *configure(const fo_url_t *url, const fo_login_t *login,
         return apr_psprintf(pool, "%s: memcached:// takes no path", url->text);
     *ret_conf = NULL;
     return NULL;
-}
-
-static apr_time_t clock_now(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return apr_time_from_sec(now.tv_sec) + now.tv_nsec / 1000;
 }
 
 static void finish(node_t *node, fo_verdict_e verdict, apr_status_t status)
@@ -148,7 +141,7 @@ static void try_next(node_t *node, apr_time_t now, apr_time_t deadline_at)
 static void fail(node_t *node, apr_status_t status, apr_time_t deadline_at)
 {
     give_up(node, status);
-    try_next(node, clock_now(), deadline_at);
+    try_next(node, probe_clock_now(), deadline_at);
 }
 
 /* The line is there, or no more of it will come: it is this server's answer, whatever it is. */
@@ -214,7 +207,7 @@ static void time_out(node_t *node, apr_time_t deadline_at)
  */
 static bool wait_for(const node_t *nodes, unsigned n, struct pollfd *fds)
 {
-    apr_time_t now = clock_now(), until_at = APR_INT64_MAX;
+    apr_time_t now = probe_clock_now(), until_at = APR_INT64_MAX;
 
     for (unsigned i = 0; i < n; i++) {
         fds[i] = (struct pollfd){
@@ -235,7 +228,7 @@ static void ask_nodes(node_t *nodes, unsigned n, apr_time_t deadline_at)
     struct pollfd fds[NODES_MAX];
 
     while (wait_for(nodes, n, fds)) {
-        apr_time_t now = clock_now();
+        apr_time_t now = probe_clock_now();
         for (unsigned i = 0; i < n; i++) {
             if (fds[i].revents && nodes[i].stage == FO_STAGE_CONNECT)
                 ask_version(&nodes[i], deadline_at);
@@ -340,7 +333,7 @@ static void fill_report(const node_t *nodes, unsigned n, fo_report_t *report)
 static void ask(const void *conf, const fo_ask_t *ask, fo_report_t *report)
 {
     node_t nodes[NODES_MAX];
-    apr_time_t now = clock_now(), deadline_at = now + ask->budget;
+    apr_time_t now = probe_clock_now(), deadline_at = now + ask->budget;
 
     (void)conf;
     report->stage = FO_STAGE_CONNECT;
