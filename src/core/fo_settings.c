@@ -118,40 +118,28 @@ static void (*const apply[])(fo_layer_t *, const fo_service_t *, const fo_settin
     [FO_SETTING_NOTE] = apply_value,
 };
 
-/* What a service that is not up shows of itself. */
-typedef struct export_t {
-    const char *name;
-    const char *value;
-    bool is_note;
-} export_t;
-
-#define EXPORTS 5
-
-static void list_exports(const fo_seen_t *seen, export_t ret_exports[EXPORTS])
+static void apply_exports(fo_layer_t *layer, const fo_seen_t *seen)
 {
     const fo_service_t *service = seen->service;
     const char *state = fo_service_state_name(seen->word.state);
     const char *endpoint = fo_service_endpoint(service, seen->word.endpoint)->name;
 
-    ret_exports[0] = (export_t){ service->env_state, state, false };
-    ret_exports[1] = (export_t){ service->env_endpoint, endpoint, false };
-    ret_exports[2] = (export_t){ service->env_epoch, seen->epoch, false };
-    ret_exports[3] = (export_t){ service->note_state, state, true };
-    ret_exports[4] = (export_t){ service->note_endpoint, endpoint, true };
+    put(layer, service->env_state, state, false);
+    put(layer, service->env_endpoint, endpoint, false);
+    put(layer, service->env_epoch, seen->epoch, false);
+    put(layer, service->note_state, state, true);
+    put(layer, service->note_endpoint, endpoint, true);
 }
 
 void fo_settings_apply(fo_layer_t *layer, const fo_seen_t *seen)
 {
     const apr_array_header_t *settings = seen->service->settings;
-    export_t exports[EXPORTS];
 
     for (int i = 0; i < settings->nelts; i++) {
         const fo_setting_t *setting = &APR_ARRAY_IDX(settings, i, fo_setting_t);
         apply[setting->kind](layer, seen->service, setting);
     }
-    list_exports(seen, exports);
-    for (int i = 0; i < EXPORTS; i++)
-        put(layer, exports[i].name, exports[i].value, exports[i].is_note);
+    apply_exports(layer, seen);
 }
 
 /* Our entry among those of the name, by its pointer: an equal value may be someone else's. */
@@ -233,48 +221,48 @@ bool fo_settings_are_plain(const apr_array_header_t *settings)
     return true;
 }
 
-/* A plain service's part of one table: of the notes, or of the variables. */
-static void write_part(apr_table_t *table, const fo_seen_t *seen, bool is_note)
-{
-    const apr_array_header_t *settings = seen->service->settings;
-    export_t exports[EXPORTS];
-
-    for (int i = 0; i < settings->nelts; i++) {
-        const fo_setting_t *setting = &APR_ARRAY_IDX(settings, i, fo_setting_t);
-        if ((setting->kind == FO_SETTING_NOTE) != is_note)
-            continue;
-        if (setting->kind == FO_SETTING_UNSET)
-            apr_table_unset(table, setting->name);
-        else
-            apr_table_setn(table, setting->name, setting->value);
-    }
-    list_exports(seen, exports);
-    for (int i = 0; i < EXPORTS; i++)
-        if (exports[i].is_note == is_note)
-            apr_table_setn(table, exports[i].name, exports[i].value);
-}
-
 void fo_settings_write(apr_table_t *env, const fo_seen_t *seen)
 {
-    write_part(env, seen, false);
+    const fo_service_t *service = seen->service;
+
+    for (int i = 0; i < service->settings->nelts; i++) {
+        const fo_setting_t *setting = &APR_ARRAY_IDX(service->settings, i, fo_setting_t);
+        if (setting->kind == FO_SETTING_SET)
+            apr_table_setn(env, setting->name, setting->value);
+        else if (setting->kind == FO_SETTING_UNSET)
+            apr_table_unset(env, setting->name);
+    }
+    apr_table_setn(env, service->env_state, fo_service_state_name(seen->word.state));
+    apr_table_setn(env, service->env_endpoint,
+                   fo_service_endpoint(service, seen->word.endpoint)->name);
+    apr_table_setn(env, service->env_epoch, seen->epoch);
 }
 
 void fo_settings_write_notes(apr_table_t *notes, const fo_seen_t *seen)
 {
-    write_part(notes, seen, true);
+    const fo_service_t *service = seen->service;
+
+    for (int i = 0; i < service->settings->nelts; i++) {
+        const fo_setting_t *setting = &APR_ARRAY_IDX(service->settings, i, fo_setting_t);
+        if (setting->kind == FO_SETTING_NOTE)
+            apr_table_setn(notes, setting->name, setting->value);
+    }
+    apr_table_setn(notes, service->note_state, fo_service_state_name(seen->word.state));
+    apr_table_setn(notes, service->note_endpoint,
+                   fo_service_endpoint(service, seen->word.endpoint)->name);
 }
 
 bool fo_settings_differ(const apr_table_t *env, const fo_seen_t *seen)
 {
-    const apr_array_header_t *settings = seen->service->settings;
-    export_t exports[EXPORTS];
+    const fo_service_t *service = seen->service;
 
-    list_exports(seen, exports);
-    for (int i = 0; i < EXPORTS; i++)
-        if (!exports[i].is_note && apr_table_get(env, exports[i].name) != exports[i].value)
-            return true;
-    for (int i = 0; i < settings->nelts; i++) {
-        const fo_setting_t *setting = &APR_ARRAY_IDX(settings, i, fo_setting_t);
+    if (apr_table_get(env, service->env_state) != fo_service_state_name(seen->word.state) ||
+        apr_table_get(env, service->env_endpoint) !=
+            fo_service_endpoint(service, seen->word.endpoint)->name ||
+        apr_table_get(env, service->env_epoch) != seen->epoch)
+        return true;
+    for (int i = 0; i < service->settings->nelts; i++) {
+        const fo_setting_t *setting = &APR_ARRAY_IDX(service->settings, i, fo_setting_t);
         const char *ours = setting->kind == FO_SETTING_SET ? setting->value : NULL;
         if (setting->kind != FO_SETTING_NOTE && apr_table_get(env, setting->name) != ours)
             return true;
