@@ -25,6 +25,7 @@ DEBIAN_apr-1 = libapr1-dev
 DEBIAN_apr-util-1 = libaprutil1-dev
 DEBIAN_libmariadb = libmariadb-dev (or leave it out: make WITH_MYSQL=no)
 DEBIAN_check = check
+DEBIAN_libpcre2-8 = libpcre2-dev
 
 WARNINGS = -Wall -Wextra -Werror=implicit-function-declaration $(if $(WERROR),-Werror)
 CFLAGS ?= -O2 -g
@@ -37,12 +38,15 @@ HTTPD_CFLAGS ?= -I$(call apxs,INCLUDEDIR) $(call pkg,cflags,apr-util-1)
 LIBEXECDIR ?= $(call apxs,LIBEXECDIR)
 INCLUDEDIR ?= $(call apxs,INCLUDEDIR)
 MYSQL_PC ?= libmariadb
+PCRE_CFLAGS ?= $(shell $(PKG_CONFIG) --cflags libpcre2-8 2>/dev/null)
+PCRE_LIBS ?= $(call pkg,libs,libpcre2-8)
 
 B ?= build
 O = $(B)/obj
 OURS = -Iinclude -Isrc
 
-# The core and the probes' drivers see APR alone: <httpd.h> does not compile there.
+# The core and the probes' drivers see APR alone, and one file of the core PCRE2: <httpd.h> does not
+# compile there.
 CORE = $(patsubst src/core/%.c,$(O)/core/%.o,$(wildcard src/core/*.c))
 DRIVERS = $(patsubst %,$(O)/probe/%.o,probe_ask probe_dialogue probe_flight probe_gate probe_loop \
           probe_resolver probe_steps probe_tcp probe_workers)
@@ -59,7 +63,7 @@ LINK = @echo "  LD $@"; $(CC) $(STD) $(CFLAGS) $(LDFLAGS)
 LINK_MODULE = $(LINK) -shared -Wl,--version-script=$(B)/exports.map -o $@ $(filter %.o,$^) $(APR_LIBS)
 
 $(B)/mod_failover.so: $(O)/mod_failover.o $(GLUE) $(DRIVERS) $(CORE) $(B)/exports.map
-	$(LINK_MODULE)
+	$(LINK_MODULE) $(PCRE_LIBS)
 
 $(B)/mod_failover_mysql.so: $(O)/module/mod_failover_mysql.o $(O)/probe/probe_mysql.o $(B)/exports.map
 	$(LINK_MODULE) $(call pkg,libs,$(MYSQL_PC))
@@ -76,6 +80,8 @@ $(B)/exports.map:
 COMPILE = @mkdir -p $(@D); echo "  CC $<"; \
           $(CC) $(STD) $(CFLAGS) $(WARNINGS) $(OURS) $(APR_CFLAGS)
 
+$(O)/core/fo_regex.o: src/core/fo_regex.c
+	$(COMPILE) $(PCRE_CFLAGS) -MMD -c -o $@ $<
 $(O)/core/%.o: src/core/%.c
 	$(COMPILE) -MMD -c -o $@ $<
 $(O)/probe/probe_mysql.o: src/probe/probe_mysql.c
@@ -99,12 +105,12 @@ install: all
 # ------------------------------------------------------------------ tests
 
 CHECK_FLAGS = -It/unit $(call pkg,cflags,check)
-CHECK_LIBS = $(call pkg,libs,check) $(APR_LIBS)
+CHECK_LIBS = $(call pkg,libs,check) $(APR_LIBS) $(PCRE_LIBS)
 UNITS = $(patsubst t/unit/%.c,$(B)/t/%,$(wildcard t/unit/check_*.c))
 FUZZERS = $(patsubst t/fuzz/%.c,$(B)/fuzz/%,$(wildcard t/fuzz/fuzz_*.c))
 FUZZ_SECONDS ?= 600
 
-# The tests of the core link the core and APR alone: that it needs no more is proved here.
+# The tests of the core link the core, APR and PCRE2 alone: that it needs no more is proved here.
 $(B)/t/check_fo_%: t/unit/check_fo_%.c $(CORE) $(wildcard t/unit/*.h)
 	@mkdir -p $(@D)
 	$(LINK) $(WARNINGS) $(OURS) $(APR_CFLAGS) $(CHECK_FLAGS) -o $@ $< $(CORE) $(CHECK_LIBS)
@@ -117,8 +123,9 @@ $(B)/t/check_probe_%: t/unit/check_probe_%.c $(CORE) $(DRIVERS) $(O)/probe/probe
 $(B)/fuzz/%: t/fuzz/%.c $(wildcard src/core/*.c)
 	@mkdir -p $(@D)
 	@echo "  CLANG $@"; clang $(STD) -g -O1 -fsanitize=fuzzer,address,undefined \
-	    -fno-sanitize-recover=undefined $(WARNINGS) $(OURS) $(APR_CFLAGS) -o $@ $< \
-	    $(wildcard src/core/*.c) src/probe/probe_tcp.c $(APR_LIBS)
+	    -fno-sanitize-recover=undefined $(WARNINGS) $(OURS) $(APR_CFLAGS) \
+	    $(PCRE_CFLAGS) -o $@ $< $(wildcard src/core/*.c) src/probe/probe_tcp.c $(APR_LIBS) \
+	    $(PCRE_LIBS)
 
 units: $(UNITS)
 fuzzers: $(FUZZERS)

@@ -30,6 +30,9 @@ typedef struct desk_t {
 } desk_t;
 
 struct fo_board_t {
+    const _Atomic unsigned *hints; /* how many discoveries there were in all children */
+    _Atomic unsigned hints_heard;  /* or being looked at */
+    _Atomic unsigned no_hints;     /* what `hints` points at without siblings */
     const fo_plan_t *plan;
     seat_t *seats; /* by service */
     desk_t *desks; /* by scope */
@@ -50,6 +53,7 @@ fo_board_t *fo_board_make(const fo_plan_t *plan, apr_pool_t *pool)
 {
     fo_board_t *board = apr_pcalloc(pool, sizeof(*board));
 
+    board->hints = &board->no_hints;
     board->plan = plan;
     board->seats = apr_pcalloc(pool, sizeof(seat_t) * (size_t)(plan->services->nelts + 1));
     board->desks = apr_pcalloc(pool, sizeof(desk_t) * (size_t)(plan->scopes->nelts + 1));
@@ -62,6 +66,24 @@ fo_board_t *fo_board_make(const fo_plan_t *plan, apr_pool_t *pool)
             atomic_store(&desk->due_at[trigger], FO_NEVER);
     }
     return board;
+}
+
+void fo_board_join(fo_board_t *board, const fo_shared_t *shared)
+{
+    board->hints = fo_shared_count(shared);
+    atomic_store(&board->hints_heard, atomic_load(board->hints));
+}
+
+void fo_board_hints_heard(fo_board_t *board, unsigned count)
+{
+    atomic_store(&board->hints_heard, count);
+}
+
+static bool has_hints(const fo_board_t *board, fo_trigger_e trigger)
+{
+    return atomic_load_explicit(board->hints, memory_order_relaxed) !=
+               atomic_load_explicit(&board->hints_heard, memory_order_relaxed) &&
+           trigger != FO_TRIGGER_COUNT;
 }
 
 static apr_uint64_t pack(fo_word_t word)
@@ -158,7 +180,16 @@ bool fo_board_is_calm(const fo_board_t *board, const fo_scope_t *scope, fo_trigg
     const desk_t *desk = &board->desks[scope->index];
 
     return atomic_load_explicit(&desk->due_at[trigger], memory_order_relaxed) > now &&
+           !has_hints(board, trigger) &&
            atomic_load_explicit(&desk->n_not_up, memory_order_acquire) == 0;
+}
+
+static bool claim_hints(fo_board_t *board)
+{
+    unsigned count = atomic_load(board->hints);
+    unsigned heard = atomic_load(&board->hints_heard);
+
+    return count != heard && atomic_compare_exchange_strong(&board->hints_heard, &heard, count);
 }
 
 bool fo_board_claim_due(fo_board_t *board, const fo_scope_t *scope, fo_trigger_e trigger,
@@ -167,7 +198,9 @@ bool fo_board_claim_due(fo_board_t *board, const fo_scope_t *scope, fo_trigger_e
     _Atomic apr_int64_t *due_at = &board->desks[scope->index].due_at[trigger];
     apr_int64_t seen = atomic_load_explicit(due_at, memory_order_relaxed);
 
-    return seen <= now && atomic_compare_exchange_strong(due_at, &seen, FO_NEVER);
+    if (seen <= now && atomic_compare_exchange_strong(due_at, &seen, FO_NEVER))
+        return true;
+    return has_hints(board, trigger) && claim_hints(board);
 }
 
 /* NULL: more services went down meanwhile than there is room for. */

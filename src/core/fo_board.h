@@ -7,6 +7,7 @@
 
 #include "core/fo_plan.h"
 #include "core/fo_schedule.h"
+#include "core/fo_shared.h"
 
 typedef enum {
     FO_SERVICE_UP,       /* the primary is in use */
@@ -44,8 +45,14 @@ typedef struct fo_snapshot_t {
 
 typedef struct fo_board_t fo_board_t;
 
-/* All up, nothing due. */
+/* All up, nothing due, no siblings. */
 fo_board_t *fo_board_make(const fo_plan_t *plan, apr_pool_t *pool);
+
+/* Before any request: from now on a sibling's discovery is worth a look. */
+void fo_board_join(fo_board_t *board, const fo_shared_t *shared);
+
+/* Monitor thread: hints up to this count have been heard. */
+void fo_board_hints_heard(fo_board_t *board, unsigned count);
 
 /* Monitor thread. */
 void fo_board_publish(fo_board_t *board, const fo_service_t *service, fo_word_t word,
@@ -57,13 +64,16 @@ void fo_board_publish_due(fo_board_t *board, const fo_scope_t *scope, fo_trigger
 fo_word_t fo_board_word(const fo_board_t *board, const fo_service_t *service);
 fo_detail_t fo_board_detail(const fo_board_t *board, const fo_service_t *service);
 
-/* Nothing is due and all is up: all that most requests ask. trigger may be the COUNT: none. */
+/*
+ * Nothing is due, no sibling has found anything, and all is up: all that most requests ask. trigger
+ * may be the COUNT: none, then hints are no matter either.
+ */
 bool fo_board_is_calm(const fo_board_t *board, const fo_scope_t *scope, fo_trigger_e trigger,
                       apr_time_t now);
 
 /*
- * True for exactly one caller once something in this scope is due; the others go on, until the
- * monitor publishes the next instant.
+ * True for exactly one caller once something in this scope is due, or a sibling has found something;
+ * the others go on, until the monitor publishes the next instant, or a sibling finds something else.
  */
 bool fo_board_claim_due(fo_board_t *board, const fo_scope_t *scope, fo_trigger_e trigger,
                         apr_time_t now);

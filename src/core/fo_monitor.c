@@ -2,13 +2,27 @@
 
 #include "core/fo_report.h"
 
+#include <stdatomic.h>
+
+/* A ping that found no place looks again after some 10 ms, then 20, 40, ... 160. */
+#define RETRY_FIRST ((apr_interval_time_t)10 * 1000)
+#define RETRY_DOUBLINGS 4
+
+/* By how much a place outlives what its ping may take. */
+#define CELL_MARGIN ((apr_interval_time_t)200 * 1000)
+
 /* One check's pings. */
 typedef struct course_t {
     apr_time_t started_at; /* of the last ping; 0: none yet */
     fo_draw_t draw;        /* made at that start */
     bool is_under_way;
     bool is_queued;          /* waits for a place */
-    bool is_hurried;         /* an error asks for a ping */
+    bool is_hurried;         /* an error or a hint asks for a ping */
+    bool is_hinted;          /* a hint alone does */
+    unsigned hint;           /* the last that was heard */
+    fo_cell_t cell;          /* of the ping under way */
+    apr_time_t retry_at;     /* it found no place before; 0: it did not look for one */
+    unsigned refusals;       /* of a place, in a row */
     bool is_unanswered;      /* the last ping got no answer: nobody waits for the next */
     bool is_slow;            /* the last one that counted ran out of time */
     int discards;            /* in a row */
@@ -26,6 +40,8 @@ typedef struct standing_t {
 struct fo_monitor_t {
     const fo_plan_t *plan;
     fo_board_t *board;
+    fo_shared_t *shared;  /* NULL: no siblings */
+    unsigned hints_heard; /* the count up to which that has happened */
     fo_observer_fn observer;
     void *baton;
     fo_health_t *healths;  /* by endpoint */
@@ -54,6 +70,15 @@ fo_monitor_t *fo_monitor_make(const fo_plan_t *plan, fo_board_t *board, apr_uint
     return monitor;
 }
 
+void fo_monitor_join(fo_monitor_t *monitor, fo_shared_t *shared)
+{
+    monitor->shared = shared;
+    monitor->hints_heard = atomic_load(fo_shared_count(shared));
+    fo_board_join(monitor->board, shared);
+    for (unsigned i = 0; i < (unsigned)monitor->plan->checks->nelts; i++)
+        monitor->courses[i].hint = fo_shared_hint(shared, i);
+}
+
 const fo_health_t *fo_monitor_health(const fo_monitor_t *monitor, const fo_endpoint_t *endpoint)
 {
     return &monitor->healths[endpoint->index];
@@ -70,12 +95,27 @@ static double draw_random(fo_monitor_t *monitor)
     return (double)(bits >> 11) / (double)((apr_uint64_t)1 << 53);
 }
 
-static bool is_usable(const fo_monitor_t *monitor, const fo_check_t *check)
+static bool is_any_usable(const fo_monitor_t *monitor, const fo_check_t *check)
 {
     for (unsigned i = 0; i < (unsigned)check->endpoints->nelts; i++)
         if (fo_state_is_usable(monitor->healths[fo_check_endpoint(check, i)->index].state))
             return true;
     return false;
+}
+
+static bool is_final(const course_t *course)
+{
+    return course->discards >= FO_DISCARDS_MAX;
+}
+
+/* What a sibling found down is not given the time of what works. */
+static apr_interval_time_t timeout_of(const fo_monitor_t *monitor, const fo_check_t *check)
+{
+    const course_t *course = &monitor->courses[check->index];
+    bool is_long = is_any_usable(monitor, check) && !course->is_hinted;
+    apr_interval_time_t timeout = is_long ? check->timeout_up : check->timeout_down;
+
+    return is_final(course) ? 2 * timeout : timeout;
 }
 
 /* Whether this trigger asks for pings of the endpoint at all. */
@@ -86,7 +126,8 @@ static bool is_wanted(const fo_monitor_t *monitor, const course_t *course,
     case FO_TRIGGER_OUTAGES:
         return monitor->standings[endpoint->service->index].word.state != FO_SERVICE_UP;
     case FO_TRIGGER_TIMER:
-        return course->is_hurried || monitor->healths[endpoint->index].state == FO_STATE_FAILING;
+        return course->is_hurried || course->retry_at ||
+               monitor->healths[endpoint->index].state == FO_STATE_FAILING;
     default:
         return true;
     }
@@ -114,7 +155,10 @@ apr_time_t fo_monitor_due_at(const fo_monitor_t *monitor, const fo_check_t *chec
         if (span < shortest)
             shortest = span;
     }
-    return shortest == FO_NEVER ? FO_NEVER : fo_schedule_due_at(course->started_at, shortest);
+    if (shortest == FO_NEVER)
+        return FO_NEVER;
+    return course->retry_at ? course->retry_at
+                            : fo_schedule_due_at(course->started_at, shortest);
 }
 
 apr_time_t fo_monitor_next_at(const fo_monitor_t *monitor, fo_trigger_e trigger)
@@ -134,17 +178,58 @@ void fo_monitor_queue(fo_monitor_t *monitor, const fo_check_t *check)
     monitor->courses[check->index].is_queued = true;
 }
 
+/* Long enough for whatever a ping of that time may take: an ask waits for its worker as well. */
+static apr_time_t cell_until(apr_time_t now, apr_interval_time_t timeout)
+{
+    return now + 2 * timeout + CELL_MARGIN;
+}
+
+static apr_interval_time_t retry_span(fo_monitor_t *monitor, unsigned refusals)
+{
+    apr_interval_time_t span = RETRY_FIRST << (refusals < RETRY_DOUBLINGS ? refusals
+                                                                          : RETRY_DOUBLINGS);
+
+    return span / 2 + (apr_interval_time_t)(draw_random(monitor) * (double)span);
+}
+
+bool fo_monitor_enter(fo_monitor_t *monitor, const fo_check_t *check, apr_time_t now)
+{
+    course_t *course = &monitor->courses[check->index];
+
+    if (!monitor->shared)
+        return true;
+    course->cell = fo_shared_enter(monitor->shared, check->index, now,
+                                   cell_until(now, timeout_of(monitor, check)));
+    if (course->cell.cell >= 0)
+        return true;
+    course->is_queued = false;
+    course->retry_at = now + retry_span(monitor, course->refusals++);
+    return false;
+}
+
+static void leave(fo_monitor_t *monitor, const fo_check_t *check)
+{
+    course_t *course = &monitor->courses[check->index];
+
+    course->is_under_way = false;
+    if (monitor->shared)
+        fo_shared_leave(monitor->shared, check->index, course->cell);
+    course->cell.cell = -1;
+}
+
+void fo_monitor_give_up(fo_monitor_t *monitor, const fo_check_t *check)
+{
+    leave(monitor, check);
+}
+
 fo_ping_t fo_monitor_start(fo_monitor_t *monitor, const fo_check_t *check, apr_time_t now)
 {
     course_t *course = &monitor->courses[check->index];
-    bool usable = is_usable(monitor, check);
-    bool is_final = course->discards >= FO_DISCARDS_MAX;
-    apr_interval_time_t timeout = usable ? check->timeout_up : check->timeout_down;
     fo_ping_t ping = {
         .check = check,
-        .timeout = is_final ? 2 * timeout : timeout,
-        .is_awaited = usable && !course->is_unanswered,
-        .is_final = is_final,
+        .timeout = timeout_of(monitor, check),
+        .is_awaited = is_any_usable(monitor, check) && !course->is_unanswered,
+        .is_final = is_final(course),
         .is_slow = course->is_slow,
     };
     const double random[2] = { draw_random(monitor), draw_random(monitor) };
@@ -156,6 +241,9 @@ fo_ping_t fo_monitor_start(fo_monitor_t *monitor, const fo_check_t *check, apr_t
     course->is_under_way = true;
     course->is_queued = false;
     course->is_hurried = false;
+    course->is_hinted = false;
+    course->retry_at = 0;
+    course->refusals = 0;
     course->is_unanswered = true;
     return ping;
 }
@@ -250,26 +338,36 @@ static void judge_login(fo_monitor_t *monitor, const fo_endpoint_t *endpoint,
         health->login_warned = report->verdict == FO_VERDICT_LOGIN;
 }
 
-/* An answer that counts; one that says "busy" leaves everything as it is. */
-static void judge(fo_monitor_t *monitor, const fo_endpoint_t *endpoint, const fo_report_t *report,
+static bool has_passed(const fo_report_t *report)
+{
+    return report->verdict == FO_VERDICT_PASS || report->verdict == FO_VERDICT_LOGIN;
+}
+
+/*
+ * An answer that counts; one that says "busy" leaves everything as it is. True: the endpoint fell or
+ * recovered.
+ */
+static bool judge(fo_monitor_t *monitor, const fo_endpoint_t *endpoint, const fo_report_t *report,
                   apr_time_t now)
 {
     fo_health_t *health = &monitor->healths[endpoint->index];
-    bool passed = report->verdict == FO_VERDICT_PASS || report->verdict == FO_VERDICT_LOGIN;
+    bool was_usable = fo_state_is_usable(health->state), is_usable;
 
     health->last = *report;
     judge_login(monitor, endpoint, report);
     if (report->verdict == FO_VERDICT_BUSY && !endpoint->check->busy_fails) {
         remind(monitor, endpoint, now);
-        return;
+        return false;
     }
-    if (!passed)
+    if (!has_passed(report))
         health->failure = *report;
-    fo_health_step(health, &endpoint->service->policy, passed);
-    if (fo_state_is_usable(health->state))
+    fo_health_step(health, &endpoint->service->policy, has_passed(report));
+    is_usable = fo_state_is_usable(health->state);
+    if (is_usable)
         bring_back(monitor, endpoint, report, now);
-    else if (!passed)
+    else if (!has_passed(report))
         keep_down(monitor, endpoint, report, now);
+    return is_usable != was_usable;
 }
 
 static void discard(fo_monitor_t *monitor, const fo_check_t *check, const fo_report_t *report,
@@ -296,12 +394,23 @@ static void discard(fo_monitor_t *monitor, const fo_check_t *check, const fo_rep
     tell(monitor, &change);
 }
 
+/* Some service sees it otherwise than that. */
+static bool is_news(const fo_monitor_t *monitor, const fo_check_t *check, bool is_down)
+{
+    for (unsigned i = 0; i < (unsigned)check->endpoints->nelts; i++)
+        if (fo_state_is_usable(monitor->healths[fo_check_endpoint(check, i)->index].state) ==
+            is_down)
+            return true;
+    return false;
+}
+
 void fo_monitor_answer(fo_monitor_t *monitor, const fo_check_t *check, const fo_report_t *report,
                        apr_time_t now)
 {
     course_t *course = &monitor->courses[check->index];
+    bool has_moved = false;
 
-    course->is_under_way = false;
+    leave(monitor, check);
     if (report->verdict == FO_VERDICT_SELF) {
         discard(monitor, check, report, now);
         return;
@@ -310,13 +419,46 @@ void fo_monitor_answer(fo_monitor_t *monitor, const fo_check_t *check, const fo_
     course->is_slow = fo_report_is_timeout(report);
     course->is_unanswered = course->is_slow;
     for (unsigned i = 0; i < (unsigned)check->endpoints->nelts; i++)
-        judge(monitor, fo_check_endpoint(check, i), report, now);
+        has_moved |= judge(monitor, fo_check_endpoint(check, i), report, now);
+    if (has_moved && monitor->shared)
+        course->hint = fo_shared_tell(monitor->shared, check->index, !has_passed(report));
+    if (course->is_hinted && !is_news(monitor, check, course->hint & FO_HINT_DOWN))
+        course->is_hurried = course->is_hinted = false; /* a hint that came meanwhile said so too */
 }
 
-void fo_monitor_hurry(fo_monitor_t *monitor, const fo_service_t *service)
+void fo_monitor_hurry(fo_monitor_t *monitor, const fo_check_t *check)
 {
-    for (unsigned i = 0; i < (unsigned)service->endpoints->nelts; i++)
-        monitor->courses[fo_service_endpoint(service, i)->check->index].is_hurried = true;
+    monitor->courses[check->index].is_hurried = true;
+    monitor->courses[check->index].is_hinted = false;
+}
+
+static void hear_hint(fo_monitor_t *monitor, const fo_check_t *check)
+{
+    course_t *course = &monitor->courses[check->index];
+    unsigned hint = fo_shared_hint(monitor->shared, check->index);
+
+    if (hint == course->hint)
+        return;
+    course->hint = hint;
+    if (course->is_hurried || !is_news(monitor, check, hint & FO_HINT_DOWN))
+        return;
+    course->is_hurried = true;
+    course->is_hinted = true;
+}
+
+void fo_monitor_hear_hints(fo_monitor_t *monitor)
+{
+    unsigned count;
+
+    if (!monitor->shared)
+        return;
+    count = atomic_load(fo_shared_count(monitor->shared));
+    if (count == monitor->hints_heard)
+        return;
+    monitor->hints_heard = count;
+    for (unsigned i = 0; i < (unsigned)monitor->plan->checks->nelts; i++)
+        hear_hint(monitor, fo_plan_check_at(monitor->plan, i));
+    fo_board_hints_heard(monitor->board, count);
 }
 
 static apr_time_t scope_due_at(const fo_scope_t *scope, const apr_time_t *due_at)

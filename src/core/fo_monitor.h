@@ -51,6 +51,9 @@ typedef struct fo_monitor_t fo_monitor_t;
 fo_monitor_t *fo_monitor_make(const fo_plan_t *plan, fo_board_t *board, apr_uint64_t seed,
                               fo_observer_fn observer, void *baton, apr_pool_t *pool);
 
+/* Before the thread starts: with whom it shares hints and the places for pings. */
+void fo_monitor_join(fo_monitor_t *monitor, fo_shared_t *shared);
+
 /* The instant from which this check is due for that trigger; FO_NEVER while a ping is under way. */
 apr_time_t fo_monitor_due_at(const fo_monitor_t *monitor, const fo_check_t *check,
                              fo_trigger_e trigger);
@@ -61,15 +64,27 @@ apr_time_t fo_monitor_next_at(const fo_monitor_t *monitor, fo_trigger_e trigger)
 /* A ping of this check is to start as soon as there is a place for it; it is not due until then. */
 void fo_monitor_queue(fo_monitor_t *monitor, const fo_check_t *check);
 
-/* A ping of this check starts now. It ends with exactly one answer. */
+/*
+ * A place among the pings of all children; false: there is none, and the check is due again soon,
+ * by itself. Comes before the start.
+ */
+bool fo_monitor_enter(fo_monitor_t *monitor, const fo_check_t *check, apr_time_t now);
+
+/* A ping of this check starts now. It ends with exactly one answer, or is given up. */
 fo_ping_t fo_monitor_start(fo_monitor_t *monitor, const fo_check_t *check, apr_time_t now);
 
 /* What the ping found. */
 void fo_monitor_answer(fo_monitor_t *monitor, const fo_check_t *check, const fo_report_t *report,
                        apr_time_t now);
 
-/* An error points at this service: its checks are due by the error frequency, by themselves. */
-void fo_monitor_hurry(fo_monitor_t *monitor, const fo_service_t *service);
+/* The child ends before the ping does: its place is free. */
+void fo_monitor_give_up(fo_monitor_t *monitor, const fo_check_t *check);
+
+/* An error points at what this asks: it is due by the error frequency, by itself. */
+void fo_monitor_hurry(fo_monitor_t *monitor, const fo_check_t *check);
+
+/* Does the same for what siblings have found otherwise than this child sees it. */
+void fo_monitor_hear_hints(fo_monitor_t *monitor);
 
 /* Writes into the board when each scope is due next for this trigger. */
 void fo_monitor_publish_due(fo_monitor_t *monitor, fo_trigger_e trigger);

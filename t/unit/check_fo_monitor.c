@@ -205,7 +205,7 @@ START_TEST(test_ping_error_frequency)
     set(FO_POLICY_ERROR, 0);
     service = one_service();
     for (int i = 0; i < 3; i++) {
-        fo_monitor_hurry(monitor, service);
+        fo_monitor_hurry(monitor, unit_check(service));
         n += look(FO_TRIGGER_TIMER, _i ? &refused : &passed);
     }
     ck_assert_int_eq(n, 3);
@@ -306,7 +306,7 @@ START_TEST(error_frequency_in_an_outage)
     const fo_service_t *service = one_service();
 
     ping(service, &refused);
-    fo_monitor_hurry(monitor, service);
+    fo_monitor_hurry(monitor, unit_check(service));
     now += 5 * SEC - 1;
     ck_assert(!is_due(service, FO_TRIGGER_TIMER));
     now += 1;
@@ -325,7 +325,7 @@ START_TEST(error_during_a_ping)
     const fo_service_t *service = one_service();
 
     fo_monitor_start(monitor, unit_check(service), now);
-    fo_monitor_hurry(monitor, service);
+    fo_monitor_hurry(monitor, unit_check(service));
     ck_assert(!is_due(service, FO_TRIGGER_TIMER));
     fo_monitor_answer(monitor, unit_check(service), &passed, now);
     ck_assert_int_eq(fo_monitor_next_at(monitor, FO_TRIGGER_TIMER), now + 5 * SEC);
@@ -338,7 +338,7 @@ START_TEST(hurry_is_for_one_service)
 
     start();
     request(&passed);
-    fo_monitor_hurry(monitor, a);
+    fo_monitor_hurry(monitor, unit_check(a));
     now += 5 * SEC;
     ck_assert(is_due(a, FO_TRIGGER_TIMER));
     ck_assert(!is_due(b, FO_TRIGGER_TIMER));
@@ -350,7 +350,7 @@ START_TEST(one_ping_at_a_time)
     const fo_service_t *service = one_service();
 
     fo_monitor_start(monitor, unit_check(service), now);
-    fo_monitor_hurry(monitor, service);
+    fo_monitor_hurry(monitor, unit_check(service));
     now += 100000 * SEC;
     for (int trigger = 0; trigger < FO_TRIGGER_COUNT; trigger++) {
         ck_assert_int_eq(fo_monitor_due_at(monitor, unit_check(service), (fo_trigger_e)trigger),
@@ -819,7 +819,7 @@ START_TEST(queued_is_not_due)
     const fo_service_t *service = one_service();
 
     fo_monitor_queue(monitor, unit_check(service));
-    fo_monitor_hurry(monitor, service);
+    fo_monitor_hurry(monitor, unit_check(service));
     for (int trigger = 0; trigger < FO_TRIGGER_COUNT; trigger++)
         ck_assert_int_eq(fo_monitor_next_at(monitor, (fo_trigger_e)trigger), FO_NEVER);
     ping(service, &passed);

@@ -666,7 +666,7 @@ START_TEST(waiting_for_a_place_is_no_work)
         add_at(apr_psprintf(pool, "s%d", i), &rig_probe_steps, rig, 1);
     make_loop(2);
     for (int i = 0; i < plan->services->nelts; i++)
-        fo_monitor_hurry(monitor, fo_plan_service(plan, (unsigned)i)); /* due by themselves */
+        fo_monitor_hurry(monitor, fo_plan_check_at(plan, (unsigned)i)); /* due by themselves */
     run_loop();
     for (int i = 0; i < 300; i++) /* the last ones begin when the first have timed out */
         await(&rig->begun);

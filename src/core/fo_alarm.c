@@ -1,0 +1,273 @@
+#include "core/fo_alarm.h"
+
+#include <stdatomic.h>
+#include <string.h>
+
+#define HOST_TEXT 255
+
+/* Checks that one entry may name; it names one host, perhaps by name and address. */
+#define NAMED_MAX 64
+
+/* How many words before "port N" may be its host: libpq puts the address between the two. */
+#define WORDS_BEFORE 4
+
+struct fo_alarm_t {
+    const fo_rules_t *rules;
+    _Atomic apr_uint64_t *raised;  /* a bit for each check */
+    _Atomic apr_uint64_t *learned; /* hashes: FO_ALARM_ADDRESSES for each host of each check */
+    unsigned *first_host;          /* by check: where its hosts begin there, in hosts */
+    unsigned n_hosts;
+    unsigned *check_of; /* by host */
+};
+
+/* The checks that an entry names. */
+typedef struct named_t {
+    unsigned n;
+    unsigned check[NAMED_MAX];
+} named_t;
+
+static unsigned hosts_of(const fo_check_t *check)
+{
+    return check->url ? check->url->n_hosts : 0;
+}
+
+fo_alarm_t *fo_alarm_make(const fo_rules_t *rules, apr_pool_t *pool)
+{
+    fo_alarm_t *alarm = apr_pcalloc(pool, sizeof(*alarm));
+    unsigned n_checks = (unsigned)rules->plan->checks->nelts;
+
+    alarm->rules = rules;
+    alarm->raised = apr_pcalloc(pool, sizeof(*alarm->raised) * (rules->n_words + 1));
+    alarm->first_host = apr_pcalloc(pool, sizeof(*alarm->first_host) * (n_checks + 1));
+    for (unsigned i = 0; i < n_checks; i++) {
+        alarm->first_host[i] = alarm->n_hosts;
+        alarm->n_hosts += hosts_of(fo_plan_check_at(rules->plan, i));
+    }
+    alarm->check_of = apr_pcalloc(pool, sizeof(*alarm->check_of) * (alarm->n_hosts + 1));
+    for (unsigned i = 0; i < n_checks; i++)
+        for (unsigned j = 0; j < hosts_of(fo_plan_check_at(rules->plan, i)); j++)
+            alarm->check_of[alarm->first_host[i] + j] = i;
+    alarm->learned = apr_pcalloc(pool, sizeof(*alarm->learned) * FO_ALARM_ADDRESSES *
+                                           ((size_t)alarm->n_hosts + 1));
+    return alarm;
+}
+
+bool fo_alarm_is_raised(const fo_alarm_t *alarm, const fo_check_t *check)
+{
+    return atomic_load(&alarm->raised[check->index / 64]) >> check->index % 64 & 1;
+}
+
+bool fo_alarm_is_any_raised(const fo_alarm_t *alarm)
+{
+    for (unsigned i = 0; i < alarm->rules->n_words; i++)
+        if (atomic_load(&alarm->raised[i]))
+            return true;
+    return false;
+}
+
+void fo_alarm_lower(fo_alarm_t *alarm, const fo_check_t *check)
+{
+    apr_uint64_t bit = (apr_uint64_t)1 << check->index % 64;
+
+    if (fo_alarm_is_raised(alarm, check))
+        atomic_fetch_and(&alarm->raised[check->index / 64], ~bit);
+}
+
+void fo_alarm_learn(fo_alarm_t *alarm, const fo_check_t *check, unsigned host, unsigned i,
+                    const char *address)
+{
+    unsigned row = alarm->first_host[check->index] + host;
+    apr_uint64_t hash = address ? fo_host_hash(address, strlen(address),
+                                               check->url->hosts[host].port)
+                                : 0;
+
+    atomic_store_explicit(&alarm->learned[row * FO_ALARM_ADDRESSES + i], hash,
+                          memory_order_relaxed);
+}
+
+static void name_check(named_t *named, unsigned check)
+{
+    if (named->n < NAMED_MAX)
+        named->check[named->n++] = check;
+}
+
+static void look_up(const fo_alarm_t *alarm, const char *host, apr_size_t length, unsigned port,
+                    named_t *named)
+{
+    apr_uint64_t hash = fo_host_hash(host, length, port);
+    const fo_known_host_t *end, *known = fo_rules_host(alarm->rules, hash, &end);
+
+    for (; known && known < end && known->hash == hash; known++)
+        name_check(named, known->check);
+    for (unsigned i = 0; i < alarm->n_hosts * FO_ALARM_ADDRESSES; i++)
+        if (atomic_load_explicit(&alarm->learned[i], memory_order_relaxed) == hash)
+            name_check(named, alarm->check_of[i / FO_ALARM_ADDRESSES]);
+}
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+static bool is_host_char(char c)
+{
+    return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '.' ||
+           c == '-' || c == '_';
+}
+
+/* 0: no port stands there. */
+static unsigned read_port(const char *text, const char *end)
+{
+    unsigned port = 0;
+    int n = 0;
+
+    for (; text < end && is_digit(*text) && n < 6; text++, n++)
+        port = port * 10 + (unsigned)(*text - '0');
+    return n < 6 && port < 65536 ? port : 0;
+}
+
+/* A backslash before a word has taken its first letter: it stands for a line feed or the like. */
+static const char *begin_of(const char *word, const char *text)
+{
+    return word > text && word[-1] == '\\' ? word + 1 : word;
+}
+
+/* "db.example.com:3306", "[2001:db8::1]:3306": what stands before the colon. */
+static void name_before_colon(const fo_alarm_t *alarm, const char *text, const char *colon,
+                              unsigned port, named_t *named)
+{
+    const char *begin = colon, *end = colon;
+
+    if (colon > text && colon[-1] == ']') {
+        begin = --end;
+        while (begin > text && begin[-1] != '[' && end - begin < HOST_TEXT)
+            begin--;
+    } else {
+        while (begin > text && is_host_char(begin[-1]) && end - begin < HOST_TEXT)
+            begin--;
+        begin = begin_of(begin, text);
+    }
+    if (begin < end)
+        look_up(alarm, begin, (apr_size_t)(end - begin), port, named);
+}
+
+/* libpq's 'at "db.example.com" (10.0.0.1), port 5432'. */
+static void name_before_port(const fo_alarm_t *alarm, const char *text, const char *end,
+                             unsigned port, named_t *named)
+{
+    for (int words = 0; words < WORDS_BEFORE; words++) {
+        const char *begin;
+        while (end > text && !is_host_char(end[-1]) && end[-1] != ':')
+            end--;
+        for (begin = end; begin > text && (is_host_char(begin[-1]) || begin[-1] == ':'); begin--)
+            ;
+        if (begin == end)
+            return;
+        look_up(alarm, begin, (apr_size_t)(end - begin), port, named);
+        end = begin;
+    }
+}
+
+static void find_named(const fo_alarm_t *alarm, const char *text, apr_size_t length,
+                       named_t *named)
+{
+    static const char port_word[] = "port ";
+    const size_t n = sizeof(port_word) - 1;
+    const char *end = text + length;
+    unsigned port;
+
+    for (const char *at = text; (at = memchr(at, ':', (size_t)(end - at))); at++)
+        if ((port = read_port(at + 1, end)))
+            name_before_colon(alarm, text, at, port, named);
+    for (const char *at = text; (at = memmem(at, (size_t)(end - at), port_word, n)); at += n)
+        if ((port = read_port(at + n, end)))
+            name_before_port(alarm, text, at, port, named);
+}
+
+/* It listens to that module, and something that it could raise is not raised. */
+static bool is_open(const fo_alarm_t *alarm, const fo_ear_t *ear, int module)
+{
+    apr_uint64_t quiet = 0;
+
+    if (module < 0 || (unsigned)module >= ear->set->n_modules || !ear->set->is_relay[module])
+        return false;
+    for (unsigned i = 0; i < alarm->rules->n_words; i++)
+        quiet |= ear->checks[i] &
+                 ~atomic_load_explicit(&alarm->raised[i], memory_order_relaxed);
+    return quiet != 0;
+}
+
+static bool find_wanted(const fo_alarm_t *alarm, const apr_array_header_t *ears, int module,
+                        fo_patterns_t *wanted)
+{
+    bool is_any = false;
+
+    for (int i = 0; i < ears->nelts; i++) {
+        const fo_ear_t *ear = &APR_ARRAY_IDX(ears, i, fo_ear_t);
+        if (!is_open(alarm, ear, module))
+            continue;
+        is_any = true;
+        for (unsigned word = 0; word < FO_PATTERN_WORDS; word++)
+            wanted->bits[word] |= ear->set->patterns.bits[word];
+    }
+    return is_any;
+}
+
+/* What stands in the client's own words proves nothing. */
+static void drop_sent(const fo_matcher_t *matcher, const fo_entry_t *entry, fo_patterns_t *found)
+{
+    fo_patterns_t sent = { { 0 } };
+    const char *text;
+
+    if (!entry->sent || !fo_matcher_has_text(matcher, found))
+        return;
+    for (unsigned i = 0; (text = entry->sent(entry->baton, i)); i++)
+        fo_matcher_find_sent(matcher, text, found, &sent);
+    for (unsigned word = 0; word < FO_PATTERN_WORDS; word++)
+        found->bits[word] &= ~sent.bits[word];
+}
+
+static bool raise_bits(fo_alarm_t *alarm, unsigned word, apr_uint64_t bits)
+{
+    return bits && bits & ~atomic_fetch_or(&alarm->raised[word], bits);
+}
+
+static bool raise_ear(fo_alarm_t *alarm, const fo_ear_t *ear, const named_t *named)
+{
+    bool is_new = false;
+
+    for (unsigned i = 0; i < named->n; i++) {
+        unsigned check = named->check[i];
+        is_new |= raise_bits(alarm, check / 64,
+                             ear->checks[check / 64] & (apr_uint64_t)1 << check % 64);
+    }
+    for (unsigned i = 0; named->n == 0 && i < alarm->rules->n_words; i++)
+        is_new |= raise_bits(alarm, i, ear->checks[i]);
+    return is_new;
+}
+
+bool fo_alarm_hear(fo_alarm_t *alarm, const fo_entry_t *entry)
+{
+    const apr_array_header_t *ears = alarm->rules->ears[entry->scope->index];
+    const fo_matcher_t *matcher = alarm->rules->matcher;
+    fo_patterns_t wanted = { { 0 } }, found = { { 0 } };
+    named_t named = { .n = 0 };
+    bool is_new = false;
+
+    if (!find_wanted(alarm, ears, entry->module, &wanted))
+        return false;
+    fo_matcher_find_status(matcher, entry->status, &wanted, &found);
+    fo_matcher_find(matcher, entry->text, entry->length, &wanted, &found);
+    if (!fo_patterns_meet(&wanted, &found))
+        return false;
+    drop_sent(matcher, entry, &found);
+    if (!fo_patterns_meet(&wanted, &found))
+        return false;
+    find_named(alarm, entry->text, entry->length, &named);
+    for (int i = 0; i < ears->nelts; i++) {
+        const fo_ear_t *ear = &APR_ARRAY_IDX(ears, i, fo_ear_t);
+        if (is_open(alarm, ear, entry->module) && fo_patterns_meet(&ear->set->patterns, &found))
+            is_new |= raise_ear(alarm, ear, &named);
+    }
+    return is_new;
+}

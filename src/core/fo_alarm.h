@@ -1,0 +1,49 @@
+/*
+ * fo_alarm.h: what an entry of the error log sets off in one child. A check is raised by an entry
+ * and lowered when its ping begins; while all that an entry could raise is raised, it is not looked
+ * at. Made once in each child.
+ */
+#ifndef FO_ALARM_H
+#define FO_ALARM_H
+
+#include "core/fo_rules.h"
+
+#define FO_ALARM_ADDRESSES 8 /* of one host of a URL */
+
+typedef struct fo_alarm_t fo_alarm_t;
+
+/* One entry. What it points to need not outlive the call. */
+typedef struct fo_entry_t {
+    const fo_scope_t *scope; /* whose services it may speak of */
+    int module;              /* the index of the module that wrote it */
+    apr_status_t status;     /* 0: none, or it says nothing of a service */
+    const char *text;        /* as the log escapes it */
+    apr_size_t length;
+    /* The i-th text that a client sent with this request; NULL: there is no further one. */
+    const char *(*sent)(void *baton, unsigned i);
+    void *baton;
+} fo_entry_t;
+
+fo_alarm_t *fo_alarm_make(const fo_rules_t *rules, apr_pool_t *pool);
+
+/*
+ * Any thread, also in a signal handler and from within itself: it takes no lock and allocates
+ * nothing. True: something was raised, and the monitor is to be woken.
+ */
+bool fo_alarm_hear(fo_alarm_t *alarm, const fo_entry_t *entry);
+
+/* Monitor thread: an entry has raised this check since its last ping began. */
+bool fo_alarm_is_raised(const fo_alarm_t *alarm, const fo_check_t *check);
+bool fo_alarm_is_any_raised(const fo_alarm_t *alarm);
+
+/* Monitor thread: a ping of this check is about to begin. */
+void fo_alarm_lower(fo_alarm_t *alarm, const fo_check_t *check);
+
+/*
+ * Monitor thread: the addresses that the check's host of this number has now, by which an entry may
+ * name it as well. i: 0 to FO_ALARM_ADDRESSES - 1; NULL: it has no such one.
+ */
+void fo_alarm_learn(fo_alarm_t *alarm, const fo_check_t *check, unsigned host, unsigned i,
+                    const char *address);
+
+#endif

@@ -1,0 +1,121 @@
+#include "core/fo_regex.h"
+
+#include <string.h>
+
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include <pcre2.h>
+
+/* Numbers that the matcher works in: enough for some 500 states at a time. */
+#define WORKSPACE 1000
+
+/* What a match needs besides, in bytes. */
+#define SCRATCH 1024
+
+struct fo_regex_t {
+    pcre2_code *code;
+    pcre2_match_context *limits;
+};
+
+/* Memory of one match, on its stack: PCRE2 takes it through two functions of ours. */
+typedef struct scratch_t {
+    size_t used;
+    _Alignas(16) unsigned char bytes[SCRATCH];
+} scratch_t;
+
+static void *take(size_t size, void *baton)
+{
+    scratch_t *scratch = baton;
+    size_t at = scratch->used;
+
+    size = (size + 15) & ~(size_t)15;
+    if (size > sizeof(scratch->bytes) - at)
+        return NULL;
+    scratch->used = at + size;
+    return scratch->bytes + at;
+}
+
+static void give_back(void *memory, void *baton)
+{
+    (void)memory;
+    (void)baton;
+}
+
+static apr_status_t release(void *opaque)
+{
+    fo_regex_t *regex = opaque;
+
+    pcre2_match_context_free(regex->limits);
+    pcre2_code_free(regex->code);
+    return APR_SUCCESS;
+}
+
+/* What only the backtracking matcher knows, and PCRE2 would tell when it comes across it. */
+static const char *unsupported(const char *text, size_t length)
+{
+    for (size_t i = 0; i + 1 < length; i++) {
+        if (text[i] == '\\' && (text[i + 1] == 'K' || text[i + 1] == 'C'))
+            return "\\K and \\C are not to be had here";
+        if (text[i] == '\\')
+            i++;
+        else if (text[i] == '(' && text[i + 1] == '*')
+            return "verbs, as (*SKIP), are not to be had here";
+        else if (text[i] == '(' && text[i + 1] == '?' && i + 2 < length && text[i + 2] == '(')
+            return "conditions, as (?(1)...), are not to be had here";
+    }
+    return NULL;
+}
+
+static const char *compile(const char *text, size_t length, bool ignores_case, fo_regex_t *regex,
+                           apr_pool_t *pool)
+{
+    PCRE2_UCHAR words[128];
+    PCRE2_SIZE at = 0;
+    int error = 0;
+
+    regex->code = pcre2_compile((PCRE2_SPTR)text, length, ignores_case ? PCRE2_CASELESS : 0, &error,
+                                &at, NULL);
+    if (regex->code)
+        return NULL;
+    pcre2_get_error_message(error, words, sizeof(words));
+    return apr_psprintf(pool, "%s, at character %d", (const char *)words, (int)at + 1);
+}
+
+const char *fo_regex_make(const char *text, size_t length, bool ignores_case,
+                          const fo_regex_t **ret_regex, apr_pool_t *pool)
+{
+    fo_regex_t *regex = apr_pcalloc(pool, sizeof(*regex));
+    const char *error = length > FO_REGEX_MAX ? "it is longer than 1024 bytes"
+                                              : unsupported(text, length);
+    uint32_t n_references = 0;
+
+    if (!error)
+        error = compile(text, length, ignores_case, regex, pool);
+    if (error)
+        return error;
+    regex->limits = pcre2_match_context_create(NULL);
+    apr_pool_cleanup_register(pool, regex, release, apr_pool_cleanup_null);
+    pcre2_set_heap_limit(regex->limits, 0);
+    pcre2_set_match_limit(regex->limits, 10000);
+    pcre2_pattern_info(regex->code, PCRE2_INFO_BACKREFMAX, &n_references);
+    if (n_references > 0)
+        return "back references are not to be had here";
+    if (fo_regex_matches(regex, "", 0))
+        return "it matches the empty text, so it would match everything";
+    *ret_regex = regex;
+    return NULL;
+}
+
+bool fo_regex_matches(const fo_regex_t *regex, const char *text, size_t length)
+{
+    scratch_t scratch;
+    int workspace[WORKSPACE];
+    pcre2_general_context *context;
+    pcre2_match_data *data;
+    size_t seen = length < FO_REGEX_TEXT ? length : FO_REGEX_TEXT;
+
+    scratch.used = 0;
+    context = pcre2_general_context_create(take, give_back, &scratch);
+    data = context ? pcre2_match_data_create(1, context) : NULL;
+    return data && pcre2_dfa_match(regex->code, (PCRE2_SPTR)text, seen, 0, PCRE2_DFA_SHORTEST, data,
+                                   regex->limits, workspace, WORKSPACE) >= 0;
+}
