@@ -24,6 +24,8 @@ static void register_hooks(apr_pool_t *pool)
     ap_hook_post_config(httpd_config_start, NULL, NULL, APR_HOOK_MIDDLE);
     /* Child */
     ap_hook_child_init(httpd_child_init, NULL, NULL, APR_HOOK_MIDDLE);
+    /* Errors */
+    ap_hook_error_log(httpd_error_log, NULL, NULL, APR_HOOK_MIDDLE);
     /* Request */
     ap_hook_post_read_request(httpd_request_begin, NULL, NULL, APR_HOOK_REALLY_FIRST);
     ap_hook_post_read_request(httpd_request_early, setenvif, NULL, APR_HOOK_MIDDLE);
@@ -33,8 +35,8 @@ static void register_hooks(apr_pool_t *pool)
 
 AP_DECLARE_MODULE(failover) = {
     STANDARD20_MODULE_STUFF,
-    NULL, /* per directory: nothing yet */
-    NULL,
+    httpd_config_create_directory,
+    httpd_config_merge_directory,
     httpd_config_create_server,
     httpd_config_merge_server,
     httpd_directives,

@@ -27,6 +27,7 @@
  * child's shutdown still reads it. It ends with the process.
  */
 static struct {
+    _Atomic(fo_alarm_t *) alarm;
     fo_board_t *board;
     probe_gate_t *gate;
     probe_loop_t *loop;
@@ -41,14 +42,24 @@ fo_board_t *httpd_child_board(void)
     return child.board;
 }
 
+fo_alarm_t *httpd_child_alarm(void)
+{
+    return atomic_load_explicit(&child.alarm, memory_order_acquire);
+}
+
+void httpd_child_wake(void)
+{
+    probe_gate_wake(child.gate);
+}
+
 apr_time_t httpd_child_started_at(void)
 {
     return child.started_at;
 }
 
-void httpd_child_trigger(const fo_scope_t *scope, fo_trigger_e trigger)
+void httpd_child_trigger(const fo_scope_t *scope, fo_trigger_e trigger, bool waits)
 {
-    probe_gate_ask(child.gate, scope, trigger, child.ping_wait);
+    probe_gate_ask(child.gate, scope, trigger, waits ? child.ping_wait : 0);
 }
 
 bool httpd_child_first_time(unsigned setting_serial)
@@ -99,6 +110,7 @@ static apr_status_t stop(void *unused)
     struct timespec limit;
 
     (void)unused;
+    atomic_store(&child.alarm, NULL);
     probe_loop_stop(child.loop);
     clock_gettime(CLOCK_MONOTONIC, &limit);
     limit.tv_sec += JOIN_SECONDS;
@@ -123,22 +135,40 @@ static apr_uint64_t make_seed(void)
     return seed;
 }
 
-/* 0, or what failed. */
-static apr_status_t start_monitor(const fo_plan_t *plan, apr_pool_t *pool, const char **ret_what)
+/* What this child shares with its siblings, or has alone where there is no memory to share. */
+static fo_shared_t *shared_of(const httpd_config_t *config, apr_pool_t *pool)
 {
+    unsigned n_checks = (unsigned)config->plan->checks->nelts;
+    unsigned n_cells = (unsigned)config->ping_concurrency;
+
+    return config->shared ? config->shared
+                          : fo_shared_init(apr_pcalloc(pool, fo_shared_size(n_checks, n_cells)),
+                                           n_checks, n_cells);
+}
+
+/* 0, or what failed. */
+static apr_status_t start_monitor(const httpd_config_t *config, apr_pool_t *pool,
+                                  const char **ret_what)
+{
+    const fo_plan_t *plan = config->plan;
+    fo_alarm_t *alarm = fo_alarm_make(config->rules, pool);
     fo_board_t *board = fo_board_make(plan, pool);
     fo_monitor_t *core = fo_monitor_make(plan, board, make_seed(), httpd_log_change, NULL, pool);
     int error;
 
+    fo_monitor_join(core, shared_of(config, pool));
     *ret_what = "the monitor has no descriptor";
     child.gate = probe_gate_make(plan, pool);
     if (!child.gate)
         return errno;
     *ret_what = "the monitor thread cannot be started";
     child.loop = probe_loop_make(plan, core, child.gate, max_askers(), pool);
+    probe_loop_listen(child.loop, alarm);
     error = probe_thread_start(&child.thread, monitor, child.loop, false);
-    if (error == 0)
+    if (error == 0) {
         child.board = board;
+        atomic_store(&child.alarm, alarm);
+    }
     return error;
 }
 
@@ -160,7 +190,7 @@ void httpd_child_init(apr_pool_t *pchild, server_rec *s)
     child.started_at = probe_clock_now();
     child.ping_wait = config->ping_wait;
     child.is_told = apr_pcalloc(pool, config->n_settings + 1);
-    status = start_monitor(config->plan, pool, &what);
+    status = start_monitor(config, pool, &what);
     if (status != APR_SUCCESS)
         httpd_log_no_monitor(s, status, what);
     else

@@ -2,8 +2,9 @@
 #include "httpd/httpd_failover.h"
 
 #include "httpd/httpd_log.h"
+#include "httpd/httpd_match.h"
 
-#include <http_core.h>
+#include <apr_shm.h>
 #include <http_main.h>
 #include <string.h>
 
@@ -28,6 +29,7 @@ void *httpd_config_create_server(apr_pool_t *pool, server_rec *s)
     (void)s;
     server->monitor = HTTPD_MONITOR_UNSET;
     server->services = apr_array_make(pool, 4, sizeof(httpd_service_t *));
+    server->matches = apr_array_make(pool, 1, sizeof(const fo_match_t *));
     fo_policy_init(&server->policy);
     return server;
 }
@@ -41,7 +43,27 @@ void *httpd_config_merge_server(apr_pool_t *pool, void *base, void *over)
     fo_policy_merge(&below->policy, &above->policy, &merged->policy);
     if (merged->monitor == HTTPD_MONITOR_UNSET)
         merged->monitor = below->monitor;
+    merged->matches = above->matches->nelts
+                          ? apr_array_append(pool, below->matches, above->matches)
+                          : below->matches;
     return merged;
+}
+
+void *httpd_config_create_directory(apr_pool_t *pool, char *path)
+{
+    httpd_directory_t *directory = apr_palloc(pool, sizeof(*directory));
+
+    (void)path;
+    directory->monitor = HTTPD_MONITOR_UNSET;
+    return directory;
+}
+
+void *httpd_config_merge_directory(apr_pool_t *pool, void *base, void *over)
+{
+    const httpd_directory_t *above = over;
+
+    (void)pool;
+    return above->monitor == HTTPD_MONITOR_UNSET ? base : over;
 }
 
 int httpd_config_reset(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp)
@@ -50,6 +72,7 @@ int httpd_config_reset(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp)
     (void)ptemp;
     memset(&config, 0, sizeof(config));
     config.ping_wait = FO_UNSET;
+    config.ping_concurrency = FO_UNSET;
     config.warnings = apr_array_make(pconf, 4, sizeof(httpd_warning_t));
     config.secrets = apr_array_make(pconf, 4, sizeof(httpd_pending_secret_t));
     httpd_expr_reset(pconf);
@@ -61,11 +84,14 @@ int httpd_config_check(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, s
     const char *error = httpd_plan_build(&config, s, pconf);
 
     (void)plog;
-    (void)ptemp;
     if (!error)
         error = httpd_expr_resolve(config.plan, pconf);
     if (config.ping_wait == FO_UNSET)
         config.ping_wait = HTTPD_PING_WAIT;
+    if (config.ping_concurrency == FO_UNSET)
+        config.ping_concurrency = HTTPD_PING_CONCURRENCY;
+    if (!error)
+        httpd_match_warn_deaf(s, ptemp);
     if (error)
         httpd_log_refused(error);
     return error ? HTTP_INTERNAL_SERVER_ERROR : OK;
@@ -116,6 +142,26 @@ static void read_secret(int index, apr_pool_t *pool, apr_pool_t *ptemp)
     pending->check->secret = secret;
 }
 
+/*
+ * Inherited by every child of this configuration; those of the one before share theirs until they
+ * have gone. Without it each child is alone.
+ */
+static void share(apr_pool_t *pconf, const server_rec *s)
+{
+    unsigned n_checks = (unsigned)config.plan->checks->nelts;
+    unsigned n_cells = (unsigned)config.ping_concurrency;
+    apr_shm_t *memory = NULL;
+    apr_status_t status;
+
+    if (n_checks == 0)
+        return;
+    status = apr_shm_create(&memory, fo_shared_size(n_checks, n_cells), NULL, pconf);
+    if (status == APR_SUCCESS)
+        config.shared = fo_shared_init(apr_shm_baseaddr_get(memory), n_checks, n_cells);
+    else
+        httpd_log_unshared(s, status);
+}
+
 /* The real start, as root; httpd passes here once more before it, without anything to be kept. */
 int httpd_config_start(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s)
 {
@@ -125,5 +171,7 @@ int httpd_config_start(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, s
     log_warnings(s);
     for (int i = 0; i < config.secrets->nelts; i++)
         read_secret(i, pconf, ptemp);
+    share(pconf, s);
+    httpd_error_log_prepare(s, pconf);
     return OK;
 }

@@ -103,6 +103,7 @@ static httpd_service_t *make_service(cmd_parms *cmd, const char *name)
     service->place = httpd_place_of(cmd);
     service->endpoints = apr_array_make(cmd->pool, 1, sizeof(httpd_endpoint_t *));
     service->settings = apr_array_make(cmd->pool, 4, sizeof(fo_setting_t));
+    service->matches = apr_array_make(cmd->pool, 1, sizeof(const fo_match_t *));
     fo_policy_init(&service->policy);
     return service;
 }

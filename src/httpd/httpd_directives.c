@@ -2,6 +2,7 @@
 #include "httpd/httpd_declare.h"
 
 #include "core/fo_parse.h"
+#include "httpd/httpd_match.h"
 
 #include <http_core.h>
 #include <string.h>
@@ -84,6 +85,17 @@ static const char *set_ping_wait(cmd_parms *cmd, void *unused, const char *text)
                                                  &httpd_config()->ping_wait));
 }
 
+static const char *set_ping_concurrency(cmd_parms *cmd, void *unused, const char *text)
+{
+    const char *error = ap_check_cmd_context(cmd, GLOBAL_ONLY);
+
+    (void)unused;
+    return error ? error
+                 : httpd_prefixed(cmd, fo_parse_number(text, 1, 1024,
+                                                       &httpd_config()->ping_concurrency,
+                                                       cmd->pool));
+}
+
 static const char *set_spread(cmd_parms *cmd, void *unused, const char *text)
 {
     (void)unused;
@@ -163,15 +175,22 @@ static const char *set_mode(cmd_parms *cmd, void *unused, const char *text)
     return read_word(cmd, modes, text, &policy_of(cmd)->value[FO_POLICY_OBSERVE]);
 }
 
-static const char *set_monitor(cmd_parms *cmd, void *unused, const char *text)
+/* In a section for a part of the URL space cmd->path tells which. */
+static const char *set_monitor(cmd_parms *cmd, void *directory, const char *text)
 {
+    httpd_server_t *server = httpd_server_of(cmd->server);
     apr_int64_t monitor = HTTPD_MONITOR_UNSET;
     const char *error = read_word(cmd, monitors, text, &monitor);
 
-    (void)unused;
-    if (!error)
-        httpd_server_of(cmd->server)->monitor = (int)monitor;
-    return error;
+    if (error)
+        return error;
+    if (cmd->path) {
+        ((httpd_directory_t *)directory)->monitor = (int)monitor;
+        server->asks_directory = true;
+    } else {
+        server->monitor = (int)monitor;
+    }
+    return NULL;
 }
 
 /* What may stand in a block, and only there. */
@@ -189,6 +208,7 @@ static const char *const block_too[] = {
     "FailoverThresholds",
     "FailoverMode",
     "FailoverSpread",
+    "FailoverErrorMatch",
 };
 
 bool httpd_directive_fits_block(const char *name)
@@ -230,6 +250,11 @@ const command_rec httpd_directives[] = {
     AP_INIT_TAKE1(
         "FailoverPingWait", set_ping_wait, NULL, RSRC_CONF,
         "the most that the request which triggers pings waits for them (100ms; 0: never)"),
+    AP_INIT_TAKE1("FailoverPingConcurrency", set_ping_concurrency, NULL, RSRC_CONF,
+                  "how many children ping an endpoint at a time (16)"),
+    AP_INIT_RAW_ARGS("FailoverErrorMatch", httpd_match_declare, NULL, RSRC_CONF,
+                     "[add|only] [from=MODULE,...] PATTERN ...: which entries of the error log "
+                     "trigger a ping: errno names, \"text\", /expressions/; or none"),
     AP_INIT_ITERATE("FailoverThresholds", set_threshold, NULL, RSRC_CONF,
                     "fall=N rise=N [confirm=SPAN] [cap=SPAN]: consecutive pings needed for a "
                     "change (1 1 1s 10s)"),
@@ -237,7 +262,7 @@ const command_rec httpd_directives[] = {
                   "enforce or observe: observe only logs (enforce)"),
     AP_INIT_TAKE1("FailoverSpread", set_spread, NULL, RSRC_CONF,
                   "percent by which spans are stretched at random, so that children part (5)"),
-    AP_INIT_TAKE1("FailoverMonitor", set_monitor, NULL, RSRC_CONF,
+    AP_INIT_TAKE1("FailoverMonitor", set_monitor, NULL, RSRC_CONF | ACCESS_CONF,
                   "On, Outages or Off: which pings requests here trigger (On)"),
     { .name = NULL },
 };

@@ -5,14 +5,17 @@
 #ifndef HTTPD_FAILOVER_H
 #define HTTPD_FAILOVER_H
 
+#include "core/fo_alarm.h"
 #include "core/fo_board.h"
 #include "core/fo_monitor.h"
 #include "core/fo_plan.h"
+#include "core/fo_rules.h"
 #include "core/fo_settings.h"
 
 #include <ap_expr.h>
 #include <httpd.h>
 #include <http_config.h>
+#include <http_core.h>
 
 extern module AP_MODULE_DECLARE_DATA failover_module;
 
@@ -56,6 +59,7 @@ typedef struct httpd_service_t {
     fo_policy_t policy;            /* what it sets itself */
     apr_array_header_t *endpoints; /* httpd_endpoint_t * */
     apr_array_header_t *settings;  /* fo_setting_t */
+    apr_array_header_t *matches;   /* const fo_match_t *: its own FailoverErrorMatch lines */
     httpd_place_t place;
 } httpd_service_t;
 
@@ -67,21 +71,32 @@ typedef enum {
 } httpd_monitor_e;
 
 /*
- * One server's or virtual host's part. Written while the configuration is read; `scope` and
- * `monitor` are final after check_config; constant afterwards.
+ * One server's or virtual host's part. Written while the configuration is read; the first four are
+ * final after check_config; constant afterwards.
  */
 typedef struct httpd_server_t {
     const fo_scope_t *scope; /* the services of its requests */
-    int monitor;             /* httpd_monitor_e */
+    int at_once;             /* httpd_monitor_e: what a request triggers before it has a directory */
+    int monitor;             /* httpd_monitor_e: where a directory does not say */
+    bool asks_directory;     /* some directory says */
     fo_policy_t policy;
+    apr_array_header_t *matches;   /* const fo_match_t *, those of the server below included */
     apr_array_header_t *services;  /* httpd_service_t *, declared here */
     httpd_service_t *open_service; /* the block being read; NULL: none */
 } httpd_server_t;
 
+/* A directory's, location's, file's or <If>'s part. */
+typedef struct httpd_directory_t {
+    int monitor; /* httpd_monitor_e */
+} httpd_directory_t;
+
 /* What the whole configuration comes to; reset before it is read. */
 typedef struct httpd_config_t {
     fo_plan_t *plan;               /* NULL before check_config */
+    fo_rules_t *rules;             /* likewise */
+    fo_shared_t *shared;           /* NULL before the real start, and where there is no memory */
     apr_interval_time_t ping_wait; /* FO_UNSET: the default */
+    apr_int64_t ping_concurrency;  /* likewise */
     unsigned n_services;
     unsigned n_settings;
     apr_array_header_t *warnings; /* httpd_warning_t */
@@ -101,10 +116,16 @@ typedef struct httpd_pending_secret_t {
 } httpd_pending_secret_t;
 
 #define HTTPD_PING_WAIT (100 * 1000)
+#define HTTPD_PING_CONCURRENCY 16
 
 static inline httpd_server_t *httpd_server_of(const server_rec *s)
 {
     return ap_get_module_config(s->module_config, &failover_module);
+}
+
+static inline httpd_directory_t *httpd_directory_of(const ap_conf_vector_t *directory)
+{
+    return ap_get_module_config(directory, &failover_module);
 }
 
 /* httpd_config.c */
@@ -112,6 +133,8 @@ httpd_config_t *httpd_config(void);
 void httpd_config_warn(httpd_place_t place, const char *text); /* told at -t and at the start */
 void *httpd_config_create_server(apr_pool_t *pool, server_rec *s);
 void *httpd_config_merge_server(apr_pool_t *pool, void *base, void *over);
+void *httpd_config_create_directory(apr_pool_t *pool, char *path);
+void *httpd_config_merge_directory(apr_pool_t *pool, void *base, void *over);
 int httpd_config_reset(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp);
 int httpd_config_check(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s);
 int httpd_config_start(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s);
@@ -133,8 +156,10 @@ void httpd_dump(const fo_plan_t *plan, server_rec *s, apr_pool_t *ptemp);
 /* httpd_child.c. The board is NULL where nothing is monitored. */
 void httpd_child_init(apr_pool_t *pchild, server_rec *s);
 fo_board_t *httpd_child_board(void);
+fo_alarm_t *httpd_child_alarm(void); /* NULL: no error is of interest here */
 apr_time_t httpd_child_started_at(void);
-void httpd_child_trigger(const fo_scope_t *scope, fo_trigger_e trigger);
+void httpd_child_trigger(const fo_scope_t *scope, fo_trigger_e trigger, bool waits);
+void httpd_child_wake(void); /* any thread, signal handlers too */
 bool httpd_child_first_time(unsigned setting_serial);
 
 /* httpd_request.c */
@@ -143,6 +168,10 @@ int httpd_request_early(request_rec *r);
 int httpd_request_header_parser(request_rec *r);
 int httpd_request_late(request_rec *r);
 const fo_snapshot_t *httpd_request_snapshot(request_rec *r);
+
+/* httpd_error_log.c: which server's entries are of which scope; before there are children. */
+void httpd_error_log_prepare(server_rec *main_server, apr_pool_t *pool);
+void httpd_error_log(const ap_errorlog_info *info, const char *text);
 
 /* httpd_expr.c */
 int httpd_expr_lookup(ap_expr_lookup_parms *parms);

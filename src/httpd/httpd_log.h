@@ -29,4 +29,7 @@ void httpd_log_evaluation(request_rec *r, const fo_service_t *service, const fo_
 void httpd_log_control_bytes(request_rec *r, const fo_service_t *service,
                              const fo_setting_t *setting);
 
+/* FO0014: there is no memory to share. */
+void httpd_log_unshared(const server_rec *s, apr_status_t status);
+
 #endif

@@ -2,6 +2,7 @@
 #include "httpd/httpd_failover.h"
 
 #include "core/fo_parse.h"
+#include "httpd/httpd_match.h"
 
 #include <stdlib.h>
 
@@ -162,6 +163,15 @@ static const fo_scope_t *plan_scope(fo_plan_t *plan, const apr_array_header_t *d
     return fo_plan_scope(plan, services);
 }
 
+/* The main server's directories hold in every virtual host. */
+static void plan_monitor(httpd_server_t *server, const httpd_server_t *main_server)
+{
+    if (server->monitor == HTTPD_MONITOR_UNSET)
+        server->monitor = HTTPD_MONITOR_ON;
+    server->asks_directory = server->asks_directory || main_server->asks_directory;
+    server->at_once = server->asks_directory ? HTTPD_MONITOR_OFF : server->monitor;
+}
+
 const char *httpd_plan_build(httpd_config_t *config, server_rec *main_server, apr_pool_t *pool)
 {
     apr_array_header_t *declared = collect(main_server, pool);
@@ -174,8 +184,7 @@ const char *httpd_plan_build(httpd_config_t *config, server_rec *main_server, ap
         if (!has_own(s, main_server))
             continue;
         server->scope = plan_scope(config->plan, declared, s, main_server);
-        if (server->monitor == HTTPD_MONITOR_UNSET)
-            server->monitor = HTTPD_MONITOR_ON;
+        plan_monitor(server, httpd_server_of(main_server));
     }
-    return NULL;
+    return httpd_match_rules(config->plan, declared, &config->rules);
 }

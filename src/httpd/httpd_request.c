@@ -94,12 +94,13 @@ static state_t *inherited_state(request_rec *r)
     return r->main ? join_family(r, state->root) : new_state(r, state->snapshot);
 }
 
-static void trigger(const httpd_server_t *server, fo_board_t *board, apr_time_t now)
+static void trigger(fo_board_t *board, const fo_scope_t *scope, int monitor, apr_time_t now,
+                    bool waits)
 {
-    fo_trigger_e wanted = (fo_trigger_e)server->monitor;
+    fo_trigger_e wanted = (fo_trigger_e)monitor;
 
-    if (fo_board_claim_due(board, server->scope, wanted, now))
-        httpd_child_trigger(server->scope, wanted);
+    if (fo_board_claim_due(board, scope, wanted, now))
+        httpd_child_trigger(scope, wanted, waits);
 }
 
 static state_t *first_state(request_rec *r, fo_board_t *board)
@@ -259,12 +260,12 @@ int httpd_request_begin(request_rec *r)
     if (!board)
         return DECLINED;
     now = probe_clock_read(CLOCK_MONOTONIC_COARSE);
-    if (!r->prev && fo_board_is_calm(board, server->scope, (fo_trigger_e)server->monitor, now)) {
+    if (!r->prev && fo_board_is_calm(board, server->scope, (fo_trigger_e)server->at_once, now)) {
         set_state(r, &all_up);
         return DECLINED;
     }
     if (!r->prev)
-        trigger(server, board, now);
+        trigger(board, server->scope, server->at_once, now, true);
     take_state(r);
     return DECLINED;
 }
@@ -278,10 +279,27 @@ int httpd_request_early(request_rec *r)
     return DECLINED;
 }
 
+/*
+ * Where a directory says what its requests trigger. Nobody waits here: this request has its state
+ * already, and the verdict serves the next one.
+ */
+static void ask_directory(const request_rec *r, const httpd_server_t *server)
+{
+    const httpd_directory_t *directory = httpd_directory_of(r->per_dir_config);
+    fo_board_t *board = httpd_child_board();
+    int monitor = directory->monitor == HTTPD_MONITOR_UNSET ? server->monitor : directory->monitor;
+
+    if (board)
+        trigger(board, server->scope, monitor, probe_clock_read(CLOCK_MONOTONIC_COARSE), false);
+}
+
 int httpd_request_header_parser(request_rec *r)
 {
+    const httpd_server_t *server = httpd_server_of(r->server);
     state_t *state = state_of(r);
 
+    if (server->asks_directory)
+        ask_directory(r, server);
     if (state && state != &all_up && state->is_written && is_lost(r, state))
         write_settings(r, state, false);
     return DECLINED;

@@ -22,12 +22,22 @@ static const probe_form_t *form_of(const fo_probe_t *probe)
 static void start_host(probe_flight_t *flight, apr_time_t now);
 static void check_name(probe_flight_t *flight, apr_time_t now);
 
-static bool has_host(const probe_flight_t *flight, const fo_host_t *host)
+/* n_hosts: it is none of them. */
+static unsigned find_host(const probe_flight_t *flight, const fo_host_t *host)
 {
-    for (unsigned i = 0; i < flight->n_hosts; i++)
-        if (flight->hosts[i].port == host->port && strcmp(flight->hosts[i].name, host->name) == 0)
-            return true;
-    return false;
+    unsigned i = 0;
+
+    while (i < flight->n_hosts && (flight->hosts[i].port != host->port ||
+                                   strcmp(flight->hosts[i].name, host->name) != 0))
+        i++;
+    return i;
+}
+
+const probe_addresses_t *probe_flight_addresses(const probe_flight_t *flight, const fo_host_t *host)
+{
+    unsigned i = find_host(flight, host);
+
+    return i < flight->n_hosts && flight->addresses[i].n > 0 ? &flight->addresses[i] : NULL;
 }
 
 static bool make_room(probe_flight_t *flight, unsigned n)
@@ -51,12 +61,13 @@ bool probe_flight_add_hosts(probe_flight_t *flight, const fo_host_t *hosts, unsi
         return false;
     for (unsigned i = 0; i < n; i++) {
         fo_host_t host = { .port = hosts[i].port };
-        if (has_host(flight, &hosts[i]))
+        if (find_host(flight, &hosts[i]) < flight->n_hosts)
             continue;
         host.name = strdup(hosts[i].name);
         if (!host.name)
             return false;
         flight->queries[flight->n_hosts] = (probe_query_t){ 0 };
+        flight->addresses[flight->n_hosts].n = 0;
         flight->hosts[flight->n_hosts++] = host;
     }
     return true;

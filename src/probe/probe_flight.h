@@ -91,6 +91,10 @@ void probe_flight_tick(probe_flight_t *flight, apr_time_t now);
 /* When tick is wanted at the latest. */
 apr_time_t probe_flight_wake_at(const probe_flight_t *flight);
 
+/* What this host of the check's URL came to; NULL: it was not looked up. */
+const probe_addresses_t *probe_flight_addresses(const probe_flight_t *flight,
+                                                const fo_host_t *host);
+
 /* Ends what is under way. */
 void probe_flight_free(probe_flight_t *flight);
 

@@ -19,6 +19,7 @@ struct probe_loop_t {
     const fo_plan_t *plan;
     fo_monitor_t *monitor;
     probe_gate_t *gate;
+    fo_alarm_t *alarm; /* NULL: nobody listens to errors */
     unsigned max_askers;
     atomic_bool is_stopping;
     probe_field_t field;
@@ -53,6 +54,11 @@ probe_loop_t *probe_loop_make(const fo_plan_t *plan, fo_monitor_t *monitor, prob
     loop->field.is_asking = apr_pcalloc(pool, n * sizeof(bool));
     publish_due(loop); /* now: a child's first request may come before its thread runs */
     return loop;
+}
+
+void probe_loop_listen(probe_loop_t *loop, fo_alarm_t *alarm)
+{
+    loop->alarm = alarm;
 }
 
 void probe_loop_stop(probe_loop_t *loop)
@@ -97,10 +103,16 @@ static void count_up(probe_loop_t *loop, probe_ticket_t ticket)
 static void launch(probe_loop_t *loop, const fo_check_t *check, probe_ticket_t ticket,
                    apr_time_t now)
 {
-    fo_ping_t ping = fo_monitor_start(loop->monitor, check, now);
-    probe_flight_t *flight = probe_flight_start(&loop->field, &ping, now);
     fo_report_t report = { .stage = FO_STAGE_CONNECT };
+    probe_flight_t *flight;
+    fo_ping_t ping;
 
+    if (!fo_monitor_enter(loop->monitor, check, now))
+        return;
+    if (loop->alarm) /* first: an error that comes from now on is news again */
+        fo_alarm_lower(loop->alarm, check);
+    ping = fo_monitor_start(loop->monitor, check, now);
+    flight = probe_flight_start(&loop->field, &ping, now);
     if (!flight) {
         fo_report_fill(&report, FO_VERDICT_SELF, ENOMEM, 0, NULL);
         fo_monitor_answer(loop->monitor, check, &report, now);
@@ -158,6 +170,15 @@ static void want_scope(probe_loop_t *loop, const fo_scope_t *scope, fo_trigger_e
     count_down(loop, ticket);
 }
 
+static void hear_errors(probe_loop_t *loop)
+{
+    if (!loop->alarm || !fo_alarm_is_any_raised(loop->alarm))
+        return;
+    for (unsigned i = 0; i < (unsigned)loop->plan->checks->nelts; i++)
+        if (fo_alarm_is_raised(loop->alarm, fo_plan_check_at(loop->plan, i)))
+            fo_monitor_hurry(loop->monitor, fo_plan_check_at(loop->plan, i));
+}
+
 static void hear_requests(probe_loop_t *loop)
 {
     apr_time_t now = probe_clock_now(); /* not earlier than any request that is heard here */
@@ -179,6 +200,19 @@ static void mind_timer(probe_loop_t *loop, apr_time_t now)
         want(loop, fo_plan_check_at(loop->plan, i), FO_TRIGGER_TIMER, nobody, now);
 }
 
+/* By what addresses an error may name the check's hosts from now on. */
+static void learn_addresses(probe_loop_t *loop, const probe_flight_t *flight)
+{
+    const fo_check_t *check = flight->ping.check;
+
+    for (unsigned i = 0; i < check->url->n_hosts; i++) {
+        const probe_addresses_t *addresses = probe_flight_addresses(flight, &check->url->hosts[i]);
+        for (unsigned j = 0; addresses && j < FO_ALARM_ADDRESSES; j++)
+            fo_alarm_learn(loop->alarm, check, i, j,
+                           j < addresses->n ? addresses->text[j] : NULL);
+    }
+}
+
 static void land(probe_loop_t *loop, unsigned index, apr_time_t now)
 {
     probe_flight_t *flight = loop->flights[index];
@@ -186,6 +220,8 @@ static void land(probe_loop_t *loop, unsigned index, apr_time_t now)
     const fo_check_t *check = flight->ping.check;
     probe_ticket_t ticket = flight->ticket;
 
+    if (loop->alarm)
+        learn_addresses(loop, flight);
     loop->flights[index] = loop->flights[--loop->n_flights];
     probe_flight_free(flight);
     fo_monitor_answer(loop->monitor, check, &report, now);
@@ -284,16 +320,22 @@ static void one_round(probe_loop_t *loop)
     drive_flights(loop, n_polled, now);
     land_ended(loop, now);
     serve_queue(loop, now);
+    hear_errors(loop);
+    fo_monitor_hear_hints(loop->monitor);
     hear_requests(loop);
     mind_timer(loop, now);
     land_ended(loop, now);
+    fo_monitor_hear_hints(loop->monitor); /* its own discoveries are no news to a request */
     publish_due(loop);
 }
 
 static void close_field(probe_loop_t *loop)
 {
-    while (loop->n_flights > 0)
-        probe_flight_free(loop->flights[--loop->n_flights]);
+    while (loop->n_flights > 0) {
+        probe_flight_t *flight = loop->flights[--loop->n_flights];
+        fo_monitor_give_up(loop->monitor, flight->ping.check);
+        probe_flight_free(flight);
+    }
     if (loop->field.askers)
         probe_workers_stop(loop->field.askers, PROBE_STOP_PATIENCE);
     if (loop->field.resolver)

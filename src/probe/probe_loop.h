@@ -6,6 +6,7 @@
 #ifndef PROBE_LOOP_H
 #define PROBE_LOOP_H
 
+#include "core/fo_alarm.h"
 #include "core/fo_monitor.h"
 #include "probe/probe_gate.h"
 
@@ -17,6 +18,9 @@ typedef struct probe_loop_t probe_loop_t;
  */
 probe_loop_t *probe_loop_make(const fo_plan_t *plan, fo_monitor_t *monitor, probe_gate_t *gate,
                               unsigned max_askers, apr_pool_t *pool);
+
+/* Before the thread starts: what errors raise is pinged. */
+void probe_loop_listen(probe_loop_t *loop, fo_alarm_t *alarm);
 
 /*
  * The thread's body: returns after probe_loop_stop, at the latest PROBE_STOP_PATIENCE and half of
