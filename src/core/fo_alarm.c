@@ -77,9 +77,9 @@ void fo_alarm_learn(fo_alarm_t *alarm, const fo_check_t *check, unsigned host, u
                     const char *address)
 {
     unsigned row = alarm->first_host[check->index] + host;
-    apr_uint64_t hash = address ? fo_host_hash(address, strlen(address),
-                                               check->url->hosts[host].port)
-                                : 0;
+    apr_uint64_t hash = address
+                            ? fo_host_hash(address, strlen(address), check->url->hosts[host].port)
+                            : 0;
 
     atomic_store_explicit(&alarm->learned[row * FO_ALARM_ADDRESSES + i], hash,
                           memory_order_relaxed);
@@ -91,6 +91,33 @@ static void name_check(named_t *named, unsigned check)
         named->check[named->n++] = check;
 }
 
+/* What is learned are addresses. */
+static bool is_address(const char *host, apr_size_t length)
+{
+    bool has_letter = false;
+
+    for (apr_size_t i = 0; i < length; i++) {
+        if (host[i] == ':')
+            return true;
+        has_letter = has_letter || !(host[i] == '.' || (host[i] >= '0' && host[i] <= '9'));
+    }
+    return !has_letter;
+}
+
+/* The first cell without an address is followed by no other. */
+static bool has_learned(const fo_alarm_t *alarm, unsigned host, apr_uint64_t hash)
+{
+    const _Atomic apr_uint64_t *cells = &alarm->learned[host * FO_ALARM_ADDRESSES];
+    apr_uint64_t seen = 1;
+
+    for (unsigned i = 0; seen && i < FO_ALARM_ADDRESSES; i++) {
+        seen = atomic_load_explicit(&cells[i], memory_order_relaxed);
+        if (seen == hash)
+            return true;
+    }
+    return false;
+}
+
 static void look_up(const fo_alarm_t *alarm, const char *host, apr_size_t length, unsigned port,
                     named_t *named)
 {
@@ -99,9 +126,9 @@ static void look_up(const fo_alarm_t *alarm, const char *host, apr_size_t length
 
     for (; known && known < end && known->hash == hash; known++)
         name_check(named, known->check);
-    for (unsigned i = 0; i < alarm->n_hosts * FO_ALARM_ADDRESSES; i++)
-        if (atomic_load_explicit(&alarm->learned[i], memory_order_relaxed) == hash)
-            name_check(named, alarm->check_of[i / FO_ALARM_ADDRESSES]);
+    for (unsigned i = 0; is_address(host, length) && i < alarm->n_hosts; i++)
+        if (has_learned(alarm, i, hash))
+            name_check(named, alarm->check_of[i]);
 }
 
 static bool is_digit(char c)
@@ -168,8 +195,7 @@ static void name_before_port(const fo_alarm_t *alarm, const char *text, const ch
     }
 }
 
-static void find_named(const fo_alarm_t *alarm, const char *text, apr_size_t length,
-                       named_t *named)
+static void find_named(const fo_alarm_t *alarm, const char *text, apr_size_t length, named_t *named)
 {
     static const char port_word[] = "port ";
     const size_t n = sizeof(port_word) - 1;
@@ -179,9 +205,14 @@ static void find_named(const fo_alarm_t *alarm, const char *text, apr_size_t len
     for (const char *at = text; (at = memchr(at, ':', (size_t)(end - at))); at++)
         if ((port = read_port(at + 1, end)))
             name_before_colon(alarm, text, at, port, named);
-    for (const char *at = text; (at = memmem(at, (size_t)(end - at), port_word, n)); at += n)
+    for (const char *at = text; named->n == 0 && (at = strstr(at, port_word)); at += n)
         if ((port = read_port(at + n, end)))
             name_before_port(alarm, text, at, port, named);
+}
+
+static bool is_heard(const fo_ear_t *ear, int module)
+{
+    return module >= 0 && (unsigned)module < ear->set->n_modules && ear->set->is_relay[module];
 }
 
 /* It listens to that module, and something that it could raise is not raised. */
@@ -189,11 +220,10 @@ static bool is_open(const fo_alarm_t *alarm, const fo_ear_t *ear, int module)
 {
     apr_uint64_t quiet = 0;
 
-    if (module < 0 || (unsigned)module >= ear->set->n_modules || !ear->set->is_relay[module])
+    if (!is_heard(ear, module))
         return false;
     for (unsigned i = 0; i < alarm->rules->n_words; i++)
-        quiet |= ear->checks[i] &
-                 ~atomic_load_explicit(&alarm->raised[i], memory_order_relaxed);
+        quiet |= ear->checks[i] & ~atomic_load_explicit(&alarm->raised[i], memory_order_relaxed);
     return quiet != 0;
 }
 
@@ -266,7 +296,7 @@ bool fo_alarm_hear(fo_alarm_t *alarm, const fo_entry_t *entry)
     find_named(alarm, entry->text, entry->length, &named);
     for (int i = 0; i < ears->nelts; i++) {
         const fo_ear_t *ear = &APR_ARRAY_IDX(ears, i, fo_ear_t);
-        if (is_open(alarm, ear, entry->module) && fo_patterns_meet(&ear->set->patterns, &found))
+        if (is_heard(ear, entry->module) && fo_patterns_meet(&ear->set->patterns, &found))
             is_new |= raise_ear(alarm, ear, &named);
     }
     return is_new;

@@ -18,7 +18,7 @@ typedef struct fo_entry_t {
     int module;              /* the index of the module that wrote it */
     apr_status_t status;     /* 0: none, or it says nothing of a service */
     const char *text;        /* as the log escapes it */
-    apr_size_t length;
+    apr_size_t length;       /* of the text, up to its zero byte */
     /* The i-th text that a client sent with this request; NULL: there is no further one. */
     const char *(*sent)(void *baton, unsigned i);
     void *baton;

@@ -1,39 +1,37 @@
 #include "core/fo_matcher.h"
 
-#include "core/fo_parse.h"
-
 #include <errno.h>
+#include <stdint.h>
 #include <string.h>
 
-/* A chunk of a long text for an expression, and what two chunks share. */
+/* What of a client's text is looked at at a time, and what two such chunks share. */
 #define CHUNK FO_REGEX_TEXT
 #define OVERLAP (CHUNK / 2)
-
-/* While the automaton is built: a node of the tree of all literals. */
-typedef struct node_t {
-    unsigned *child; /* by class; 0: none, as the root is nobody's child */
-    unsigned fallback;
-    unsigned number; /* its row in the table */
-    fo_patterns_t ends;
-    bool has_ends;
-} node_t;
+_Static_assert(OVERLAP >= FO_LITERAL_MAX, "a literal must not fall between two chunks");
 
 /*
- * The table has a row for each state and a column for each class of bytes; a state is the index of
- * its row's first cell, so that a step is one addition and one look. The rows at which patterns end
- * come last: one comparison tells them.
+ * The literals are looked for as Wu and Manber do. A window as long as the shortest one moves over
+ * the text; the block of bytes at its end tells how far it may move, because no literal's beginning
+ * has that block nearer to its end. Where it is the last block of some literal's beginning, those
+ * are compared. Literals shorter than a block are looked for one by one.
  */
+#define BLOCK 4
+#define HASH_BITS 16
+#define NOBODY (-1)
+
 struct fo_matcher_t {
     apr_pool_t *pool;
     apr_array_header_t *patterns; /* fo_pattern_t, by number */
     apr_array_header_t *errnos;   /* unsigned: the numbers of those */
     fo_patterns_t texts;          /* those that are looked for in text */
     fo_patterns_t regexes;
-    unsigned char class_of[256]; /* 0: in no literal */
-    unsigned n_classes;
-    unsigned *table;
-    unsigned first_end;         /* the first state at which patterns end */
-    const fo_patterns_t *ends;  /* by row, from that state's on */
+    bool has_regexes;
+    apr_size_t window;           /* bytes; 0: there are no literals */
+    unsigned char *shifts;       /* by hash of a block; 0: compare */
+    short *first;                /* by hash: the first literal whose window ends in it */
+    short next[FO_PATTERNS_MAX]; /* the next such literal */
+    apr_size_t lengths[FO_PATTERNS_MAX];
+    apr_array_header_t *shorts; /* unsigned: the numbers of those shorter than a block */
 };
 
 fo_matcher_t *fo_matcher_make(apr_pool_t *pool)
@@ -43,6 +41,7 @@ fo_matcher_t *fo_matcher_make(apr_pool_t *pool)
     matcher->pool = pool;
     matcher->patterns = apr_array_make(pool, 64, sizeof(fo_pattern_t));
     matcher->errnos = apr_array_make(pool, 8, sizeof(unsigned));
+    matcher->shorts = apr_array_make(pool, 1, sizeof(unsigned));
     return matcher;
 }
 
@@ -82,139 +81,66 @@ const char *fo_matcher_add(fo_matcher_t *matcher, const fo_pattern_t *pattern, u
         APR_ARRAY_PUSH(matcher->errnos, unsigned) = n;
     else
         fo_patterns_put(&matcher->texts, n);
-    if (pattern->kind == FO_PATTERN_REGEX)
+    if (pattern->kind == FO_PATTERN_REGEX) {
         fo_patterns_put(&matcher->regexes, n);
+        matcher->has_regexes = true;
+    }
     *ret_number = n;
     return NULL;
 }
 
-static void make_classes(fo_matcher_t *matcher)
+/* Fibonacci hashing: the upper bits of a product with the golden ratio. */
+static unsigned hash_at(const char *text)
 {
-    matcher->n_classes = 1;
+    uint32_t block;
+
+    memcpy(&block, text, BLOCK);
+    return (block * UINT32_C(2654435769)) >> (32 - HASH_BITS);
+}
+
+static void measure(fo_matcher_t *matcher)
+{
     for (unsigned i = 0; i < (unsigned)matcher->patterns->nelts; i++) {
         const char *literal = pattern_at(matcher, i)->literal;
-        for (; literal && *literal; literal++) {
-            unsigned char *class_of = &matcher->class_of[(unsigned char)*literal];
-            if (*class_of == 0) /* escaped, so that there are fewer than 100 */
-                *class_of = (unsigned char)matcher->n_classes++;
-        }
+        matcher->lengths[i] = literal ? strlen(literal) : 0;
+        if (literal && matcher->lengths[i] < BLOCK)
+            APR_ARRAY_PUSH(matcher->shorts, unsigned) = i;
+        else if (literal && (matcher->window == 0 || matcher->lengths[i] < matcher->window))
+            matcher->window = matcher->lengths[i];
     }
 }
 
-static unsigned add_node(const fo_matcher_t *matcher, apr_array_header_t *nodes)
+/* The first `window` bytes of this literal. */
+static void enter_literal(fo_matcher_t *matcher, unsigned number)
 {
-    node_t *node = apr_array_push(nodes);
+    const char *literal = pattern_at(matcher, number)->literal;
+    apr_size_t last = matcher->window - BLOCK; /* where the window's last block begins */
+    unsigned end = hash_at(literal + last);
 
-    memset(node, 0, sizeof(*node));
-    node->child = apr_pcalloc(nodes->pool, matcher->n_classes * sizeof(*node->child));
-    return (unsigned)nodes->nelts - 1;
-}
-
-static node_t *node_at(const apr_array_header_t *nodes, unsigned index)
-{
-    return &APR_ARRAY_IDX(nodes, (int)index, node_t);
-}
-
-static void add_literal(const fo_matcher_t *matcher, apr_array_header_t *nodes, unsigned number)
-{
-    unsigned at = 0;
-
-    for (const char *c = pattern_at(matcher, number)->literal; *c; c++) {
-        unsigned class = matcher->class_of[(unsigned char)*c];
-        unsigned next = node_at(nodes, at)->child[class];
-        if (!next) {
-            next = add_node(matcher, nodes);
-            node_at(nodes, at)->child[class] = next;
-        }
-        at = next;
+    for (apr_size_t i = 0; i <= last; i++) {
+        unsigned char *shift = &matcher->shifts[hash_at(literal + i)];
+        if (last - i < *shift)
+            *shift = (unsigned char)(last - i);
     }
-    fo_patterns_put(&node_at(nodes, at)->ends, number);
-    node_at(nodes, at)->has_ends = true;
-}
-
-/* What ends at a node's fallback ends at the node as well. */
-static void inherit_ends(node_t *node, const node_t *fallback)
-{
-    for (unsigned i = 0; i < FO_PATTERN_WORDS; i++)
-        node->ends.bits[i] |= fallback->ends.bits[i];
-    node->has_ends = node->has_ends || fallback->has_ends;
-}
-
-/*
- * Breadth first, so that a node's fallback, the longest other beginning of a literal that the text
- * so far ends in, is complete before the node: each child that is missing becomes the fallback's.
- */
-static void link_nodes(const fo_matcher_t *matcher, apr_array_header_t *nodes)
-{
-    unsigned *queue = apr_palloc(nodes->pool, (size_t)nodes->nelts * sizeof(*queue));
-    unsigned n_queued = 1;
-
-    queue[0] = 0;
-    for (unsigned i = 0; i < n_queued; i++) {
-        node_t *node = node_at(nodes, queue[i]);
-        const node_t *fallback = node_at(nodes, node->fallback);
-        for (unsigned class = 0; class < matcher->n_classes; class ++) {
-            unsigned child = node->child[class];
-            unsigned other = queue[i] == 0 ? 0 : fallback->child[class];
-            if (!child) {
-                node->child[class] = other;
-                continue;
-            }
-            node_at(nodes, child)->fallback = other;
-            inherit_ends(node_at(nodes, child), node_at(nodes, other));
-            queue[n_queued++] = child;
-        }
-    }
-}
-
-/* Rows: first the nodes at which nothing ends, the root before all. */
-static unsigned number_nodes(apr_array_header_t *nodes)
-{
-    unsigned n_plain = 0, n = 0;
-
-    for (unsigned i = 0; i < (unsigned)nodes->nelts; i++)
-        if (!node_at(nodes, i)->has_ends)
-            node_at(nodes, i)->number = n_plain++;
-    n = n_plain;
-    for (unsigned i = 0; i < (unsigned)nodes->nelts; i++)
-        if (node_at(nodes, i)->has_ends)
-            node_at(nodes, i)->number = n++;
-    return n_plain;
-}
-
-static void fill_table(fo_matcher_t *matcher, const apr_array_header_t *nodes, unsigned n_plain)
-{
-    size_t n = (size_t)nodes->nelts;
-    fo_patterns_t *ends = apr_pcalloc(matcher->pool, (n - n_plain + 1) * sizeof(*ends));
-
-    matcher->table = apr_palloc(matcher->pool, n * matcher->n_classes * sizeof(*matcher->table));
-    for (unsigned i = 0; i < n; i++) {
-        const node_t *node = node_at(nodes, i);
-        unsigned *row = matcher->table + (size_t)node->number * matcher->n_classes;
-        for (unsigned class = 0; class < matcher->n_classes; class ++)
-            row[class] = node_at(nodes, node->child[class])->number * matcher->n_classes;
-        if (node->has_ends)
-            ends[node->number - n_plain] = node->ends;
-    }
-    matcher->ends = ends;
-    matcher->first_end = n_plain * matcher->n_classes;
+    matcher->next[number] = matcher->first[end];
+    matcher->first[end] = (short)number;
 }
 
 void fo_matcher_build(fo_matcher_t *matcher)
 {
-    apr_array_header_t *nodes;
-    apr_pool_t *temporary;
+    const size_t n = (size_t)1 << HASH_BITS;
 
-    apr_pool_create(&temporary, matcher->pool);
-    make_classes(matcher);
-    nodes = apr_array_make(temporary, 256, sizeof(node_t));
-    add_node(matcher, nodes);
+    measure(matcher);
+    if (matcher->window == 0)
+        return;
+    matcher->shifts = apr_palloc(matcher->pool, n);
+    memset(matcher->shifts, (int)(matcher->window - BLOCK + 1), n);
+    matcher->first = apr_palloc(matcher->pool, n * sizeof(*matcher->first));
+    for (size_t i = 0; i < n; i++)
+        matcher->first[i] = NOBODY;
     for (unsigned i = 0; i < (unsigned)matcher->patterns->nelts; i++)
-        if (pattern_at(matcher, i)->literal)
-            add_literal(matcher, nodes, i);
-    link_nodes(matcher, nodes);
-    fill_table(matcher, nodes, number_nodes(nodes));
-    apr_pool_destroy(temporary);
+        if (matcher->lengths[i] >= BLOCK)
+            enter_literal(matcher, i);
 }
 
 /* APR has a number of its own for a time-out that it keeps itself. */
@@ -236,34 +162,50 @@ void fo_matcher_find_status(const fo_matcher_t *matcher, apr_status_t status,
     }
 }
 
-static void add_ends(const fo_matcher_t *matcher, unsigned state, fo_patterns_t *found)
+/* Those whose window ends in the block of this hash, and begins here. */
+static void compare(const fo_matcher_t *matcher, unsigned hash, const char *text, apr_size_t length,
+                    fo_patterns_t *found)
 {
-    const fo_patterns_t *ends = &matcher->ends[(state - matcher->first_end) / matcher->n_classes];
-
-    for (unsigned i = 0; i < FO_PATTERN_WORDS; i++)
-        found->bits[i] |= ends->bits[i];
+    for (short i = matcher->first[hash]; i != NOBODY; i = matcher->next[i])
+        if (matcher->lengths[i] <= length &&
+            memcmp(text, pattern_at(matcher, (unsigned)i)->literal, matcher->lengths[i]) == 0)
+            fo_patterns_put(found, (unsigned)i);
 }
 
-static unsigned feed(const fo_matcher_t *matcher, unsigned state, const char *text,
-                     apr_size_t length, fo_patterns_t *found)
+static void find_shorts(const fo_matcher_t *matcher, const char *text, apr_size_t length,
+                        fo_patterns_t *found)
 {
-    const unsigned char *byte = (const unsigned char *)text, *end = byte + length;
-    const unsigned char *class_of = matcher->class_of;
-    const unsigned *table = matcher->table;
-    unsigned first_end = matcher->first_end;
-
-    while (byte < end) {
-        state = table[state + class_of[*byte++]];
-        if (state >= first_end)
-            add_ends(matcher, state, found);
+    for (int i = 0; i < matcher->shorts->nelts; i++) {
+        unsigned number = APR_ARRAY_IDX(matcher->shorts, i, unsigned);
+        if (memmem(text, length, pattern_at(matcher, number)->literal, matcher->lengths[number]))
+            fo_patterns_put(found, number);
     }
-    return state;
+}
+
+static void find_literals(const fo_matcher_t *matcher, const char *text, apr_size_t length,
+                          fo_patterns_t *found)
+{
+    const char *end = text + length;
+
+    find_shorts(matcher, text, length, found);
+    if (matcher->window == 0 || length < matcher->window)
+        return;
+    for (const char *at = text + matcher->window - BLOCK; at <= end - BLOCK;) {
+        unsigned hash = hash_at(at);
+        unsigned shift = matcher->shifts[hash];
+        if (shift == 0) {
+            const char *begin = at - (matcher->window - BLOCK);
+            compare(matcher, hash, begin, (apr_size_t)(end - begin), found);
+            shift = 1;
+        }
+        at += shift;
+    }
 }
 
 static void find_regexes(const fo_matcher_t *matcher, const char *text, apr_size_t length,
                          const fo_patterns_t *wanted, fo_patterns_t *found)
 {
-    for (unsigned word = 0; word < FO_PATTERN_WORDS; word++) {
+    for (unsigned word = 0; matcher->has_regexes && word < FO_PATTERN_WORDS; word++) {
         apr_uint64_t bits = matcher->regexes.bits[word] & wanted->bits[word] & ~found->bits[word];
         for (; bits; bits &= bits - 1) {
             unsigned number = word * 64 + (unsigned)__builtin_ctzll(bits);
@@ -283,7 +225,7 @@ static void keep_wanted(const fo_patterns_t *wanted, const fo_patterns_t *texts,
 void fo_matcher_find(const fo_matcher_t *matcher, const char *text, apr_size_t length,
                      const fo_patterns_t *wanted, fo_patterns_t *found)
 {
-    feed(matcher, 0, text, length, found);
+    find_literals(matcher, text, length, found);
     find_regexes(matcher, text, length, wanted, found);
     keep_wanted(wanted, &matcher->texts, found);
 }
@@ -314,24 +256,22 @@ static unsigned char take_byte(const char **text, bool decodes)
     return decodes && *c == '+' ? ' ' : (unsigned char)*c;
 }
 
-/* In chunks: the automaton goes on from one to the next, an expression sees some of the last. */
+/* In chunks, each of which begins with the end of the last. */
 static void find_in_form(const fo_matcher_t *matcher, const char *text, bool decodes,
                          const fo_patterns_t *wanted, fo_patterns_t *found)
 {
     char chunk[CHUNK];
-    apr_size_t n = 0, n_fed = 0;
-    unsigned state = 0;
+    apr_size_t n = 0;
 
     while (*text) {
-        while (*text && n + 4 <= sizeof(chunk))
-            n += fo_log_escape(take_byte(&text, decodes), chunk + n);
-        state = feed(matcher, state, chunk + n_fed, n - n_fed, found);
-        find_regexes(matcher, chunk, n, wanted, found);
         if (n > OVERLAP) {
             memmove(chunk, chunk + n - OVERLAP, OVERLAP);
             n = OVERLAP;
         }
-        n_fed = n;
+        while (*text && n + 4 <= sizeof(chunk))
+            n += fo_log_escape(take_byte(&text, decodes), chunk + n);
+        find_literals(matcher, chunk, n, found);
+        find_regexes(matcher, chunk, n, wanted, found);
     }
 }
 

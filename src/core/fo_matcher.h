@@ -1,7 +1,7 @@
 /*
  * fo_matcher.h: many patterns looked for in one text at a time: the literals in one pass over it,
- * whatever their number, by Aho and Corasick's automaton; then the expressions that are wanted.
- * Built while the configuration is read, constant afterwards.
+ * which skips most of its bytes, whatever their number; then the expressions that are wanted. Built
+ * while the configuration is read, constant afterwards.
  */
 #ifndef FO_MATCHER_H
 #define FO_MATCHER_H

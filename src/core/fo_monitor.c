@@ -157,8 +157,7 @@ apr_time_t fo_monitor_due_at(const fo_monitor_t *monitor, const fo_check_t *chec
     }
     if (shortest == FO_NEVER)
         return FO_NEVER;
-    return course->retry_at ? course->retry_at
-                            : fo_schedule_due_at(course->started_at, shortest);
+    return course->retry_at ? course->retry_at : fo_schedule_due_at(course->started_at, shortest);
 }
 
 apr_time_t fo_monitor_next_at(const fo_monitor_t *monitor, fo_trigger_e trigger)
@@ -186,8 +185,8 @@ static apr_time_t cell_until(apr_time_t now, apr_interval_time_t timeout)
 
 static apr_interval_time_t retry_span(fo_monitor_t *monitor, unsigned refusals)
 {
-    apr_interval_time_t span = RETRY_FIRST << (refusals < RETRY_DOUBLINGS ? refusals
-                                                                          : RETRY_DOUBLINGS);
+    apr_interval_time_t span = RETRY_FIRST
+                               << (refusals < RETRY_DOUBLINGS ? refusals : RETRY_DOUBLINGS);
 
     return span / 2 + (apr_interval_time_t)(draw_random(monitor) * (double)span);
 }

@@ -9,8 +9,8 @@
 
 /* A module is only taken at its word as a peer's mouth when relaying is what it does. */
 static const char *const relays[] = {
-    "proxy*", "cgi",       "cgid",     "fcgid", "php*",        "wsgi", "perl", "lua",
-    "dbd",    "authn_dbd", "session*", "ldap",  "authnz_ldap",
+    "proxy*", "cgi", "cgid",      "fcgid",    "php*", "wsgi",        "perl",
+    "lua",    "dbd", "authn_dbd", "session*", "ldap", "authnz_ldap",
 };
 
 /*
@@ -60,7 +60,9 @@ static const char *const built_in[] = {
 static const struct {
     const char *name;
     int number;
-} other_names[] = { { "EWOULDBLOCK", EWOULDBLOCK }, { "EDEADLOCK", EDEADLK }, { "ENOTSUP", ENOTSUP } };
+} other_names[] = { { "EWOULDBLOCK", EWOULDBLOCK },
+                    { "EDEADLOCK", EDEADLK },
+                    { "ENOTSUP", ENOTSUP } };
 
 unsigned fo_log_escape(unsigned char byte, char ret_escaped[4])
 {
@@ -128,10 +130,11 @@ static const char *read_errno(const char **text, fo_pattern_t *pattern, apr_pool
     pattern->text = word;
     pattern->status = errno_of(word);
     if (pattern->status == 0)
-        return apr_psprintf(pool,
-                            "'%s' is no errno that this system knows, as ECONNREFUSED is; text "
-                            "stands in quotes, \"gone away\", an expression in slashes, /gone.away/",
-                            word);
+        return apr_psprintf(
+            pool,
+            "'%s' is no errno that this system knows, as ECONNREFUSED is; text "
+            "stands in quotes, \"gone away\", an expression in slashes, /gone.away/",
+            word);
     *text += strlen(word);
     return NULL;
 }

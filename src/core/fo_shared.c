@@ -12,7 +12,7 @@ _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2 && ATOMIC_INT_LOCK_FREE == 2,
 struct fo_shared_t {
     _Alignas(CACHE_LINE) _Atomic unsigned count;
     _Alignas(CACHE_LINE) unsigned n_checks;
-    unsigned n_cells;             /* of each check */
+    unsigned n_cells;            /* of each check */
     _Atomic apr_int64_t words[]; /* the cells of all checks, then the hints */
 };
 

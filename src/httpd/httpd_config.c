@@ -43,9 +43,8 @@ void *httpd_config_merge_server(apr_pool_t *pool, void *base, void *over)
     fo_policy_merge(&below->policy, &above->policy, &merged->policy);
     if (merged->monitor == HTTPD_MONITOR_UNSET)
         merged->monitor = below->monitor;
-    merged->matches = above->matches->nelts
-                          ? apr_array_append(pool, below->matches, above->matches)
-                          : below->matches;
+    merged->matches = above->matches->nelts ? apr_array_append(pool, below->matches, above->matches)
+                                            : below->matches;
     return merged;
 }
 

@@ -90,10 +90,10 @@ static const char *set_ping_concurrency(cmd_parms *cmd, void *unused, const char
     const char *error = ap_check_cmd_context(cmd, GLOBAL_ONLY);
 
     (void)unused;
-    return error ? error
-                 : httpd_prefixed(cmd, fo_parse_number(text, 1, 1024,
-                                                       &httpd_config()->ping_concurrency,
-                                                       cmd->pool));
+    return error
+               ? error
+               : httpd_prefixed(cmd, fo_parse_number(text, 1, 1024,
+                                                     &httpd_config()->ping_concurrency, cmd->pool));
 }
 
 static const char *set_spread(cmd_parms *cmd, void *unused, const char *text)

@@ -76,9 +76,9 @@ typedef enum {
  */
 typedef struct httpd_server_t {
     const fo_scope_t *scope; /* the services of its requests */
-    int at_once;             /* httpd_monitor_e: what a request triggers before it has a directory */
-    int monitor;             /* httpd_monitor_e: where a directory does not say */
-    bool asks_directory;     /* some directory says */
+    int at_once;         /* httpd_monitor_e: what a request triggers before it has a directory */
+    int monitor;         /* httpd_monitor_e: where a directory does not say */
+    bool asks_directory; /* some directory says */
     fo_policy_t policy;
     apr_array_header_t *matches;   /* const fo_match_t *, those of the server below included */
     apr_array_header_t *services;  /* httpd_service_t *, declared here */

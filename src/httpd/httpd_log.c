@@ -166,7 +166,8 @@ void httpd_log_control_bytes(request_rec *r, const fo_service_t *service,
 
 void httpd_log_unshared(const server_rec *s, apr_status_t status)
 {
-    ap_log_error(APLOG_MARK, APLOG_ERR, status, s,
-                 "FO0014: no memory to share: the children do not hear of each other's discoveries, "
-                 "and FailoverPingConcurrency holds for each alone");
+    ap_log_error(
+        APLOG_MARK, APLOG_ERR, status, s,
+        "FO0014: no memory to share: the children do not hear of each other's discoveries, "
+        "and FailoverPingConcurrency holds for each alone");
 }

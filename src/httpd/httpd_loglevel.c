@@ -11,7 +11,7 @@ typedef bool (*is_hidden_fn)(const void *baton, const module *one, apr_pool_t *p
 
 /* Sections that stand for a part of the URL space. */
 static const char *const directories[] = {
-    "<Directory", "<DirectoryMatch", "<Location", "<LocationMatch", "<Files", "<FilesMatch",
+    "<Directory", "<DirectoryMatch", "<Location", "<LocationMatch", "<Files",      "<FilesMatch",
     "<If",        "<ElseIf",         "<Else",     "<Proxy",         "<ProxyMatch",
 };
 

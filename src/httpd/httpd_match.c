@@ -140,9 +140,8 @@ const char *httpd_match_rules(const fo_plan_t *plan, const apr_array_header_t *d
         const httpd_service_t *service = APR_ARRAY_IDX(declared, i, httpd_service_t *);
         const apr_array_header_t *below = httpd_server_of(service->server)->matches;
         unsigned set = 0;
-        const char *error = service->matches->nelts
-                                ? make_set(rules, below, service->matches, &set)
-                                : set_of_server(rules, sets, below, &set);
+        const char *error = service->matches->nelts ? make_set(rules, below, service->matches, &set)
+                                                    : set_of_server(rules, sets, below, &set);
         if (error)
             return apr_psprintf(plan->pool, "Syntax error on line %d of %s: FailoverErrorMatch: %s",
                                 service->place.line, service->place.file, error);

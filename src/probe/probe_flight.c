@@ -27,8 +27,8 @@ static unsigned find_host(const probe_flight_t *flight, const fo_host_t *host)
 {
     unsigned i = 0;
 
-    while (i < flight->n_hosts && (flight->hosts[i].port != host->port ||
-                                   strcmp(flight->hosts[i].name, host->name) != 0))
+    while (i < flight->n_hosts &&
+           (flight->hosts[i].port != host->port || strcmp(flight->hosts[i].name, host->name) != 0))
         i++;
     return i;
 }

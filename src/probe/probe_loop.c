@@ -208,8 +208,7 @@ static void learn_addresses(probe_loop_t *loop, const probe_flight_t *flight)
     for (unsigned i = 0; i < check->url->n_hosts; i++) {
         const probe_addresses_t *addresses = probe_flight_addresses(flight, &check->url->hosts[i]);
         for (unsigned j = 0; addresses && j < FO_ALARM_ADDRESSES; j++)
-            fo_alarm_learn(loop->alarm, check, i, j,
-                           j < addresses->n ? addresses->text[j] : NULL);
+            fo_alarm_learn(loop->alarm, check, i, j, j < addresses->n ? addresses->text[j] : NULL);
     }
 }
 
