@@ -139,6 +139,7 @@ END {
         _end_all();
         close $guard if $guard;
         waitpid $guard_pid, 0 if $guard_pid;
+        $owner = 0;    # objects that go later have nothing to tell
     }
 }
 
