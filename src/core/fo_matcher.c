@@ -50,6 +50,11 @@ static const fo_pattern_t *pattern_at(const fo_matcher_t *matcher, unsigned numb
     return &APR_ARRAY_IDX(matcher->patterns, (int)number, const fo_pattern_t);
 }
 
+const char *fo_matcher_text(const fo_matcher_t *matcher, unsigned number)
+{
+    return pattern_at(matcher, number)->text;
+}
+
 static bool is_equal(const fo_pattern_t *a, const fo_pattern_t *b)
 {
     if (a->kind != b->kind)

@@ -24,6 +24,9 @@ fo_matcher_t *fo_matcher_make(apr_pool_t *pool);
 const char *fo_matcher_add(fo_matcher_t *matcher, const fo_pattern_t *pattern,
                            unsigned *ret_number);
 
+/* As people write it; the number is one that was given. */
+const char *fo_matcher_text(const fo_matcher_t *matcher, unsigned number);
+
 /* Once, when all have been added. */
 void fo_matcher_build(fo_matcher_t *matcher);
 

@@ -106,7 +106,7 @@ void httpd_config_test(apr_pool_t *pconf, server_rec *s)
 {
     log_warnings(NULL);
     if (ap_exists_config_define("DUMP_FAILOVER"))
-        httpd_dump(config.plan, s, pconf);
+        httpd_dump(config.plan, config.rules, s, pconf);
 }
 
 /* The check that had its secret from the same place already; NULL: none. */

@@ -2,6 +2,7 @@
 #include "httpd/httpd_failover.h"
 
 #include "core/fo_parse.h"
+#include "httpd/httpd_match.h"
 
 #include <ap_mpm.h>
 #include <apr_file_io.h>
@@ -118,7 +119,47 @@ static void dump_service(apr_file_t *out, const fo_service_t *service, int child
         dump_setting(out, &APR_ARRAY_IDX(service->settings, i, fo_setting_t), pool);
 }
 
-void httpd_dump(const fo_plan_t *plan, server_rec *s, apr_pool_t *ptemp)
+/* "db, cache": who listens with this set; NULL: nobody. */
+static const char *listeners(const fo_rules_t *rules, const fo_rule_set_t *set, apr_pool_t *pool)
+{
+    const char *list = NULL;
+
+    for (unsigned i = 0; i < (unsigned)rules->plan->services->nelts; i++)
+        if (rules->set_of[i] == set)
+            list = apr_pstrcat(pool, list ? list : "", list ? ", " : "",
+                               fo_plan_service(rules->plan, i)->full_name, NULL);
+    return list;
+}
+
+static const char *relays(const fo_rule_set_t *set, apr_pool_t *pool)
+{
+    const char *list = NULL;
+
+    for (module **one = ap_loaded_modules; *one; one++)
+        if ((unsigned)(*one)->module_index < set->n_modules && set->is_relay[(*one)->module_index])
+            list = apr_pstrcat(pool, list ? list : "", list ? ", " : "",
+                               httpd_module_name((*one)->name, pool), NULL);
+    return list ? list : "no module that is loaded";
+}
+
+static void dump_rules(apr_file_t *out, const fo_rules_t *rules, apr_pool_t *pool)
+{
+    for (int i = 0; i < rules->sets->nelts; i++) {
+        const fo_rule_set_t *set = APR_ARRAY_IDX(rules->sets, i, const fo_rule_set_t *);
+        const char *services = listeners(rules, set, pool);
+        unsigned n = 0;
+        if (!services)
+            continue;
+        apr_file_printf(out, "Errors of %s\n    trigger pings of %s when they have\n   ",
+                        relays(set, pool), services);
+        for (unsigned number = 0; number < FO_PATTERNS_MAX; number++)
+            if (fo_patterns_has(&set->patterns, number) && ++n)
+                apr_file_printf(out, " %s", fo_matcher_text(rules->matcher, number));
+        apr_file_printf(out, "%s\n", n ? "" : " no pattern at all");
+    }
+}
+
+void httpd_dump(const fo_plan_t *plan, const fo_rules_t *rules, server_rec *s, apr_pool_t *ptemp)
 {
     apr_file_t *out = NULL;
     int children = 1;
@@ -130,4 +171,5 @@ void httpd_dump(const fo_plan_t *plan, server_rec *s, apr_pool_t *ptemp)
     apr_file_printf(out, "Failover services:%s\n", plan->services->nelts ? "" : " none");
     for (unsigned i = 0; i < (unsigned)plan->services->nelts; i++)
         dump_service(out, fo_plan_service(plan, i), children, ptemp);
+    dump_rules(out, rules, ptemp);
 }

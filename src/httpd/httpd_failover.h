@@ -151,7 +151,7 @@ const char *httpd_secret_read(const httpd_secret_t *secret, const char **ret_sec
                               const char **ret_warning, apr_pool_t *pool, apr_pool_t *ptemp);
 
 /* httpd_dump.c */
-void httpd_dump(const fo_plan_t *plan, server_rec *s, apr_pool_t *ptemp);
+void httpd_dump(const fo_plan_t *plan, const fo_rules_t *rules, server_rec *s, apr_pool_t *ptemp);
 
 /* httpd_child.c. The board is NULL where nothing is monitored. */
 void httpd_child_init(apr_pool_t *pchild, server_rec *s);
