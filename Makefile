@@ -13,17 +13,21 @@ APXS ?= apxs
 PKG_CONFIG ?= pkg-config
 CC ?= cc
 WITH_MYSQL ?= yes
+WITH_AMQP ?= yes
 -include config.mak
 
 # Asked once, and only when something is to be compiled.
 once = $(or $($(1)),$(eval $(1) := $(2))$($(1)))
 apxs = $(or $(call once,APXS_$(1),$(shell $(APXS) -q $(1) 2>/dev/null)),\
        $(error $(APXS) is not there: install apache2-dev, or name another with ./configure --with-apxs=PATH))
-pkg = $(or $(call once,PKG_$(1)_$(2),$(shell $(PKG_CONFIG) --$(1) $(2) 2>/dev/null)),\
+# -pthread, which is there anyway, tells a library that needs no flags from one that is not there.
+pkg = $(or $(call once,PKG_$(1)_$(2),$(shell $(PKG_CONFIG) --$(1) $(2) 2>/dev/null && echo -pthread)),\
       $(error $(PKG_CONFIG) does not know $(2): install pkg-config and $(DEBIAN_$(2))))
 DEBIAN_apr-1 = libapr1-dev
 DEBIAN_apr-util-1 = libaprutil1-dev
 DEBIAN_libmariadb = libmariadb-dev (or leave it out: make WITH_MYSQL=no)
+DEBIAN_librabbitmq = librabbitmq-dev (or leave it out: make WITH_AMQP=no)
+DEBIAN_openssl = libssl-dev (or leave it out: make WITH_AMQP=no)
 DEBIAN_check = check
 DEBIAN_libpcre2-8 = libpcre2-dev
 
@@ -56,6 +60,9 @@ MODULES = $(B)/mod_failover.so $(B)/mod_failover_memcached.so
 ifeq ($(WITH_MYSQL),yes)
 MODULES += $(B)/mod_failover_mysql.so
 endif
+ifeq ($(WITH_AMQP),yes)
+MODULES += $(B)/mod_failover_amqp.so
+endif
 
 all: $(MODULES)
 
@@ -72,6 +79,13 @@ $(B)/mod_failover_memcached.so: $(O)/module/mod_failover_memcached.o $(O)/probe/
                                 $(B)/exports.map
 	$(LINK_MODULE)
 
+AMQP = $(O)/probe/probe_amqp.o $(O)/probe/probe_link.o $(O)/probe/probe_tls.o
+AMQP_CFLAGS = $(call pkg,cflags,librabbitmq) $(call pkg,cflags,openssl)
+AMQP_LIBS = $(call pkg,libs,librabbitmq) $(call pkg,libs,openssl)
+
+$(B)/mod_failover_amqp.so: $(O)/module/mod_failover_amqp.o $(AMQP) $(B)/exports.map
+	$(LINK_MODULE) $(AMQP_LIBS)
+
 # The module record is all that a module shows.
 $(B)/exports.map:
 	@mkdir -p $(@D)
@@ -86,6 +100,8 @@ $(O)/core/%.o: src/core/%.c
 	$(COMPILE) -MMD -c -o $@ $<
 $(O)/probe/probe_mysql.o: src/probe/probe_mysql.c
 	$(COMPILE) $(call pkg,cflags,$(MYSQL_PC)) -MMD -c -o $@ $<
+$(AMQP): $(O)/probe/%.o: src/probe/%.c
+	$(COMPILE) $(AMQP_CFLAGS) -MMD -c -o $@ $<
 $(O)/probe/%.o: src/probe/%.c
 	$(COMPILE) -MMD -c -o $@ $<
 $(O)/httpd/%.o: src/httpd/%.c
@@ -115,10 +131,10 @@ $(B)/t/check_fo_%: t/unit/check_fo_%.c $(CORE) $(wildcard t/unit/*.h)
 	@mkdir -p $(@D)
 	$(LINK) $(WARNINGS) $(OURS) $(APR_CFLAGS) $(CHECK_FLAGS) -o $@ $< $(CORE) $(CHECK_LIBS)
 $(B)/t/check_probe_%: t/unit/check_probe_%.c $(CORE) $(DRIVERS) $(O)/probe/probe_mysql.o \
-                      $(O)/probe/probe_memcached.o $(wildcard t/unit/*.h)
+                      $(O)/probe/probe_memcached.o $(AMQP) $(wildcard t/unit/*.h)
 	@mkdir -p $(@D)
 	$(LINK) $(WARNINGS) $(OURS) $(APR_CFLAGS) $(CHECK_FLAGS) $(call pkg,cflags,$(MYSQL_PC)) \
-	    -o $@ $< $(filter %.o,$^) $(CHECK_LIBS) $(call pkg,libs,$(MYSQL_PC))
+	    -o $@ $< $(filter %.o,$^) $(CHECK_LIBS) $(call pkg,libs,$(MYSQL_PC)) $(AMQP_LIBS)
 
 $(B)/fuzz/%: t/fuzz/%.c $(wildcard src/core/*.c)
 	@mkdir -p $(@D)

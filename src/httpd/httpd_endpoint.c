@@ -16,13 +16,15 @@ static const fo_probe_t *find_probe(const char *scheme)
     return ap_lookup_provider(FO_PROBE_GROUP, scheme, FO_PROBE_VERSION);
 }
 
-/* Schemes that have a module of ours; another's is named like its scheme. */
+/* Schemes that have a module of ours. */
 static const struct {
     const char *scheme;
     const char *module;
 } modules[] = {
     { "mysql", "mod_failover_mysql" },
     { "memcached", "mod_failover_memcached" },
+    { "amqp", "mod_failover_amqp" },
+    { "amqps", "mod_failover_amqp" },
 };
 
 static const char *known_schemes(apr_pool_t *pool)
@@ -42,8 +44,9 @@ static const char *missing_probe(const char *scheme, apr_pool_t *pool)
         if (strcmp(scheme, modules[i].scheme) == 0)
             return apr_psprintf(pool,
                                 "%s:// is pinged by %s, which is not loaded: LoadModule "
-                                "failover_%s_module .../%s.so",
-                                scheme, modules[i].module, scheme, modules[i].module);
+                                "%s_module .../%s.so",
+                                scheme, modules[i].module, modules[i].module + strlen("mod_"),
+                                modules[i].module);
     return apr_psprintf(pool, "nothing that is loaded pings %s://; there are: %s", scheme,
                         known_schemes(pool));
 }
