@@ -136,52 +136,86 @@ static void register_service(cmd_parms *cmd, httpd_service_t *service)
 }
 
 /* Before the variables of the line, so that these have the last word. */
-static const char *add_first_alias(httpd_draft_t *draft)
+static const char *add_first(httpd_draft_t *draft)
 {
     apr_array_header_t *variables = draft->service->settings;
-    const char *error;
+    const char *error = NULL;
 
     draft->service->settings = apr_array_make(draft->cmd->pool, 4, sizeof(fo_setting_t));
-    error = httpd_setting_alias(draft->cmd, draft->service, draft->alias, draft->stand_in);
+    if (draft->alias)
+        error = httpd_setting_alias(draft->cmd, draft->service, draft->alias, draft->stand_in);
+    if (draft->setting)
+        httpd_setting_add(draft->service, FO_SETTING_SET, draft->setting, "True");
     apr_array_cat(draft->service->settings, variables);
     return error;
 }
 
-static const char *declare_line(cmd_parms *cmd, int argc, char *const argv[], const char *alias,
-                                const char *stand_in)
+/* What the draft asks for beforehand, options may change. */
+static const char *declare_line(httpd_draft_t *draft, int argc, char *const argv[])
 {
-    httpd_draft_t draft = { .cmd = cmd, .alias = alias, .stand_in = stand_in };
+    cmd_parms *cmd = draft->cmd;
     const char *error = fo_parse_name(argv[0], cmd->pool);
 
     if (!error)
         error = check_duplicate(cmd, argv[0]);
     if (!error) {
-        draft.service = make_service(cmd, argv[0]);
-        error = httpd_endpoint_add(&draft, NULL, argv[1], argc - 2, argv + 2, true);
+        draft->service = make_service(cmd, argv[0]);
+        error = httpd_endpoint_add(draft, NULL, argv[1], argc - 2, argv + 2, true);
     }
-    if (!error && alias)
-        error = add_first_alias(&draft);
     if (!error)
-        register_service(cmd, draft.service);
+        error = add_first(draft);
+    if (!error)
+        register_service(cmd, draft->service);
     return httpd_prefixed(cmd, error);
 }
 
 const char *httpd_declare_service(cmd_parms *cmd, void *unused, int argc, char *const argv[])
 {
+    httpd_draft_t draft = { .cmd = cmd };
     const char *error = check_words(cmd, argc, "NAME URL [option=value ...] [VAR=value ...]");
 
     (void)unused;
-    return error ? error : declare_line(cmd, argc, argv, NULL, NULL);
+    return error ? error : declare_line(&draft, argc, argv);
 }
 
 const char *httpd_declare_database(cmd_parms *cmd, void *unused, int argc, char *const argv[])
 {
+    httpd_draft_t draft = { .cmd = cmd, .alias = "DB_SLAVE_", .stand_in = "DB_DEFAULT_" };
     const char *error = check_words(cmd, argc,
                                     "NAME URL [alias=DB_SLAVE_] [failover=DB_DEFAULT_] "
                                     "[option=value ...] [VAR=value ...]");
 
     (void)unused;
-    return error ? error : declare_line(cmd, argc, argv, "DB_SLAVE_", "DB_DEFAULT_");
+    return error ? error : declare_line(&draft, argc, argv);
+}
+
+/* What Celery takes for a broker here. */
+static const char *check_broker(const char *url, apr_pool_t *pool)
+{
+    static const char *const schemes[] = { "tcp", "amqp", "amqps", "redis", "rediss" };
+    const char *scheme = NULL;
+    const char *error = fo_parse_scheme(url, &scheme, pool);
+
+    if (error || fo_is_listed(scheme, schemes, sizeof(schemes) / sizeof(schemes[0])))
+        return error;
+    return apr_psprintf(pool,
+                        "%s:// is no broker of Celery; there are tcp://, amqp://, amqps://, "
+                        "redis:// and rediss://",
+                        scheme);
+}
+
+const char *httpd_declare_celery(cmd_parms *cmd, void *unused, int argc, char *const argv[])
+{
+    httpd_draft_t draft = { .cmd = cmd, .setting = "CELERY_ALWAYS_EAGER" };
+    const char *error = check_words(cmd, argc,
+                                    "NAME URL [setting=CELERY_ALWAYS_EAGER] [option=value ...] "
+                                    "[VAR=value ...]");
+
+    (void)unused;
+    if (error)
+        return error;
+    error = check_broker(argv[1], cmd->pool);
+    return error ? httpd_prefixed(cmd, error) : declare_line(&draft, argc, argv);
 }
 
 /* ap_walk_config would run any other directive as if it stood outside. */

@@ -13,6 +13,9 @@ const char *httpd_declare_service(cmd_parms *cmd, void *unused, int argc, char *
 /* FailoverDatabase NAME URL [alias=...] [failover=...] [option=value ...] [VAR=value ...] */
 const char *httpd_declare_database(cmd_parms *cmd, void *unused, int argc, char *const argv[]);
 
+/* FailoverCelery NAME URL [setting=...] [option=value ...] [VAR=value ...] */
+const char *httpd_declare_celery(cmd_parms *cmd, void *unused, int argc, char *const argv[]);
+
 /* <FailoverService NAME> */
 const char *httpd_declare_block(cmd_parms *cmd, void *unused, const char *args);
 
@@ -47,6 +50,7 @@ typedef struct httpd_draft_t {
     apr_table_t *probe_options; /* what is left for the probe; set likewise */
     const char *alias;          /* FailoverDatabase's; NULL: not asked for */
     const char *stand_in;
+    const char *setting; /* FailoverCelery's variable; NULL: not asked for */
 } httpd_draft_t;
 
 /* Reads URL and options and adds the endpoint to its service. name NULL: named by its address. */

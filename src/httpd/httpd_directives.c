@@ -226,6 +226,9 @@ const command_rec httpd_directives[] = {
     AP_INIT_TAKE_ARGV("FailoverDatabase", httpd_declare_database, NULL, RSRC_CONF,
                       "NAME URL [alias=DB_SLAVE_] [failover=DB_DEFAULT_] [option=value ...]: a "
                       "database whose variables take those of another while it is down"),
+    AP_INIT_TAKE_ARGV("FailoverCelery", httpd_declare_celery, NULL, RSRC_CONF,
+                      "NAME URL [setting=CELERY_ALWAYS_EAGER] [option=value ...]: a broker of "
+                      "Celery, without which tasks run at once"),
     AP_INIT_TAKE_ARGV("FailoverEndpoint", httpd_declare_endpoint, NULL, RSRC_CONF,
                       "NAME URL [weight=N] [option=value ...]: where the block's service is"),
     AP_INIT_TAKE123("FailoverSetEnv", httpd_declare_set_env, NULL, RSRC_CONF,

@@ -144,12 +144,23 @@ static const char *option_failover(httpd_draft_t *draft, const char *value)
     return NULL;
 }
 
+static const char *option_setting(httpd_draft_t *draft, const char *value)
+{
+    const char *error = fo_parse_variable(value, draft->cmd->pool);
+
+    if (!draft->setting)
+        return "belongs to FailoverCelery; inside <FailoverService> write FailoverSetEnv";
+    draft->setting = value;
+    return error;
+}
+
 static const struct {
     const char *key;
     const char *(*set)(httpd_draft_t *draft, const char *value);
 } options[] = {
     { "weight", option_weight },     { "timeout", option_timeout }, { "busy", option_busy },
     { "password", option_password }, { "alias", option_alias },     { "failover", option_failover },
+    { "setting", option_setting },
 };
 
 static bool is_probe_option(const fo_probe_t *probe, const char *key)

@@ -71,6 +71,7 @@ subtest 'words' => sub {
         [ 'FailoverService db',                    1, 'FailoverService NAME URL [option=value ...] [VAR=value ...]' ],
         [ 'FailoverService',                       1, 'FailoverService NAME URL' ],
         [ 'FailoverDatabase db',                   1, 'FailoverDatabase NAME URL [alias=DB_SLAVE_]' ],
+        [ 'FailoverCelery db',                     1, 'FailoverCelery NAME URL [setting=CELERY_ALWAYS_EAGER]' ],
         [ in_block('FailoverEndpoint main'),       2, 'FailoverEndpoint NAME URL [weight=N]' ],
         [ in_block('FailoverSetEnv'),              2, 'FailoverSetEnv takes one, two or three arguments', 'VAR' ],
         [ in_block('FailoverAlias DB_SLAVE_'),     2, 'FailoverAlias takes two arguments', 'ALIAS_ STAND_IN_' ],
@@ -104,7 +105,7 @@ subtest 'names' => sub {
 subtest 'duplicates' => sub {
     my $same = q{('-' is '_', case ignored) are the same};
     my $one  = 'FailoverService DB-1 tcp://h:1';
-    for my $again ( 'FailoverService DB-1 tcp://i:2', 'FailoverService db_1 tcp://i:2', 'FailoverDatabase Db_1 tcp://i:2' ) {
+    for my $again ( 'FailoverService DB-1 tcp://i:2', 'FailoverService db_1 tcp://i:2', 'FailoverDatabase Db_1 tcp://i:2', 'FailoverCelery db-1 tcp://i:2' ) {
         bad( "$one\n\n$again", 3, qr/'\S+' is declared already, as 'DB-1' at \Q$file\E:1/, $same );
     }
     bad( "$one\n<FailoverService dB-1>\nFailoverEndpoint main tcp://i:2\n</FailoverService>", 2, "'dB-1' is declared already, as 'DB-1' at $file:1", $same );
@@ -124,6 +125,19 @@ subtest 'options' => sub {
         [ 'FailoverService db tcp://h:1 DB-HOST=x',           1, "'DB-HOST' is neither an option" ],
         [ 'FailoverService db tcp://h:1 alias=A_',            1, 'alias=: belongs to FailoverDatabase', 'FailoverAlias' ],
         [ 'FailoverService db tcp://h:1 failover=A_',         1, 'failover=: belongs to FailoverDatabase' ],
+        [ 'FailoverService db tcp://h:1 setting=A',           1, 'setting=: belongs to FailoverCelery', 'FailoverSetEnv' ],
+        [ 'FailoverDatabase db tcp://h:1 setting=A',          1, 'setting=: belongs to FailoverCelery' ],
+        [ in_block('FailoverEndpoint main tcp://h:1 setting=A'), 2, 'setting=: belongs to FailoverCelery' ],
+        [ 'FailoverCelery mq tcp://h:1 alias=A_',             1, 'alias=: belongs to FailoverDatabase' ],
+        [ 'FailoverCelery mq tcp://h:1 setting=',             1, "setting=: '' is not a variable's name" ],
+        [ 'FailoverCelery mq tcp://h:1 "setting=A B"',        1, "setting=: 'A B' is not a variable's name" ],
+        [ 'FailoverCelery mq tcp://h:1 setting=A=B',          1, "setting=: 'A=B' is not a variable's name" ],
+        [ 'FailoverCelery mq tcp://h:1 setting=A setting=B',  1, 'setting= stands there twice' ],
+        ( map { [ "FailoverCelery mq $_", 1, 'FailoverCelery: ', 'is no broker of Celery; there are tcp://, amqp://, amqps://, redis:// and rediss://' ] }
+            qw(mysql://u@h memcached://h unix:///run/x http://h) ),
+        [ 'FailoverCelery mq h:1/x',                          1, 'is no broker of Celery' ],
+        [ 'FailoverCelery mq h.example.com',                  1, 'no URL' ],
+        ( map { [ "FailoverCelery mq $_://h", 1, "nothing that is loaded pings $_://" ] } qw(redis rediss) ),
         [ in_block('FailoverEndpoint main tcp://h:1 DB_HOST=x'), 2, 'DB_HOST= is a variable: inside <FailoverService> write FailoverSetEnv DB_HOST' ],
         [ in_block('FailoverEndpoint main tcp://h:1 colour=red'), 2, 'colour=' ],
     );
@@ -137,7 +151,7 @@ subtest 'URLs' => sub {
         [ '//h:1',                     'no URL' ],
         [ 'TCP://h:1',                 'no URL' ],
         [ 'tcp:h:1',                   q{'://' is missing behind the scheme}, $tcp ],
-        [ 'redis://h:1',               qr{nothing that is loaded pings redis://; there are: tcp, unix, (?:mysql, memcached|memcached, mysql)} ],
+        [ 'redis://h:1',               qr{nothing that is loaded pings redis://; there are: tcp, unix(?:, (?:mysql|memcached|amqps?)){4}} ],
         [ 'tcp://',                    'a host is missing', $tcp ],
         [ 'tcp://:80',                 qr/':[^']*' is not a host name or address/ ],
         [ 'tcp://h',                   "'h' needs a port", $tcp ],
@@ -232,7 +246,7 @@ subtest 'missing probe modules' => sub {
 # httpd would run another module's directive as if it stood outside of the block.
 subtest 'foreign directives in a block' => sub {
     for my $foreign ( 'SetEnv X y', 'ServerName x', 'FailoverMonitor On', 'FailoverPingWait 1s', 'Header set X y',
-        'FailoverService b tcp://h:1', 'FailoverDatabase b tcp://h:1' ) {
+        'FailoverService b tcp://h:1', 'FailoverDatabase b tcp://h:1', 'FailoverCelery b tcp://h:1' ) {
         my ($name) = split ' ', $foreign;
         bad( in_block( 'FailoverEndpoint main tcp://h:1', $foreign ), 3, "$name has no place inside <FailoverService>",
             'FailoverEndpoint', 'FailoverSetEnv', 'policy' );
@@ -264,7 +278,7 @@ subtest 'blocks' => sub {
 };
 
 subtest 'places' => sub {
-    for my $line ( 'FailoverService db tcp://h:1', 'FailoverDatabase db tcp://h:1', 'FailoverSpread 0', 'FailoverMonitor Off' ) {
+    for my $line ( 'FailoverService db tcp://h:1', 'FailoverDatabase db tcp://h:1', 'FailoverCelery db tcp://h:1', 'FailoverSpread 0', 'FailoverMonitor Off' ) {
         my ($name) = split ' ', $line;
         bad( "<$_>\n$line\n</@{[ /(\w+)/ ]}>", 2, qr/\Q$name\E (?:not allowed|cannot occur)/ ) for 'Directory />', 'Location /', 'Files x', 'If true'
     }
@@ -361,6 +375,9 @@ subtest 'what is accepted' => sub {
         'FailoverService db mysql://monitor@h "password=exec:@DIR@/cgi-bin/env one two"',
         'FailoverDatabase replica mysql://monitor@db2.example.com/shop',
         'FailoverDatabase replica mysql://monitor@db2.example.com/shop alias=DB_SLAVE_ failover=DB_DEFAULT_ timeout=1s',
+        'FailoverCelery mq tcp://mq.example.com:5672',
+        'FailoverCelery mq tcp://mq.example.com:5672 setting=TASKS_EAGER timeout=1s TASKS_EAGER=yes',
+        'FailoverCelery mq amqp://monitor@mq.example.com/shop password=file:@DIR@/secret busy=fail',
         'FailoverService ' . 'a' x 32 . ' tcp://h:1',
         in_block('FailoverEndpoint main tcp://h:1 weight=0.5'),
         in_block(
