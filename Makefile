@@ -13,8 +13,11 @@ APXS ?= apxs
 PKG_CONFIG ?= pkg-config
 CC ?= cc
 WITH_MYSQL ?= yes
-WITH_AMQP ?= yes
 -include config.mak
+# Built when its libraries are there; WITH_AMQP=yes insists.
+ifndef WITH_AMQP
+WITH_AMQP := $(if $(shell $(PKG_CONFIG) --exists librabbitmq openssl 2>/dev/null && echo yes),yes,no)
+endif
 
 # Asked once, and only when something is to be compiled.
 once = $(or $($(1)),$(eval $(1) := $(2))$($(1)))
@@ -26,8 +29,8 @@ pkg = $(or $(call once,PKG_$(1)_$(2),$(shell $(PKG_CONFIG) --$(1) $(2) 2>/dev/nu
 DEBIAN_apr-1 = libapr1-dev
 DEBIAN_apr-util-1 = libaprutil1-dev
 DEBIAN_libmariadb = libmariadb-dev (or leave it out: make WITH_MYSQL=no)
-DEBIAN_librabbitmq = librabbitmq-dev (or leave it out: make WITH_AMQP=no)
-DEBIAN_openssl = libssl-dev (or leave it out: make WITH_AMQP=no)
+DEBIAN_librabbitmq = librabbitmq-dev
+DEBIAN_openssl = libssl-dev
 DEBIAN_check = check
 DEBIAN_libpcre2-8 = libpcre2-dev
 
