@@ -239,8 +239,39 @@ subtest 'missing probe modules' => sub {
     bad_without( "FailoverService db $_->[0]", 1, "pinged by $_->[1], which is not loaded", "LoadModule failover_$_->[2]_module" ) for (
         [ 'mysql://u@h',    'mod_failover_mysql',     'mysql' ],
         [ 'memcached://h',  'mod_failover_memcached', 'memcached' ],
+        [ 'amqp://u@h',     'mod_failover_amqp',      'amqp' ],
+        [ 'amqps://u@h',    'mod_failover_amqp',      'amqp' ],
     );
     bad_without( in_block('FailoverEndpoint main mysql://u@h'), 2, 'mod_failover_mysql' );
+};
+
+# An account and certificates that a broker will not take are better known now.
+subtest 'amqp' => sub {
+    my $login = 'password=file:' . $httpd->file( 'broker', "Geheim7\n", 0400 );
+    my $tls   = "FailoverService mq amqps://monitor\@mq.example.com/shop $login";
+    my @least = ( 'needs a user and password=', 'RabbitMQ logs a warning or an error', 'rabbitmqctl add_user monitor', q{monitor '^$' '^$' '^$'} );
+    bad( 'FailoverService mq amqp://mq.example.com', 1, 'amqp:// ', @least, "-p '/'", 'tcp://mq.example.com:5672' );
+    bad( "FailoverService mq amqp://mq.example.com/shop $login", 1, @least, "-p 'shop'", 'amqp://monitor@mq.example.com:5672/shop password=file:PATH' );
+    bad( 'FailoverService mq amqp://monitor@mq.example.com/shop', 1, @least );
+    bad( 'FailoverCelery mq amqps://monitor@[::1]/a/b', 1, 'amqps:// ', @least, "-p 'a/b'", 'amqps://monitor@[::1]:5671/a/b', 'tcp://[::1]:5671' );
+    bad( "FailoverService mq amqp://monitor\@a,b $login", 1, 'takes' );
+    bad( "FailoverService mq amqp://monitor\@h/@{[ 'v' x 256 ]} $login", 1, 'the virtual host in amqp:// has more than 255 bytes' );
+    bad( "FailoverService mq amqp://monitor\@h $login $_=x", 1, "'$_=' is no option of amqp://" ) for qw(ca cert key verify key-password);
+    bad( "$tls key-password=x",              1, "'key-password=' is no option of amqps://; there are weight=, timeout=, busy=, password=, ca=, cert=, key=, verify=" );
+    bad( "$tls verify=maybe",                1, "verify=: 'maybe' is neither on nor off" );
+    bad( "$tls ca=ca.pem",                   1, "ca=: 'ca.pem' is not an absolute path" );
+    bad( "$tls ca=/no/such/file",            1, 'ca=: there is no file /no/such/file' );
+    bad( "$tls ca=$file",                    1, "ca=: $file: no certificate" );
+    bad( "$tls cert=/no/such/file",          1, 'cert= takes key= beside it' );
+    bad( "$tls key=/no/such/file",           1, 'key= takes cert= beside it' );
+    bad( "$tls cert=/no/such/file key=$file", 1, 'cert=: there is no file /no/such/file' );
+    bad( "$tls cert=$file key=$file",        1, "cert=: $file: no start line" );
+    warned( "$tls verify=off", 1, 'mq: verify=off: whoever answers there is taken for the server' );
+    good($_) for (
+        "FailoverService mq amqp://monitor\@mq.example.com $login",   "FailoverService mq amqp://monitor\@mq.example.com/ $login",
+        "FailoverService mq amqp://monitor\@[::1]:5673/%2f $login",   "FailoverService mq amqp://monitor\@h/shop/eu $login busy=fail MQ=spare",
+        $tls, "$tls verify=on",
+    );
 };
 
 # httpd would run another module's directive as if it stood outside of the block.
