@@ -3,6 +3,7 @@
 use v5.36;
 use Test::More;
 use Failover::Certificates;
+use Failover::File;
 use Failover::Httpd;
 use Failover::Peer;
 use Failover::Seen;
@@ -160,6 +161,30 @@ under_each_mpm 'certificates', sub ($mpm) {
     $httpd->done;
 };
 
+# The files are read with the configuration; the old generation's contexts go with it. Then it stops
+# while a broker hangs in each stage that waits for one.
+under_each_mpm 'a graceful restart, and a stop in the middle', sub ($mpm) {
+    my ( $old, $new ) = map { Failover::Certificates->new } 1 .. 2;
+    my $port  = listen_tls( $new->signed('DNS:localhost') );
+    my $httpd = start_httpd( $mpm, [qw(tls plain)], slowly(), <<~"CONF", sub ($httpd) { $httpd->file( 'ca.crt', slurp( $old->ca ) ) } );
+        FailoverService tls amqps://monitor\@localhost:$port/shop @{[ password() ]} ca=\@DIR\@/ca.crt
+        FailoverService plain amqp://monitor\@$at/shop @{[ password() ]}
+        CONF
+    wait_for_states( $httpd, 'down up' );
+    outage_is( $httpd, 'tls', "localhost:$port", qr/tls: (?:unable to get local issuer certificate|certificate signature failure)/ );
+    $httpd->file( 'ca.crt', slurp( $new->ca ) );
+    $httpd->graceful for 1 .. 3;
+    wait_for_states( $httpd, 'up up' );
+    $mq->pause;
+    wait_for_states( $httpd, 'down down' );
+    $httpd->take_log(qr/FO0001/) for 1 .. 2;
+    $httpd->get('/');
+    cmp_ok $httpd->stop, '<', 3, 'it stops';
+    $mq->resume;
+    unlike $httpd->error_log, qr/exit signal/, 'and nothing crashed';
+    $httpd->done;
+};
+
 under_each_mpm 'FailoverCelery', sub ($mpm) {
     my $peer  = Failover::Peer->new;
     my $httpd = start_httpd( $mpm, [qw(bare broker last)], quick(), <<~"CONF" );
@@ -188,10 +213,11 @@ done_testing;
 
 # ---------------------------------------------------------------- helpers
 
-sub start_httpd ( $mpm, $names, $policy, $services ) {
+sub start_httpd ( $mpm, $names, $policy, $services, $prepare = sub { } ) {
     my $httpd = Failover::Httpd->new( mpm => $mpm, modules => [qw(cgi env)], config => $policy . $services . shows_states(@$names) );
     $httpd->file( 'secret', "$SECRET\n", 0400 );
     $httpd->file( 'wrong',  "wrong\n",   0400 );
+    $prepare->($httpd);
     $httpd->allow_log(qr/FO0009: .*(?: a ping may take|: off: verify=off: whoever answers there)/);
     return $httpd->start;
 }
