@@ -21,6 +21,7 @@
 #define SHORT_STRING_MAX 255
 
 static const char garbage[] = "the answer is not AMQP 0-9-1";
+static const char other_version[] = "the server does not speak AMQP 0-9-1";
 
 typedef struct conf_t {
     const char *user;
@@ -179,12 +180,13 @@ static unsigned receive_frame(talk_t *talk)
 {
     unsigned char head[FRAME_HEAD];
     apr_status_t status = probe_link_receive(&talk->link, head, sizeof(head));
-    uint32_t length = number_at(head + 3);
+    uint32_t length;
 
     if (status)
         return fail(talk, status, NULL);
+    length = number_at(head + 3);
     if (memcmp(head, "AMQP", 4) == 0)
-        return fail(talk, 0, "the server does not speak AMQP 0-9-1");
+        return fail(talk, 0, other_version);
     if ((head[0] != AMQP_FRAME_METHOD && head[0] != AMQP_FRAME_HEARTBEAT) || head[1] || head[2] ||
         length > ANSWER_MAX)
         return fail(talk, 0, garbage);
@@ -221,6 +223,8 @@ static bool judge_close(talk_t *talk, const amqp_connection_close_t *server)
     (void)probe_link_send(&talk->link, frame, length);
     talk->is_over = true;
     copy_words(server->reply_text, words, sizeof(words));
+    if (!words[0])
+        apr_snprintf(words, sizeof(words), "the server closed with %d", server->reply_code);
     for (size_t i = 0; i < sizeof(meanings) / sizeof(meanings[0]); i++) {
         const meaning_t *meaning = &meanings[i];
         if (meaning->code != server->reply_code ||
@@ -280,6 +284,9 @@ static bool offers_plain(talk_t *talk)
 
     if (left < at + 4 || skip > left - at - 4 || left - at - 4 - skip < 4)
         return fail(talk, 0, garbage);
+    if (bytes[METHOD_HEAD] != AMQP_PROTOCOL_VERSION_MAJOR ||
+        bytes[METHOD_HEAD + 1] != AMQP_PROTOCOL_VERSION_MINOR)
+        return fail(talk, 0, other_version);
     at += 4 + skip;
     length = number_at(bytes + at);
     at += 4;

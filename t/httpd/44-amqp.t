@@ -209,6 +209,7 @@ under_each_mpm 'FailoverCelery', sub ($mpm) {
 };
 
 $mq->done;
+undef $mq;
 done_testing;
 
 # ---------------------------------------------------------------- helpers
@@ -225,7 +226,7 @@ sub start_httpd ( $mpm, $names, $policy, $services, $prepare = sub { } ) {
 sub password ( $name = 'secret' ) { return "password=file:\@DIR\@/$name" }
 
 # For few services and many pings.
-sub often () { return quick() =~ s/Frequency \s+\K200ms/20ms/gxr }
+sub often () { return quick() =~ s/Frequency\s+\K200ms/20ms/gr }
 
 # For many services at a time on few workers.
 sub slowly () { return quick() =~ s/200ms/500ms/gr }

@@ -406,6 +406,8 @@ static const struct {
     { SAYS("HTTP/1.1 400 Bad Request\r\n\r\n"), "the answer is not AMQP 0-9-1" },
     { SAYS("AMQP\0\0\x09\x00"), "the server does not speak AMQP 0-9-1" },
     { SAYS("AMQP\x03\1\0\0"), "the server does not speak AMQP 0-9-1" },
+    { SAYS(HEAD("\x0e") "\0\x0a\0\x0a" "\x08\0" "\0\0\0\0" "\0\0\0\0" "\xce"),
+      "the server does not speak AMQP 0-9-1" },
     { SAYS("\0\0\0\0\0\0\0\0"), "the answer is not AMQP 0-9-1" },
     { SAYS("\xff\xff\xff\xff\xff\xff\xff\xff"), "the answer is not AMQP 0-9-1" },
     { SAYS("\x01\0\x01\0\0\0\x04\0\x0a\0\x0a\xce"), "the answer is not AMQP 0-9-1" },
@@ -553,6 +555,8 @@ START_TEST(server_closes)
     lines[closes[_i].after + 1] = (peer_line_t){ 0 };
     for (char *c = words; *c; c++)
         *c = *c < 0x20 ? '?' : *c;
+    if (!words[0])
+        words = apr_psprintf(pool, "the server closed with %d", closes[_i].code);
     peer_start(&peer, lines, PEER_HOLD);
     ask(&peer);
     expect(closes[_i].verdict, stages[closes[_i].after], 0, words);
