@@ -1,0 +1,271 @@
+# What a client sends never triggers a ping, though an application, a proxy and httpd itself write it
+# into the error log; and a crowd of genuine errors does not take the database from the application.
+use v5.36;
+use Test::More;
+use Failover::Crowd;
+use Failover::Httpd;
+use Failover::Peer;
+use Failover::Process;
+use Failover::Seen;
+use Failover::Server::MariaDB;
+use Failover::States qw(under_each_mpm);
+use Failover::Wait;
+use IO::Select;
+use IO::Socket::INET;
+
+my $CHILDREN = 8;
+
+# Every built-in pattern that is text, as the dump shows it.
+sub built_in_texts ($httpd) {
+    my ( undef, $dump ) = $httpd->configtest( '-D', 'DUMP_FAILOVER' );
+    my ($patterns) = $dump =~ /trigger pings of db when they have\n +(.*)/ or die "no patterns: $dump\n";
+    return $patterns =~ /"([^"]*)"/g;
+}
+
+# An application that complains of all that a request holds, raw and decoded, on mod_lua and, under
+# prefork, on a CGI's standard error; and one behind a proxy whose backend is dead has it too.
+my $COMPLAIN = <<~'LUA';
+    function decode(s)
+        return (s:gsub("+", " "):gsub("%%(%x%x)", function(h) return string.char(tonumber(h, 16)) end))
+    end
+    function handle(r)
+        for _, text in ipairs { r.unparsed_uri, r.uri, r.args or "", r.the_request,
+            r.headers_in["User-Agent"] or "", r.headers_in["Referer"] or "", r.headers_in["Cookie"] or "", r.headers_in["Host"] or "" } do
+            r:err("bad: " .. text)
+            r:err("bad: " .. decode(text))
+        end
+        r:puts("done")
+        return apache2.OK
+    end
+    LUA
+my $COMPLAIN_CGI = <<~'CGI';
+    #!/usr/bin/perl
+    print "Content-Type: text/plain\n\ndone";
+    for my $name (qw(REQUEST_URI QUERY_STRING HTTP_USER_AGENT HTTP_REFERER HTTP_COOKIE HTTP_HOST PATH_INFO)) {
+        ( my $text = $ENV{$name} // '' ) =~ tr/+/ /;
+        $text =~ s/%([0-9a-fA-F]{2})/chr hex $1/ge;
+        syswrite STDERR, "bad: $ENV{$name}\n" if defined $ENV{$name};
+        syswrite STDERR, "bad: $text\n";
+    }
+    CGI
+
+under_each_mpm 'a thousand requests that hold every pattern', sub ($mpm) {
+    my $peer  = Failover::Peer->new;
+    my $httpd = Failover::Httpd->new(
+        mpm => $mpm, children => $CHILDREN, threads => 4, modules => [qw(cgi mime lua dir)],
+        config => <<~"CONF" . tells_child('db') . shows_states('db') );
+            HttpProtocolOptions Unsafe
+            FailoverErrorPingFrequency 10ms
+            FailoverSpread 0
+            FailoverService db tcp://@{[ $peer->address ]} DB=spare
+            <Files "complain*">
+                SetHandler lua-script
+            </Files>
+            CONF
+    $httpd->file( "htdocs/complain$_.lua", $COMPLAIN ) for '', '-more';
+    $httpd->file( 'cgi-bin/grumble',    $COMPLAIN_CGI );
+    my @texts = built_in_texts($httpd);
+    cmp_ok scalar @texts, '>', 20, 'the patterns: ' . scalar @texts;
+    $httpd->start;
+    my %pinged;
+    wait_for( sub { $pinged{ $_->{child} }++ for crowd( $httpd, 3 * $CHILDREN ); keys %pinged == $CHILDREN }, 'a request to each child' );
+    my $before = $peer->connections;
+    my $began  = now();
+    my $said   = send_all( $httpd, 1000, @texts );
+    my $took   = now() - $began;
+    ok $took < 10, sprintf 'sent within %.1f s', $took;
+    cmp_ok scalar(@$said), '>=', 800, scalar(@$said) . ' were answered by the application';
+    my $log = $httpd->error_log;
+    is_deeply [ grep { my $n = () = $log =~ /:error\].*\Q$_\E/g; $n < 500 } @texts ], [], 'each pattern stands in more than 500 errors';
+    is $peer->connections, $before, 'and no ping was made';
+    is states($httpd), 'up', 'some requests later';
+    is $peer->connections, $before, 'nor is one remembered';
+    $httpd->allow_log(qr/./);    # that it is full of errors is the matter of this test
+    $httpd->done;
+};
+
+# Requests with each text in another place, some at a time; returns the bodies that said "done".
+sub send_all ( $httpd, $n, @texts ) {
+    my @done;
+    my $serial = 0;
+    while ( $serial < $n ) {
+        my @socket = map { send_one( $httpd, $serial++, @texts ) } 1 .. 20;
+        push @done, grep {/done/} map { answer_of($_) } @socket;
+    }
+    return \@done;
+}
+
+sub send_one ( $httpd, $serial, @texts ) {
+    my $all     = join '; ', @texts;
+    my $encoded = $all =~ s/([^A-Za-z0-9])/sprintf '%%%02x', ord $1/ger;
+    my $plus    = $all =~ s/([^A-Za-z0-9 ])/sprintf '%%%02X', ord $1/ger =~ tr/ /+/r;
+    my @path    = (
+        "/complain.lua?q=$encoded", "/complain.lua?$plus", "/complain-more.lua?$plus&again=$encoded",
+        "/cgi-bin/grumble/$encoded?$plus", "/cgi-bin/$encoded", "/cgi-bin/grumble?$encoded",
+    );
+    my $socket = IO::Socket::INET->new( PeerAddr => '127.0.0.1', PeerPort => $httpd->port ) or die "cannot connect: $!\n";
+    $socket->syswrite( "GET $path[ $serial % @path ] HTTP/1.0\r\nHost: $all\r\n"
+            . "User-Agent: $all\r\nReferer: http://127.0.0.1/?q=$encoded\r\nCookie: last=$all; again=$encoded\r\n\r\n" );
+    return $socket;
+}
+
+sub answer_of ($socket) {
+    my $text = '';
+    while ( IO::Select->new($socket)->can_read(10) ) {
+        last if !$socket->sysread( $text, 65_536, length $text );
+    }
+    close $socket;
+    return $text;
+}
+
+# An errno is the client's own when it is the client that goes away.
+under_each_mpm 'a client that resets the connection in the middle of its body', sub ($mpm) {
+    my $peer    = Failover::Peer->new;
+    my $backend = Failover::Peer->new( mode => 'mute' );
+    my $httpd   = Failover::Httpd->new( mpm => $mpm, modules => [qw(proxy proxy_http proxy_fcgi cgi)], config => <<~"CONF" . shows_states('db') );
+        FailoverErrorPingFrequency 10ms
+        FailoverSpread 0
+        FailoverService db tcp://@{[ $peer->address ]} DB=spare
+        ProxyPass /http http://@{[ $backend->address ]}/
+        ProxyPass /fcgi fcgi://@{[ $backend->address ]}/
+        CONF
+    $httpd->file( 'cgi-bin/reads', "#!/bin/sh\ncat >/dev/null\nprintf 'Content-Type: text/plain\\n\\nread'\n" );
+    $httpd->start;
+    is states($httpd), 'up', 'pinged once';
+    my %complained = ( '/http' => qr/AH(?:01095|02608|01084)/, '/fcgi' => qr/AH01075/, '/cgi-bin/reads' => qr/AH0(?:1225|1270)/ );
+    for my $path ( sort keys %complained ) {
+        my $socket = IO::Socket::INET->new( PeerAddr => '127.0.0.1', PeerPort => $httpd->port ) or die "cannot connect: $!\n";
+        my $served = $backend->connections;
+        $socket->syswrite("POST $path HTTP/1.0\r\nContent-Length: 200000\r\n\r\n");
+        $socket->syswrite( 'x' x 100_000 );
+        $path =~ /cgi-bin/ or wait_for( sub { $path eq '/http' || $backend->connections > $served }, 'the backend to be asked' );
+        $socket->setsockopt( Socket::SOL_SOCKET(), Socket::SO_LINGER(), pack 'ii', 1, 0 );
+        close $socket;
+        my $line = $httpd->take_log( $complained{$path} );
+        like $line, qr/[(](?:104|32|103|70014|70008)[)]/, "$path: the log has an errno of it";
+    }
+    is states($httpd), 'up', 'some requests later';
+    is $peer->connections, 1, 'no ping was triggered';
+    $httpd->allow_log(qr/AH\d{5}/);
+    $httpd->done;
+};
+
+# 64 children, each with an error of its own at the same time, and room for 30 connections.
+subtest 'a crowd of genuine errors, prefork' => sub {
+    my $crowd = 64;
+    my $db    = Failover::Server::MariaDB->new( options => ['--max-connections=30'] )->start;
+    $db->create_user( $_, '' ) for qw(monitor app);
+    my $httpd = Failover::Httpd->new(
+        mpm => 'prefork', children => $crowd, modules => [qw(cgi env)],
+        config => <<~"CONF" . tells_child('db') . shows_states('db') );
+            KeepAliveTimeout 60
+            MaxKeepAliveRequests 0
+            FailoverErrorPingFrequency 500ms
+            FailoverSpread 0
+            FailoverService db mysql://monitor\@@{[ $db->address ]} DB=spare
+            CONF
+    my $client = Failover::Process::find_program( 'mariadb', 'mysql' );
+    $httpd->file( 'cgi-bin/fails', <<~'CGI' );
+        #!/bin/sh
+        echo "Lost connection to MySQL server during query" >&2
+        printf 'Content-Type: text/plain\n\nfailed'
+        CGI
+    $httpd->start;
+    my @line = map { persistent($httpd) } 1 .. $crowd;
+    ask( $_, '/?all' ) for @line;
+    wait_for(
+        sub {
+            my %child = map { /^\S+ (\d+)/ ? ( $1 => 1 ) : () } split /\n/, $httpd->log('crowd')->text;
+            return keys %child == $crowd;
+        },
+        'each connection to have a child of its own'
+    );
+    wait_for( sub { $db->status('Connections') >= $crowd }, 'the first pings' );
+    my $logins = $db->status('Connections');
+    my $pinged = now();
+    wait_for( sub { now() > $pinged + 0.5 }, 'the error frequency to pass' );
+
+    # The application goes on meanwhile, with as many connections as leave room for the pings.
+    my @app = map { application( $db, $client ) } 1 .. 8;
+    $_->syswrite("GET /cgi-bin/fails HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n") for @line;
+    wait_for( sub { $db->status('Connections') >= $logins + $crowd }, 'each child to have pinged again', 20 );
+    my @words = map { ended($_) } @app;
+    is_deeply [ grep {/ERROR/} @words ], [], 'the application never meets an error';
+    cmp_ok $db->status('Max_used_connections'), '<=', 30, 'connections in use at a time: ' . $db->status('Max_used_connections');
+    is_deeply [ said( $httpd, 'FO0001' ) ], [], 'and no child takes it for down';
+    is $db->status('Connection_errors_max_connections'), 0, 'nobody was turned away';
+    read_answer($_) for @line;
+
+    # The same when it is down, and when it is back: all converge, within the limit of pings.
+    $db->crash;
+    ask( $_, '/cgi-bin/fails' ) for @line[ 0 .. 7 ];
+    follows( $httpd, 'FO0001', $crowd, @line );
+    $db->start;
+    my @again = map { application( $db, $client ) } 1 .. 8;
+    ask( $line[0], '/cgi-bin/fails' );    # the outage frequency is long: an error makes one look
+    follows( $httpd, 'FO0003', $crowd, @line );
+    is_deeply [ grep {/ERROR/} map { ended($_) } @again ], [], 'the application gets its connections from the first moment on';
+    is $db->status('Connection_errors_max_connections'), 0, 'nobody was turned away';
+    $httpd->allow_log(qr/AH01215|FO0001/);
+    $db->allow_log(qr/Aborted connection/);
+    $httpd->done;
+    $db->done;
+};
+
+# A connection that is kept alive, and so a child of its own under prefork.
+sub persistent ($httpd) {
+    return IO::Socket::INET->new( PeerAddr => '127.0.0.1', PeerPort => $httpd->port ) // die "cannot connect: $!\n";
+}
+
+sub ask ( $socket, $path ) {
+    $socket->syswrite("GET $path HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
+    return read_answer($socket);
+}
+
+sub read_answer ($socket) {
+    my $text = '';
+    until ( $text =~ /\r\n\r\n/ && is_whole($text) ) {
+        IO::Select->new($socket)->can_read(20) or die "no answer within 20s\n";
+        $socket->sysread( $text, 65_536, length $text ) or die "the connection was closed\n";
+    }
+    return $text;
+}
+
+sub is_whole ($text) {
+    my ( $head, $body ) = split /\r\n\r\n/, $text, 2;
+    return length $body >= $1 if $head =~ /Content-Length: (\d+)/i;
+    return $body =~ /(?:^|\r\n)0\r\n\r\n\z/;
+}
+
+# Requests to all, steadily, until each child has said so.
+sub follows ( $httpd, $tag, $count, @line ) {
+    my $began = now();
+    wait_for(
+        sub {
+            ask( $_, '/' ) for @line;
+            my %said = map { /Process ID: (\d+)/ ? ( $1 => 1 ) : () } said( $httpd, $tag );
+            return keys %said == $count;
+        },
+        "$tag from each of $count children", 40
+    );
+    return pass( sprintf '%s: all %d children, %.1f s after the first was asked', $tag, $count, now() - $began );
+}
+
+# The real client, with one connection after the other for a second.
+sub application ( $db, $client ) {
+    my $output = $db->dir . '/application-' . ++state $serial;
+    my $port   = $db->port;
+    return {
+        output  => $output,
+        process => Failover::Process->start(
+            command => [ '/bin/sh', '-c', "for i in \$(seq 40); do $client --no-defaults -h127.0.0.1 -P$port -uapp -e 'SELECT 1' >/dev/null || exit 1; done" ],
+            output => $output ),
+    };
+}
+
+sub ended ($app) {
+    wait_for( sub { !$app->{process}->leader_alive }, 'the application to end', 60 );
+    return Failover::File::slurp( $app->{output} );
+}
+
+done_testing;
