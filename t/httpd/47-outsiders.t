@@ -3,6 +3,7 @@
 use v5.36;
 use Test::More;
 use Failover::Crowd;
+use Failover::File;
 use Failover::Httpd;
 use Failover::Peer;
 use Failover::Process;
@@ -196,6 +197,21 @@ subtest 'a crowd of genuine errors, prefork' => sub {
     is $db->status('Connection_errors_max_connections'), 0, 'nobody was turned away';
     read_answer($_) for @line;
 
+    # It hangs for a moment: pings that have begun wait, the others wait for a place.
+    wait_for( sub { now() > $pinged + 1.5 }, 'the error frequency to pass' );
+    $db->pause;
+    $_->syswrite("GET /cgi-bin/fails HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n") for @line;
+    read_answer($_) for @line;
+    wait_for( sub { connections_to( $db->port ) == 16 }, 'as many pings as may be' );
+    my $hung = now();
+    my %seen;
+    wait_for( sub { $seen{ connections_to( $db->port ) }++; now() > $hung + 0.5 }, 'half a second' );
+    is_deeply [ keys %seen ], [16], 'and never more at a time';
+    $logins = $db->resume && $db->status('Connections');
+    wait_for( sub { $db->status('Connections') >= $logins + $crowd - 16 }, 'the others to have pinged', 20 );
+    is $db->status('Connection_errors_max_connections'), 0, 'nobody was turned away when it went on';
+    is_deeply [ said( $httpd, 'FO0001' ) ], [], 'and still no child takes it for down';
+
     # The same when it is down, and when it is back: all converge, within the limit of pings.
     $db->crash;
     ask( $_, '/cgi-bin/fails' ) for @line[ 0 .. 7 ];
@@ -220,6 +236,12 @@ sub persistent ($httpd) {
 sub ask ( $socket, $path ) {
     $socket->syswrite("GET $path HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
     return read_answer($socket);
+}
+
+# Established ones, as those who made them see it.
+sub connections_to ($port) {
+    my $remote = sprintf '0100007F:%04X', $port;
+    return scalar grep { my @word = split; ( $word[2] // '' ) eq $remote && $word[3] eq '01' } split /\n/, slurp('/proc/net/tcp');
 }
 
 sub read_answer ($socket) {
@@ -265,7 +287,7 @@ sub application ( $db, $client ) {
 
 sub ended ($app) {
     wait_for( sub { !$app->{process}->leader_alive }, 'the application to end', 60 );
-    return Failover::File::slurp( $app->{output} );
+    return slurp( $app->{output} );
 }
 
 done_testing;
