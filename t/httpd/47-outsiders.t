@@ -5,6 +5,7 @@ use Test::More;
 use Failover::Crowd;
 use Failover::File;
 use Failover::Httpd;
+use Failover::KeptAlive;
 use Failover::Peer;
 use Failover::Process;
 use Failover::Seen;
@@ -158,9 +159,7 @@ subtest 'a crowd of genuine errors, prefork' => sub {
     $db->create_user( $_, '' ) for qw(monitor app);
     my $httpd = Failover::Httpd->new(
         mpm => 'prefork', children => $crowd, modules => [qw(cgi env)],
-        config => <<~"CONF" . tells_child('db') . shows_states('db') );
-            KeepAliveTimeout 60
-            MaxKeepAliveRequests 0
+        config => <<~"CONF" . kept_alive() . tells_child('db') . shows_states('db') );
             FailoverErrorPingFrequency 500ms
             FailoverSpread 0
             FailoverService db mysql://monitor\@@{[ $db->address ]} DB=spare
@@ -228,35 +227,10 @@ subtest 'a crowd of genuine errors, prefork' => sub {
     $db->done;
 };
 
-# A connection that is kept alive, and so a child of its own under prefork.
-sub persistent ($httpd) {
-    return IO::Socket::INET->new( PeerAddr => '127.0.0.1', PeerPort => $httpd->port ) // die "cannot connect: $!\n";
-}
-
-sub ask ( $socket, $path ) {
-    $socket->syswrite("GET $path HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
-    return read_answer($socket);
-}
-
 # Established ones, as those who made them see it.
 sub connections_to ($port) {
     my $remote = sprintf '0100007F:%04X', $port;
     return scalar grep { my @word = split; ( $word[2] // '' ) eq $remote && $word[3] eq '01' } split /\n/, slurp('/proc/net/tcp');
-}
-
-sub read_answer ($socket) {
-    my $text = '';
-    until ( $text =~ /\r\n\r\n/ && is_whole($text) ) {
-        IO::Select->new($socket)->can_read(20) or die "no answer within 20s\n";
-        $socket->sysread( $text, 65_536, length $text ) or die "the connection was closed\n";
-    }
-    return $text;
-}
-
-sub is_whole ($text) {
-    my ( $head, $body ) = split /\r\n\r\n/, $text, 2;
-    return length $body >= $1 if $head =~ /Content-Length: (\d+)/i;
-    return $body =~ /(?:^|\r\n)0\r\n\r\n\z/;
 }
 
 # Requests to all, steadily, until each child has said so.

@@ -9,7 +9,7 @@ use v5.36;
 use Exporter qw(import);
 use Failover::File;
 
-our @EXPORT = qw(sayer_modules sayer_config may_say say_error);
+our @EXPORT = qw(sayer_modules sayer_config may_say will_say say_error);
 
 sub sayer_modules () { return qw(mime lua) }
 
@@ -29,9 +29,15 @@ sub may_say ($httpd) {
     return $httpd;
 }
 
-# The text stands in a file, not in the request, so that it is the application's own.
-sub say_error ( $httpd, $text, %arg ) {
+# What /say.lua will say. The text stands in a file, not in the request, so that it is the
+# application's own.
+sub will_say ( $httpd, $text ) {
     spew( $httpd->dir . '/said', $text );
+    return;
+}
+
+sub say_error ( $httpd, $text, %arg ) {
+    will_say( $httpd, $text );
     my $answer = $httpd->get( '/say.lua', %arg );
     die "the page said nothing: @{[ $answer->status ]}\n" . $httpd->log_tail if $answer->body ne 'said';
     return;
