@@ -81,6 +81,69 @@ subtest 'words' => sub {
     );
 };
 
+# What points at a service in the error log.
+subtest 'FailoverErrorMatch' => sub {
+    my $kinds = 'text stands in quotes, "gone away", an expression in slashes, /gone.away/';
+    bad( "FailoverErrorMatch $_->[0]", 1, 'FailoverErrorMatch: ', @$_[ 1 .. $#$_ ] ) for (
+        [ 'ECONNREFUSD',          "'ECONNREFUSD' is no errno that this system knows", $kinds ],
+        [ 'econnrefused',         "'econnrefused' is no errno" ],
+        [ '111',                  "'111' is no errno" ],
+        [ 'gone',                 "'gone' is no errno", $kinds ],
+        [ '""',                   'an empty pattern would match everything' ],
+        [ "''",                   'an empty pattern would match everything' ],
+        [ '//',                   'an empty pattern would match everything' ],
+        [ '"gone away',           'the closing quote of "gone away is missing' ],
+        [ 'EPIPE "a" "b',         'the closing quote of "b is missing' ],
+        [ '/gone away',           "the closing '/' of /gone away is missing" ],
+        [ '/gone(away/',          '/gone(away/: missing closing parenthesis, at character 10' ],
+        [ '/[a/',                 'missing terminating ]' ],
+        [ '/a*/',                 'it matches the empty text, so it would match everything' ],
+        [ '/(a)\\1/',           'back references are not to be had here' ],
+        [ '/gone/x',              'a blank must follow /gone/', 'may end in i alone' ],
+        [ '"gone"away',           'a blank must follow "gone"' ],
+        [ 'only',                 'a pattern is missing', 'none switches the trigger off' ],
+        [ 'add',                  'a pattern is missing' ],
+        [ 'only from=core',       'a pattern is missing' ],
+        [ 'none EPIPE',           'nothing may follow none' ],
+        [ 'from=nothere "x y"',   "from=: no module 'nothere' is loaded", 'httpd -M lists them' ],
+        [ 'from=core,nothere "x y"', "from=: no module 'nothere' is loaded" ],
+        [ 'from= "x y"',          'from= takes names of modules with commas between them' ],
+        [ 'from=core,,env "x y"', 'from= takes names of modules' ],
+        [ '"x y" from=core',      "'from=core' is no errno" ],
+    );
+    bad( 'FailoverErrorMatch', 1, 'a pattern is missing' );
+    bad( in_block( 'FailoverEndpoint main tcp://h:1', 'FailoverErrorMatch EFOO' ), 3, "FailoverErrorMatch: 'EFOO' is no errno" );
+    bad( "\n<VirtualHost *:81>\nFailoverErrorMatch /(/\n</VirtualHost>", 3, 'FailoverErrorMatch: /(/: ' );
+    bad( "<Directory /srv>\nFailoverErrorMatch EPIPE\n</Directory>", 2, 'FailoverErrorMatch not allowed' );
+    bad( join( ' ', 'FailoverErrorMatch', map {"\"pattern $_\""} 1 .. 300 ) . "\nFailoverService db tcp://h:1", 2, 'FailoverErrorMatch: there are more than 256 different patterns' );
+    good($_) for (
+        'FailoverErrorMatch ECONNREFUSED',
+        'FailoverErrorMatch add "gone away" \'don\\\'t\' /time.?out/i /a\/b/ EPIPE EWOULDBLOCK',
+        'FailoverErrorMatch ONLY from=core,mod_env.c,rewrite_module,mod_set* "ORA-12541"',
+        'FailoverErrorMatch from=core',
+        'FailoverErrorMatch none',
+        "FailoverErrorMatch \"a b\"\nFailoverErrorMatch only /c d/\nFailoverService db tcp://h:1",
+        in_block( 'FailoverEndpoint main tcp://h:1', 'FailoverErrorMatch only "mine alone"', 'FailoverErrorMatch EHOSTDOWN' ),
+    );
+};
+
+subtest 'FailoverPingConcurrency and FailoverMonitor' => sub {
+    bad(@$_) for (
+        [ 'FailoverPingConcurrency 0',    1, "FailoverPingConcurrency: '0' is not a whole number from 1 to 1024" ],
+        [ 'FailoverPingConcurrency 1025', 1, "'1025' is not a whole number from 1 to 1024" ],
+        [ 'FailoverPingConcurrency some', 1, "'some' is not a whole number from 1 to 1024" ],
+        [ "<VirtualHost *:81>\nFailoverPingConcurrency 1\n</VirtualHost>", 2, 'FailoverPingConcurrency cannot occur within <VirtualHost> section' ],
+        [ in_block( 'FailoverEndpoint main tcp://h:1', 'FailoverPingConcurrency 1' ), 3, 'has no place inside <FailoverService>' ],
+        [ in_block( 'FailoverEndpoint main tcp://h:1', 'FailoverMonitor Off' ),       3, 'has no place inside <FailoverService>' ],
+        [ "<Location /x>\nFailoverMonitor never\n</Location>", 2, "FailoverMonitor: 'never' is none of On, Outages, Off" ],
+    );
+    good($_) for (
+        'FailoverPingConcurrency 1', 'FailoverPingConcurrency 1024',
+        map {"<$_>\nFailoverMonitor Outages\n</@{[ /^(\w+)/ ]}>"} 'Directory /srv', 'DirectoryMatch ^/srv', 'Location /x', 'LocationMatch ^/x',
+        'Files x', 'FilesMatch x$', 'If "true"', 'VirtualHost *:81',
+    );
+};
+
 subtest 'names' => sub {
     my $allowed = q{a letter, then up to 31 letters, digits, '_' or '-'};
     for my $name ( qw(1db -db _db db.x db:x d/b), 'a' x 33, '"d b"', '""', "d\xc3\xa4" ) {
@@ -309,7 +372,7 @@ subtest 'blocks' => sub {
 };
 
 subtest 'places' => sub {
-    for my $line ( 'FailoverService db tcp://h:1', 'FailoverDatabase db tcp://h:1', 'FailoverCelery db tcp://h:1', 'FailoverSpread 0', 'FailoverMonitor Off' ) {
+    for my $line ( 'FailoverService db tcp://h:1', 'FailoverDatabase db tcp://h:1', 'FailoverCelery db tcp://h:1', 'FailoverSpread 0', 'FailoverPingConcurrency 2' ) {
         my ($name) = split ' ', $line;
         bad( "<$_>\n$line\n</@{[ /(\w+)/ ]}>", 2, qr/\Q$name\E (?:not allowed|cannot occur)/ ) for 'Directory />', 'Location /', 'Files x', 'If true'
     }
