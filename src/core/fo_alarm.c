@@ -18,6 +18,7 @@ struct fo_alarm_t {
     unsigned *first_host;          /* by check: where its hosts begin there, in hosts */
     unsigned n_hosts;
     unsigned *check_of; /* by host */
+    apr_port_t *ports;  /* by host */
 };
 
 /* The checks that an entry names. */
@@ -29,6 +30,15 @@ typedef struct named_t {
 static unsigned hosts_of(const fo_check_t *check)
 {
     return check->url ? check->url->n_hosts : 0;
+}
+
+static void enter_hosts(fo_alarm_t *alarm, const fo_check_t *check)
+{
+    for (unsigned i = 0; i < hosts_of(check); i++) {
+        unsigned host = alarm->first_host[check->index] + i;
+        alarm->check_of[host] = check->index;
+        alarm->ports[host] = check->url->hosts[i].port;
+    }
 }
 
 fo_alarm_t *fo_alarm_make(const fo_rules_t *rules, apr_pool_t *pool)
@@ -44,9 +54,9 @@ fo_alarm_t *fo_alarm_make(const fo_rules_t *rules, apr_pool_t *pool)
         alarm->n_hosts += hosts_of(fo_plan_check_at(rules->plan, i));
     }
     alarm->check_of = apr_pcalloc(pool, sizeof(*alarm->check_of) * (alarm->n_hosts + 1));
+    alarm->ports = apr_pcalloc(pool, sizeof(*alarm->ports) * (alarm->n_hosts + 1));
     for (unsigned i = 0; i < n_checks; i++)
-        for (unsigned j = 0; j < hosts_of(fo_plan_check_at(rules->plan, i)); j++)
-            alarm->check_of[alarm->first_host[i] + j] = i;
+        enter_hosts(alarm, fo_plan_check_at(rules->plan, i));
     alarm->learned = apr_pcalloc(pool, sizeof(*alarm->learned) * FO_ALARM_ADDRESSES *
                                            ((size_t)alarm->n_hosts + 1));
     return alarm;
@@ -73,15 +83,16 @@ void fo_alarm_lower(fo_alarm_t *alarm, const fo_check_t *check)
         atomic_fetch_and(&alarm->raised[check->index / 64], ~bit);
 }
 
+/* A host that is an address itself is known without this. */
 void fo_alarm_learn(fo_alarm_t *alarm, const fo_check_t *check, unsigned host, unsigned i,
                     const char *address)
 {
     unsigned row = alarm->first_host[check->index] + host;
-    apr_uint64_t hash = address
-                            ? fo_host_hash(address, strlen(address), check->url->hosts[host].port)
-                            : 0;
+    const fo_host_t *known = &check->url->hosts[host];
+    bool is_news = address && strcmp(address, known->name) != 0;
 
-    atomic_store_explicit(&alarm->learned[row * FO_ALARM_ADDRESSES + i], hash,
+    atomic_store_explicit(&alarm->learned[row * FO_ALARM_ADDRESSES + i],
+                          is_news ? fo_host_hash(address, strlen(address), known->port) : 0,
                           memory_order_relaxed);
 }
 
@@ -89,19 +100,6 @@ static void name_check(named_t *named, unsigned check)
 {
     if (named->n < NAMED_MAX)
         named->check[named->n++] = check;
-}
-
-/* What is learned are addresses. */
-static bool is_address(const char *host, apr_size_t length)
-{
-    bool has_letter = false;
-
-    for (apr_size_t i = 0; i < length; i++) {
-        if (host[i] == ':')
-            return true;
-        has_letter = has_letter || !(host[i] == '.' || (host[i] >= '0' && host[i] <= '9'));
-    }
-    return !has_letter;
 }
 
 /* The first cell without an address is followed by no other. */
@@ -126,8 +124,8 @@ static void look_up(const fo_alarm_t *alarm, const char *host, apr_size_t length
 
     for (; known && known < end && known->hash == hash; known++)
         name_check(named, known->check);
-    for (unsigned i = 0; is_address(host, length) && i < alarm->n_hosts; i++)
-        if (has_learned(alarm, i, hash))
+    for (unsigned i = 0; i < alarm->n_hosts; i++)
+        if (alarm->ports[i] == port && has_learned(alarm, i, hash))
             name_check(named, alarm->check_of[i]);
 }
 

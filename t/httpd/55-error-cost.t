@@ -1,0 +1,107 @@
+# What an entry of the error log costs in the hook, counted in instructions: callgrind counts while
+# the hook runs, and nothing else. Entries come from a CGI's standard error, under prefork.
+use v5.36;
+use Test::More;
+use Failover::File;
+use Failover::Httpd;
+use Failover::Peer;
+use Failover::Process;
+use Failover::Wait;
+
+my $LIMIT    = 2000;
+my $SERVICES = 20;
+my $LENGTH   = 200;    # of an entry, as the hook sees it
+my @peer     = map { Failover::Peer->new } 1 .. $SERVICES;
+
+# The words of an entry that has $LENGTH bytes with what mod_cgi puts before them.
+sub entry ( $httpd, $words ) {
+    my $before = length "AH01215: stderr from @{[ $httpd->dir ]}/cgi-bin/say: ";
+    my $filler = ' in the page of the shop that shows what is in the cart, and what it costs with all taxes and the postage, on a busy day like this';
+    die "too short for it\n" if $LENGTH - $before < length $words;
+    return substr $words . $filler . '.' x $LENGTH, 0, $LENGTH - $before;
+}
+
+# Runs httpd in the foreground under callgrind, lets the CGI say the words $count times, and returns
+# the instructions of the hook and of what it called: { total => n, ... }.
+sub count_of ( $words, $count ) {
+    my $services = join '', map {"FailoverService s$_ tcp://@{[ $peer[$_]->address ]} S$_=spare\n"} 0 .. $#peer;
+    my $httpd    = Failover::Httpd->new( mpm => 'prefork', modules => ['cgi'], config => <<~"CONF" );
+        FailoverErrorPingFrequency 10ms
+        FailoverSpread 0
+        $services
+        CONF
+    my $dir  = $httpd->dir;
+    my $text = quotemeta entry( $httpd, $words =~ s/\@PORT\@/$peer[7]->port/er );
+
+    # A pause between two entries: each finds what the one before raised pinged, and may raise it.
+    $httpd->file( 'cgi-bin/say', <<~"CGI" );
+        #!/usr/bin/perl
+        for ( 1 .. $count ) { syswrite STDERR, "$text\\n"; select undef, undef, undef, 0.05 }
+        print "Content-Type: text/plain\\n\\nsaid";
+        CGI
+    chmod 0777, $dir, "$dir/logs" or die "cannot chmod: $!\n";    # valgrind writes as the children's user
+    my $process = Failover::Process->start(
+        command => [
+            Failover::Process::find_program('valgrind'), '--tool=callgrind', "--callgrind-out-file=$dir/counts",
+            '--toggle-collect=httpd_error_log', Failover::Httpd->program, '-X', '-d', $dir, '-f', "$dir/httpd.conf",
+        ],
+        output => "$dir/output", user => 'www-data',
+    );
+    my $run = eval {
+        wait_for( sub { $httpd->get('/')->status }, 'httpd under valgrind', 60 );
+        is $httpd->get( '/cgi-bin/say', limit => 60 )->body, 'said', "$count entries";
+        1;
+    };
+    $process->signal('TERM');
+    # A foreground prefork that was between two requests sees the signal with the next one only.
+    wait_for( sub { $httpd->get('/') if $process->leader_alive; !$process->leader_alive }, 'its end', 60 );
+    die $@ . slurp("$dir/output") if !$run;
+    my @line = grep {/AH01215/} split /\n/, $httpd->error_log;
+    is scalar(@line), $count, 'each is one entry of the log';
+    is length( $line[0] =~ s/.*?(?=AH01215)//r ), $LENGTH, "of $LENGTH bytes";
+    $httpd->allow_log(qr/AH01215/);
+    return counts( slurp("$dir/counts") );
+}
+
+# Inclusive instructions by function, out of callgrind's file: what a function does itself, and what
+# its calls do, each on the line after "calls=".
+sub counts ($text) {
+    my ( %name, %count, $function, $is_call );
+    for my $line ( split /\n/, $text ) {
+        if ( $line =~ /^fn=\((\d+)\)(?: (\S+))?/ ) {
+            $name{$1} //= $2;
+            $function = $name{$1};
+        }
+        elsif ( $line =~ /^cfn=\((\d+)\)(?: (\S+))?/ ) { $name{$1} //= $2 }
+        elsif ( $line =~ /^[+\-*\d]\S* (\d+)/ && $function ) { $count{$function} += $1 }
+        elsif ( $line =~ /^(?:summary|totals): (\d+)/ ) { $count{total} = $1 }
+    }
+    return \%count;
+}
+
+# Per entry: the difference between two runs, so that neither the start nor the end counts.
+sub cost ( $what, $words ) {
+    my ( $short, $long ) = ( count_of( $words, 10 ), count_of( $words, 30 ) );
+    my %cost = map { $_ => ( $long->{$_} - ( $short->{$_} // 0 ) ) / 20 } keys %$long;
+    note join "\n", map { sprintf '%8.1f %s', $cost{$_}, $_ } sort { $cost{$b} <=> $cost{$a} } grep { $cost{$_} } keys %cost;
+    return \%cost;
+}
+
+my $none = cost( 'an entry that matches nothing', 'PHP Warning: Undefined array key "user"' );
+cmp_ok $none->{total}, '<=', $LIMIT, sprintf 'matches nothing: %d instructions', $none->{total};
+cmp_ok $none->{total}, '>',  200, 'and it was looked at';
+
+for my $row (
+    [ 'a pattern',                'Connection refused: the database' ],
+    [ 'a pattern and an endpoint', "Can't connect to MySQL server on '127.0.0.1:\@PORT\@'" ],
+) {
+    my ( $what, $words ) = @$row;
+    my $cost  = cost( $what, $words );
+    my $sent  = ( $cost->{fo_matcher_find_sent} // 0 ) + ( $cost->{sent} // 0 );
+    my $write = $cost->{probe_gate_wake}      // 0;
+    cmp_ok $sent,  '>', 0, 'the headers were searched';
+    cmp_ok $write, '>', 0, 'and the monitor woken';
+    my $rest = $cost->{total} - $sent - $write;
+    cmp_ok $rest, '<=', $LIMIT, sprintf 'matches %s: %d instructions, and %d for the headers, %d for the wake-up', $what, $rest, $sent, $write;
+}
+done_testing;
