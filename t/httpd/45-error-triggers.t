@@ -6,12 +6,14 @@ use Failover::Crowd;
 use Failover::ErrorLog;
 use Failover::Httpd;
 use Failover::Peer;
+use Failover::Port qw(free_port);
 use Failover::Process;
 use Failover::Seen;
 use Failover::Server::MariaDB;
 use Failover::Server::PhpFpm;
 use Failover::States qw(under_each_mpm);
 use Failover::Wait;
+use IO::Socket::INET;
 
 my $CHILDREN = 4;
 my $ERROR    = 0.5;    # FailoverErrorPingFrequency, in seconds
@@ -150,6 +152,33 @@ for my $mpm (qw(event worker)) {
         is states($httpd), 'up', 'some requests later';
         is $peer->connections, 1, 'the words are in the log, raw, and no ping was triggered';
         $httpd->done;
+    };
+}
+
+# The way around that: the same program as FastCGI, its standard error relayed by mod_proxy_fcgi.
+for my $mpm (qw(event worker)) {
+    subtest "a CGI under fcgiwrap, $mpm" => sub {
+        my $port  = free_port();
+        my $httpd = Failover::Httpd->new(
+            mpm => $mpm, children => $CHILDREN, modules => [qw(env alias proxy proxy_fcgi)],
+            config => configured( services() ) . <<~"CONF" );
+                FailoverOutagePingFrequency 1s
+                Alias /cgi-bin/ "\@DIR\@/cgi-bin/"
+                <Directory "\@DIR\@/cgi-bin">
+                    Require all granted
+                    SetHandler "proxy:fcgi://127.0.0.1:$port"
+                    ProxyFCGIBackendType GENERIC
+                </Directory>
+                CONF
+        $httpd->file( 'cgi-bin/page', page_of_client() );
+        my $wrap = Failover::Process->start(
+            command => [ Failover::Process::find_program('fcgiwrap'), '-f', '-c', 2, '-s', "tcp:127.0.0.1:$port" ],
+            output  => $httpd->dir . '/logs/fcgiwrap', user => 'nobody' );
+        wait_for( sub { IO::Socket::INET->new("127.0.0.1:$port") }, 'fcgiwrap to start' );
+        $httpd->start;
+        goes_over( $httpd, '/cgi-bin/page', qr/AH01071: Got error / );
+        $httpd->done;
+        $wrap->kill_now;
     };
 }
 
