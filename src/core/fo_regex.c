@@ -49,18 +49,30 @@ static apr_status_t release(void *opaque)
     return APR_SUCCESS;
 }
 
-/* What only the backtracking matcher knows, and PCRE2 would tell when it comes across it. */
+/*
+ * What only the backtracking matcher knows, and PCRE2 would tell when it comes across it. In a class
+ * none of it is special.
+ */
 static const char *unsupported(const char *text, size_t length)
 {
+    bool is_class = false;
+
     for (size_t i = 0; i + 1 < length; i++) {
         if (text[i] == '\\' && (text[i + 1] == 'K' || text[i + 1] == 'C'))
             return "\\K and \\C are not to be had here";
-        if (text[i] == '\\')
+        if (text[i] == '\\') {
             i++;
-        else if (text[i] == '(' && text[i + 1] == '*')
+        } else if (is_class) {
+            is_class = text[i] != ']';
+        } else if (text[i] == '[') { /* a bracket that closes is none at its beginning */
+            is_class = true;
+            i += text[i + 1] == '^';
+            i += i + 1 < length && text[i + 1] == ']';
+        } else if (text[i] == '(' && text[i + 1] == '*') {
             return "verbs, as (*SKIP), are not to be had here";
-        else if (text[i] == '(' && text[i + 1] == '?' && i + 2 < length && text[i + 2] == '(')
+        } else if (text[i] == '(' && text[i + 1] == '?' && i + 2 < length && text[i + 2] == '(') {
             return "conditions, as (?(1)...), are not to be had here";
+        }
     }
     return NULL;
 }

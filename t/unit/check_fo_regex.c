@@ -54,6 +54,11 @@ static const struct {
     { "\\(*x", "((x", false, true }, /* no verb: the parenthesis is escaped */
     { "\\(\\?\\(", "(?(", false, true },
     { "\\\\K", "\\K", false, true }, /* a backslash, then a K */
+    { "x[(*]y", "x(y", false, true }, /* nor in a class */
+    { "x[(?(]y", "x?y", false, true },
+    { "[](*]y", "*y", false, true },
+    { "[^](*]y", "ay", false, true },
+    { "[^](*]y", "]y", false, false },
     { "x", "", false, false },
 };
 
@@ -88,6 +93,10 @@ static const struct {
     { "(a)?(?(1)b|c)", "(?(1)...)" },
     { "(?(?=a)ab|c)", "(?(1)...)" },
     { "\\\\\\Ka", "\\K and \\C" },
+    { "[a](*SKIP)b", "(*SKIP)" },
+    { "[]a](*SKIP)b", "(*SKIP)" },
+    { "[^]a](?(1)b)", "(?(1)...)" },
+    { "\\[(*SKIP)]", "(*SKIP)" },
     { "a*", "empty text" },
     { "", "empty text" },
     { "^", "empty text" },
