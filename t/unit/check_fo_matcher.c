@@ -282,7 +282,7 @@ END_TEST
 
 /* Against the plain search */
 
-#define SETS 4000
+#define SETS 1500
 #define LITERALS 40
 #define LITERAL_ROOM 48
 

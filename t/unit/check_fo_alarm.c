@@ -1,0 +1,580 @@
+/* Entries of the error log, and whom they raise. */
+#include "rules_rig.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+
+/* Who is named: a letter for each service that is raised. */
+#define NOBODY ""
+
+static fo_plan_t *plan;
+static fo_rules_t *rules;
+static fo_alarm_t *bell;
+static const fo_scope_t *server; /* the services of the server */
+static const fo_scope_t *host;   /* those, and one of a virtual host */
+
+/* What the client sent; NULL ends it. */
+static const char *const *sent_texts;
+static int n_sent;
+
+static const char *sent(void *baton, unsigned i)
+{
+    ck_assert_ptr_eq(baton, &sent_texts);
+    n_sent++;
+    return sent_texts[i];
+}
+
+/* a, b and c are the server's, v a virtual host's; c listens to other words of other modules. */
+static void setup(void)
+{
+    apr_array_header_t *services;
+    unsigned common;
+
+    unit_setup();
+    plan = fo_plan_make(pool);
+    rig_service(plan, "a", "db.example.com:3306 [2001:db8::1]:3306");
+    rig_service(plan, "b", "cache:11211 db.example.com:5432 10.0.0.7:80");
+    rig_service(plan, "c", "queue:5672");
+    server = unit_scope(plan);
+    rig_service(plan, "v", "shop:3306 db.example.com:3306");
+    rules = fo_rules_make(plan);
+    common = rig_set(rules, "ECONNREFUSED ETIMEDOUT \"gone away\" /lost (connection|server)/i",
+                     rig_relays);
+    services = plan->services;
+    for (unsigned i = 0; i < (unsigned)services->nelts; i++)
+        if (i != 2)
+            fo_rules_listen(rules, fo_plan_service(plan, i), common);
+    fo_rules_listen(rules, fo_plan_service(plan, 2),
+                    rig_set(rules, "EPIPE \"queue is gone\" \"gone away\"", rig_core_relays));
+    host = unit_scope(plan);
+    fo_rules_finish(rules);
+    bell = fo_alarm_make(rules, pool);
+}
+
+static fo_entry_t entry_of(const fo_scope_t *scope, int module, apr_status_t status,
+                           const char *text)
+{
+    return (fo_entry_t){
+        .scope = scope, .module = module, .status = status, .text = text, .length = strlen(text),
+    };
+}
+
+static bool hear(const fo_scope_t *scope, int module, apr_status_t status, const char *text)
+{
+    fo_entry_t entry = entry_of(scope, module, status, text);
+
+    return fo_alarm_hear(bell, &entry);
+}
+
+static const fo_check_t *check_at(unsigned i)
+{
+    return unit_check(fo_plan_service(plan, i));
+}
+
+static const char *raised(void)
+{
+    char *names = apr_pcalloc(pool, 8);
+
+    for (unsigned i = 0; i < (unsigned)plan->checks->nelts; i++)
+        if (fo_alarm_is_raised(bell, check_at(i)))
+            strcat(names, fo_plan_service(plan, i)->name);
+    ck_assert_int_eq(fo_alarm_is_any_raised(bell), names[0] != '\0');
+    return names;
+}
+
+static void lower_all(void)
+{
+    for (unsigned i = 0; i < (unsigned)plan->checks->nelts; i++)
+        fo_alarm_lower(bell, check_at(i));
+}
+
+/* Whom this entry of a proxy in the virtual host raises. */
+static void expect_named(const char *text, const char *names)
+{
+    lower_all();
+    ck_assert_int_eq(hear(host, RIG_PROXY, ECONNREFUSED, text), names[0] != '\0');
+    ck_assert_msg(strcmp(raised(), names) == 0, "'%s' raises '%s', not '%s'", text, raised(),
+                  names);
+}
+
+/* What counts */
+
+static const struct {
+    int module;
+    apr_status_t status;
+    const char *text, *names; /* in the virtual host's scope */
+} entries[] = {
+    { RIG_PROXY, 0, "all is well", NOBODY },
+    { RIG_PROXY, ECONNREFUSED, "some words", "abv" },
+    { RIG_PROXY, ECONNREFUSED, "", "abv" },
+    { RIG_PHP, ETIMEDOUT, "some words", "abv" },
+    { RIG_PHP, APR_TIMEUP, "some words", "abv" },
+    { RIG_PROXY, EPIPE, "some words", NOBODY },
+    { RIG_CORE, EPIPE, "some words", "c" },
+    { RIG_CORE, ECONNREFUSED, "some words", NOBODY },
+    { RIG_PROXY, 0, "it has gone away", "abv" },
+    { RIG_CORE, 0, "it has gone away", "c" },
+    { RIG_PHP, 0, "Lost Server", "abv" },
+    { RIG_PHP, 0, "Lost Serve", NOBODY },
+    { RIG_CORE, 0, "Lost Server", NOBODY },
+    { RIG_CORE, 0, "queue is gone", "c" },
+    { RIG_PHP, 0, "queue is gone", NOBODY },
+    { RIG_PHP, 0, "", NOBODY },
+    { -1, ECONNREFUSED, "it has gone away", NOBODY },
+    { RIG_N_MODULES, ECONNREFUSED, "it has gone away", NOBODY },
+    { 1 << 30, ECONNREFUSED, "it has gone away", NOBODY },
+    { -4711, ECONNREFUSED, "it has gone away", NOBODY },
+};
+
+START_TEST(an_entry_raises_who_listens)
+{
+    ck_assert_int_eq(hear(host, entries[_i].module, entries[_i].status, entries[_i].text),
+                     entries[_i].names[0] != '\0');
+    ck_assert_str_eq(raised(), entries[_i].names);
+}
+END_TEST
+
+/* A virtual host's service hears its own host alone, the server's services hear all. */
+START_TEST(a_scope_hears_its_own_entries)
+{
+    ck_assert(hear(server, RIG_PROXY, ECONNREFUSED, "x"));
+    ck_assert_str_eq(raised(), "ab");
+    lower_all();
+    ck_assert(hear(host, RIG_PROXY, ECONNREFUSED, "x"));
+    ck_assert_str_eq(raised(), "abv");
+}
+END_TEST
+
+START_TEST(nothing_is_raised_at_first)
+{
+    ck_assert_str_eq(raised(), NOBODY);
+    lower_all();
+    ck_assert_str_eq(raised(), NOBODY);
+}
+END_TEST
+
+START_TEST(raised_stays_until_it_is_lowered)
+{
+    hear(host, RIG_PROXY, ECONNREFUSED, "x");
+    hear(host, RIG_PROXY, 0, "all is well");
+    ck_assert_str_eq(raised(), "abv");
+    fo_alarm_lower(bell, check_at(1));
+    ck_assert_str_eq(raised(), "av");
+    fo_alarm_lower(bell, check_at(1));
+    ck_assert_str_eq(raised(), "av");
+    hear(host, RIG_CORE, EPIPE, "x");
+    ck_assert_str_eq(raised(), "acv");
+}
+END_TEST
+
+/* True is what wakes the monitor: once for each that was not raised before. */
+START_TEST(heard_is_what_is_new)
+{
+    ck_assert(hear(host, RIG_PROXY, ECONNREFUSED, "cache:11211"));
+    ck_assert(!hear(host, RIG_PROXY, ECONNREFUSED, "cache:11211"));
+    ck_assert(hear(host, RIG_PROXY, ECONNREFUSED, "x"));
+    ck_assert(!hear(host, RIG_PROXY, ECONNREFUSED, "x"));
+    ck_assert(!hear(server, RIG_PROXY, ECONNREFUSED, "x"));
+    fo_alarm_lower(bell, check_at(3));
+    ck_assert(!hear(server, RIG_PROXY, ECONNREFUSED, "x"));
+    ck_assert(hear(host, RIG_PROXY, ECONNREFUSED, "x"));
+    ck_assert(hear(host, RIG_CORE, EPIPE, "x"));
+    ck_assert(!hear(host, RIG_CORE, EPIPE, "x"));
+}
+END_TEST
+
+START_TEST(an_bellover_many_checks)
+{
+    const fo_scope_t *scope;
+    unsigned set;
+
+    plan = fo_plan_make(pool);
+    for (int i = 0; i < 130; i++)
+        rig_service(plan, "s", apr_psprintf(pool, "h%d:1", i));
+    ck_assert_int_eq(plan->checks->nelts, 1); /* one name, one check */
+    plan = fo_plan_make(pool);
+    for (int i = 0; i < 130; i++)
+        rig_service(plan, apr_psprintf(pool, "s%d", i), apr_psprintf(pool, "h%d:1", i));
+    rules = fo_rules_make(plan);
+    set = rig_set(rules, "EPIPE", rig_relays);
+    for (unsigned i = 0; i < 130; i++)
+        fo_rules_listen(rules, fo_plan_service(plan, i), set);
+    scope = unit_scope(plan);
+    fo_rules_finish(rules);
+    bell = fo_alarm_make(rules, pool);
+    for (unsigned i = 0; i < 130; i++) {
+        ck_assert(hear(scope, RIG_PROXY, EPIPE, apr_psprintf(pool, "at h%u:1", i)));
+        for (unsigned j = 0; j < 130; j++)
+            ck_assert_int_eq(fo_alarm_is_raised(bell, check_at(j)), i == j);
+        fo_alarm_lower(bell, check_at(i));
+    }
+    ck_assert(hear(scope, RIG_PROXY, EPIPE, "nobody"));
+    for (unsigned j = 0; j < 130; j++)
+        ck_assert(fo_alarm_is_raised(bell, check_at(j)));
+}
+END_TEST
+
+/* What a client sent */
+
+static const struct {
+    apr_status_t status;
+    const char *text;
+    const char *sent[3];
+    const char *names;
+} clients[] = {
+    { 0, "gone away", { "GET / HTTP/1.1", "x" }, "abv" },
+    { 0, "gone away", { "GET /?gone away HTTP/1.1" }, NOBODY },
+    { 0, "gone away", { "GET /?gone%20away HTTP/1.1" }, NOBODY },
+    { 0, "gone away", { "GET / HTTP/1.1", "gone+away" }, NOBODY },
+    { 0, "gone away", { "GET / HTTP/1.1", "x: lost server", }, "abv" },
+    { 0, "lost server", { "GET / HTTP/1.1", "it lost server" }, NOBODY },
+    { 0, "lost server", { "GET /LOST%20CONNECTION" }, NOBODY }, /* the same pattern */
+    { 0, "lost server: gone away", { "gone away" }, "abv" },    /* one is left */
+    { 0, "lost server: gone away", { "gone away", "lost server" }, NOBODY },
+    { ECONNREFUSED, "gone away", { "gone away" }, "abv" }, /* an errno is not sent */
+    { ECONNREFUSED, "lost server", { "lost server" }, "abv" },
+    { EPIPE, "gone away", { "gone away" }, NOBODY },
+    { 0, "gone away", { "", "" }, "abv" },
+    { 0, "gone away", { NULL }, "abv" },
+};
+
+START_TEST(what_a_client_sent_proves_nothing)
+{
+    fo_entry_t entry = entry_of(host, RIG_PROXY, clients[_i].status, clients[_i].text);
+
+    entry.sent = sent;
+    entry.baton = &sent_texts;
+    sent_texts = clients[_i].sent;
+    ck_assert_int_eq(fo_alarm_hear(bell, &entry), clients[_i].names[0] != '\0');
+    ck_assert_str_eq(raised(), clients[_i].names);
+}
+END_TEST
+
+/* Another ear may hear the same text: a word that was sent is nobody's. */
+START_TEST(what_was_sent_is_dropped_for_all)
+{
+    static const char *const texts[] = { "gone away", NULL };
+    fo_entry_t entry = entry_of(host, RIG_CORE, 0, "queue is gone away");
+
+    entry.sent = sent;
+    entry.baton = &sent_texts;
+    sent_texts = texts;
+    ck_assert(fo_alarm_hear(bell, &entry));
+    ck_assert_str_eq(raised(), "c"); /* by "queue is gone" */
+}
+END_TEST
+
+/* While all that it could raise is raised, an entry is not looked at. */
+START_TEST(nothing_is_looked_at_while_all_is_raised)
+{
+    static const char *const texts[] = { "x", NULL };
+    fo_entry_t entry = entry_of(host, RIG_PROXY, 0, "gone away");
+
+    entry.sent = sent;
+    entry.baton = &sent_texts;
+    sent_texts = texts;
+    ck_assert(fo_alarm_hear(bell, &entry));
+    ck_assert_int_eq(n_sent, 2);
+    ck_assert(!fo_alarm_hear(bell, &entry));
+    ck_assert_int_eq(n_sent, 2);
+    fo_alarm_lower(bell, check_at(0));
+    ck_assert(fo_alarm_hear(bell, &entry));
+    ck_assert_int_eq(n_sent, 4);
+}
+END_TEST
+
+/* An errno alone, or no match, needs no look at what was sent. */
+START_TEST(what_was_sent_is_asked_for_only_if_words_match)
+{
+    static const char *const texts[] = { "x", NULL };
+    fo_entry_t entry = entry_of(host, RIG_PROXY, ECONNREFUSED, "no words");
+
+    entry.sent = sent;
+    entry.baton = &sent_texts;
+    sent_texts = texts;
+    ck_assert(fo_alarm_hear(bell, &entry));
+    entry = entry_of(host, RIG_PROXY, 0, "no words");
+    entry.sent = sent;
+    entry.baton = &sent_texts;
+    lower_all();
+    ck_assert(!fo_alarm_hear(bell, &entry));
+    ck_assert_int_eq(n_sent, 0);
+}
+END_TEST
+
+/* Whom it names */
+
+static const struct {
+    const char *text, *names;
+} named[] = {
+    { "attempt to connect to cache:11211 failed", "b" },
+    { "cache:11211", "b" },
+    { "CACHE:11211", "b" },
+    { "to DB.Example.Com:3306 (db.example.com)", "av" }, /* two services at one host and port */
+    { "(db.example.com:5432)", "b" },
+    { "tcp://cache:11211/x", "b" },
+    { "user@shop:3306", "v" },
+    { "to [2001:db8::1]:3306 failed", "a" },
+    { "to [2001:DB8::1]:3306 failed", "a" },
+    { "2001:db8::1:3306", "abv" }, /* where the address ends nobody can tell */
+    { "10.0.0.7:80 (*)", "b" },
+    { "110.0.0.7:80", "abv" },
+    { "x10.0.0.7:80", "abv" },
+    { "connection to server at \"db.example.com\" (10.0.0.1), port 5432 failed", "b" },
+    { "could not connect: host \"db.example.com\" on port 5432?", "b" },
+    { "at \"db.example.com\" (10.0.0.1), port 3306 failed", "av" },
+    { "at \"2001:db8::1\", port 3306", "a" },
+    { "at a b c d e cache, port 11211", "b" },
+    { "at cache 1 2 3 4 5, port 11211", "abv" }, /* too far away */
+    { "cache:11211 and shop:3306", "bv" },
+    { "cache:11211 at db.example.com, port 3306", "b" }, /* the colon names it already */
+    { "queue:5672", NOBODY },              /* known, but listens to other modules */
+    { "cache:11211 queue:5672", "b" },
+    { "elsewhere:1", "abv" },
+    { "cache", "abv" },
+    { "cache:", "abv" },
+    { "cache: 11211", "abv" },
+    { "cache:11212", "abv" },
+    { "cache:112110", "abv" },
+    { "cache:0", "abv" },
+    { "cache:65536", "abv" },
+    { "cache:76747", "abv" }, /* 65536 and 11211 */
+    { "cache:0011211", "abv" },
+    { "cache:011211", "abv" },
+    { "cache:11211x", "b" },
+    { "cache:11211.", "b" },
+    { ":11211", "abv" },
+    { "[]:3306", "abv" },
+    { "]:3306", "abv" },
+    { ":", "abv" },
+    { "port ", "abv" },
+    { "port 3306", "abv" },
+    { ", port 5432", "abv" },
+    { "at cache, port 0", "abv" },
+    { "at cache, port 65536", "abv" },
+    { "at cache, port x", "abv" },
+    { "at cache, port ", "abv" },
+    { "at cache, port x, port 11211", "b" },
+    { "\\ncache:11211", "b" }, /* the log's form of a line feed, right before the host */
+    { "a\\tcache:11211", "b" },
+    { "12:30:45 cache:11211: gone", "b" },
+    { "[Tue Nov 24 12:30:45] [pid 17:tid 18] x", "abv" },
+    { "AH00957: HTTP: attempt to connect to 10.0.0.7:80 (cache:80) failed", "b" },
+};
+
+START_TEST(an_entry_names_an_endpoint)
+{
+    expect_named(named[_i].text, named[_i].names);
+}
+END_TEST
+
+/* What it names is another scope's business: it is not about those here. */
+START_TEST(a_named_endpoint_of_another_scope)
+{
+    ck_assert(!hear(server, RIG_PROXY, ECONNREFUSED, "shop:3306"));
+    ck_assert_str_eq(raised(), NOBODY);
+    ck_assert(hear(server, RIG_PROXY, ECONNREFUSED, "db.example.com:3306"));
+    ck_assert_str_eq(raised(), "a");
+}
+END_TEST
+
+START_TEST(a_name_past_the_end_of_the_entry)
+{
+    fo_entry_t entry = entry_of(host, RIG_PROXY, ECONNREFUSED, "x cache:11211");
+
+    entry.length -= 5;
+    ck_assert(fo_alarm_hear(bell, &entry));
+    ck_assert_str_eq(raised(), "abv");
+}
+END_TEST
+
+/* A very long word is no host, and no reason to look for long. */
+START_TEST(a_very_long_name)
+{
+    char *text = apr_palloc(pool, 100001);
+
+    for (int form = 0; form < 4; form++) {
+        static const char *const ends[] = { ":3306", "]:3306", ", port 3306", "cache:11211" };
+        memset(text, form == 1 ? ':' : 'x', 100000);
+        strcpy(text + 100000 - 20, ends[form]);
+        expect_named(text, "abv");
+    }
+    for (int i = 0; i < 100000; i++)
+        text[i] = "a:1 "[i % 4];
+    text[100000] = '\0';
+    expect_named(text, "abv");
+}
+END_TEST
+
+/* Addresses */
+
+/* What was learned names the endpoint, with the port of its host. */
+START_TEST(a_learned_address_names_its_endpoint)
+{
+    fo_alarm_learn(bell, check_at(1), 0, 0, "192.0.2.1");
+    fo_alarm_learn(bell, check_at(1), 0, 1, "2001:db8::9");
+    fo_alarm_learn(bell, check_at(0), 0, 0, "192.0.2.1");
+    expect_named("to 192.0.2.1:11211 failed", "b");
+    expect_named("to [2001:db8::9]:11211 failed", "b");
+    expect_named("to [2001:DB8::9]:11211 failed", "b");
+    expect_named("at \"x\" (192.0.2.1), port 11211 failed", "b");
+    expect_named("at \"x\" (2001:db8::9), port 11211 failed", "b");
+    expect_named("to 192.0.2.1:3306 failed", "a");
+    expect_named("to 192.0.2.1:80 failed", "abv");
+    expect_named("to 192.0.2.2:11211 failed", "abv");
+}
+END_TEST
+
+START_TEST(an_address_is_forgotten_when_it_changes)
+{
+    fo_alarm_learn(bell, check_at(1), 0, 0, "192.0.2.1");
+    fo_alarm_learn(bell, check_at(1), 0, 1, "192.0.2.2");
+    fo_alarm_learn(bell, check_at(1), 0, 0, "192.0.2.3");
+    fo_alarm_learn(bell, check_at(1), 0, 1, NULL);
+    expect_named("192.0.2.3:11211", "b");
+    expect_named("192.0.2.1:11211", "abv");
+    expect_named("192.0.2.2:11211", "abv");
+}
+END_TEST
+
+/* As many as a ping looks up. */
+START_TEST(each_address_of_a_host)
+{
+    for (unsigned i = 0; i < FO_ALARM_ADDRESSES; i++)
+        fo_alarm_learn(bell, check_at(3), 0, i, apr_psprintf(pool, "192.0.2.%u", i + 1));
+    for (unsigned i = 0; i < FO_ALARM_ADDRESSES; i++)
+        expect_named(apr_psprintf(pool, "192.0.2.%u:3306", i + 1), "v");
+    expect_named("192.0.2.200:3306", "abv");
+}
+END_TEST
+
+/* The second host of a check, and what comes after it, are cells of their own. */
+START_TEST(each_host_has_its_own_addresses)
+{
+    fo_alarm_learn(bell, check_at(0), 1, 0, "192.0.2.1");
+    fo_alarm_learn(bell, check_at(1), 2, 0, "192.0.2.2");
+    fo_alarm_learn(bell, check_at(3), 1, 0, "192.0.2.3");
+    expect_named("192.0.2.1:3306", "a");
+    expect_named("192.0.2.2:80", "b");
+    expect_named("192.0.2.3:3306", "v");
+    fo_alarm_learn(bell, check_at(1), 2, 0, NULL);
+    expect_named("192.0.2.1:3306", "a");
+    expect_named("192.0.2.2:80", "abv");
+}
+END_TEST
+
+START_TEST(a_check_without_a_url)
+{
+    const fo_scope_t *scope;
+
+    plan = fo_plan_make(pool);
+    unit_check(rig_service(plan, "n", "x:1"))->url = NULL;
+    rig_service(plan, "p", ""); /* a path alone */
+    rules = fo_rules_make(plan);
+    for (unsigned i = 0; i < 2; i++)
+        fo_rules_listen(rules, fo_plan_service(plan, i), rig_set(rules, "EPIPE", rig_relays));
+    scope = unit_scope(plan);
+    fo_rules_finish(rules);
+    bell = fo_alarm_make(rules, pool);
+    ck_assert(hear(scope, RIG_PROXY, EPIPE, "to 10.0.0.1:80, port 3"));
+    ck_assert_str_eq(raised(), "np");
+}
+END_TEST
+
+/* Threads */
+
+#define HEARERS 4
+#define ROUNDS 2000
+
+static atomic_int n_new;
+static atomic_bool is_over;
+
+/* Each entry that raises something says so to one thread alone. */
+static void *hear_on(void *opaque)
+{
+    const char *text = opaque;
+    fo_entry_t entry = entry_of(host, RIG_PROXY, ECONNREFUSED, text);
+
+    while (!atomic_load(&is_over))
+        if (fo_alarm_hear(bell, &entry))
+            atomic_fetch_add(&n_new, 1);
+        else
+            sched_yield();
+    return NULL;
+}
+
+/* What is lowered is raised again: none is lost, and none is told of twice. */
+START_TEST(hearing_and_lowering_at_once)
+{
+    static const char *const texts[HEARERS] = { "cache:11211", "cache:11211", "10.0.0.7:80",
+                                                "192.0.2.1:11211" };
+    pthread_t threads[HEARERS];
+    int n_raised = 0;
+
+    fo_alarm_learn(bell, check_at(1), 0, 0, "192.0.2.1");
+    for (int i = 0; i < HEARERS; i++)
+        pthread_create(&threads[i], NULL, hear_on, (void *)texts[i]);
+    for (int i = 0; i < ROUNDS; i++) {
+        while (!fo_alarm_is_raised(bell, check_at(1)))
+            sched_yield();
+        n_raised++;
+        fo_alarm_learn(bell, check_at(0), 0, (unsigned)i % 8, "192.0.2.1");
+        fo_alarm_lower(bell, check_at(1));
+    }
+    while (!fo_alarm_is_raised(bell, check_at(1)))
+        sched_yield();
+    atomic_store(&is_over, true);
+    for (int i = 0; i < HEARERS; i++)
+        pthread_join(threads[i], NULL);
+    ck_assert_int_eq(atomic_load(&n_new), n_raised + 1);
+    ck_assert_str_eq(raised(), "b");
+}
+END_TEST
+
+static TCase *entries_case(void)
+{
+    TCase *tc = tcase_create("entries");
+
+    tcase_add_checked_fixture(tc, setup, unit_teardown);
+    tcase_add_loop_test(tc, an_entry_raises_who_listens, 0, COUNT(entries));
+    tcase_add_test(tc, a_scope_hears_its_own_entries);
+    tcase_add_test(tc, nothing_is_raised_at_first);
+    tcase_add_test(tc, raised_stays_until_it_is_lowered);
+    tcase_add_test(tc, heard_is_what_is_new);
+    tcase_add_test(tc, an_bellover_many_checks);
+    tcase_add_loop_test(tc, what_a_client_sent_proves_nothing, 0, COUNT(clients));
+    tcase_add_test(tc, what_was_sent_is_dropped_for_all);
+    tcase_add_test(tc, nothing_is_looked_at_while_all_is_raised);
+    tcase_add_test(tc, what_was_sent_is_asked_for_only_if_words_match);
+    tcase_add_test(tc, hearing_and_lowering_at_once);
+    return tc;
+}
+
+static TCase *names_case(void)
+{
+    TCase *tc = tcase_create("names");
+
+    tcase_add_checked_fixture(tc, setup, unit_teardown);
+    tcase_add_loop_test(tc, an_entry_names_an_endpoint, 0, COUNT(named));
+    tcase_add_test(tc, a_named_endpoint_of_another_scope);
+    tcase_add_test(tc, a_name_past_the_end_of_the_entry);
+    tcase_add_test(tc, a_very_long_name);
+    tcase_add_test(tc, a_learned_address_names_its_endpoint);
+    tcase_add_test(tc, an_address_is_forgotten_when_it_changes);
+    tcase_add_test(tc, each_address_of_a_host);
+    tcase_add_test(tc, each_host_has_its_own_addresses);
+    tcase_add_test(tc, a_check_without_a_url);
+    return tc;
+}
+
+static Suite *suite(void)
+{
+    Suite *s = suite_create("fo_alarm");
+
+    suite_add_tcase(s, entries_case());
+    suite_add_tcase(s, names_case());
+    return s;
+}
+
+UNIT_MAIN(suite)
