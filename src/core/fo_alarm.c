@@ -5,7 +5,10 @@
 
 #define HOST_TEXT 255
 
-/* Checks that one entry may name; it names one host, perhaps by name and address. */
+/*
+ * Checks that one entry may name: it names one host, perhaps by name and address. One that names
+ * more raises all, as one that names none.
+ */
 #define NAMED_MAX 64
 
 /* How many words before "port N" may be its host: libpq puts the address between the two. */
@@ -24,6 +27,7 @@ struct fo_alarm_t {
 /* The checks that an entry names. */
 typedef struct named_t {
     unsigned n;
+    bool is_full; /* it names still more */
     unsigned check[NAMED_MAX];
 } named_t;
 
@@ -98,7 +102,12 @@ void fo_alarm_learn(fo_alarm_t *alarm, const fo_check_t *check, unsigned host, u
 
 static void name_check(named_t *named, unsigned check)
 {
-    if (named->n < NAMED_MAX)
+    for (unsigned i = 0; i < named->n; i++)
+        if (named->check[i] == check)
+            return;
+    if (named->n == NAMED_MAX)
+        named->is_full = true;
+    else
         named->check[named->n++] = check;
 }
 
@@ -262,14 +271,14 @@ static bool raise_bits(fo_alarm_t *alarm, unsigned word, apr_uint64_t bits)
 
 static bool raise_ear(fo_alarm_t *alarm, const fo_ear_t *ear, const named_t *named)
 {
-    bool is_new = false;
+    bool is_all = named->n == 0 || named->is_full, is_new = false;
 
     for (unsigned i = 0; i < named->n; i++) {
         unsigned check = named->check[i];
         is_new |= raise_bits(alarm, check / 64,
                              ear->checks[check / 64] & (apr_uint64_t)1 << check % 64);
     }
-    for (unsigned i = 0; named->n == 0 && i < alarm->rules->n_words; i++)
+    for (unsigned i = 0; is_all && i < alarm->rules->n_words; i++)
         is_new |= raise_bits(alarm, i, ear->checks[i]);
     return is_new;
 }

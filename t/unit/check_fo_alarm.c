@@ -482,6 +482,40 @@ START_TEST(a_check_without_a_url)
 }
 END_TEST
 
+/* Whom this entry raises when so many databases of one server are services. */
+static int n_raised_on_one_server(int n, const char *text)
+{
+    const fo_scope_t *scope;
+    unsigned set;
+    int n_raised = 0;
+
+    plan = fo_plan_make(pool);
+    for (int i = 0; i < n; i++)
+        rig_service(plan, apr_psprintf(pool, "s%d", i), "db:3306");
+    rig_service(plan, "other", "other:3306");
+    rules = fo_rules_make(plan);
+    set = rig_set(rules, "EPIPE", rig_relays);
+    for (int i = 0; i <= n; i++)
+        fo_rules_listen(rules, fo_plan_service(plan, (unsigned)i), set);
+    scope = unit_scope(plan);
+    fo_rules_finish(rules);
+    bell = fo_alarm_make(rules, pool);
+    ck_assert(hear(scope, RIG_PROXY, EPIPE, text));
+    for (int i = 0; i <= n; i++)
+        n_raised += fo_alarm_is_raised(bell, check_at((unsigned)i));
+    return n_raised;
+}
+
+/* However many there are, none is left out; named twice is named once. */
+START_TEST(many_services_on_one_server)
+{
+    for (int n = 60; n <= 64; n++)
+        ck_assert_int_eq(n_raised_on_one_server(n, "db:3306 is db:3306"), n);
+    ck_assert_int_ge(n_raised_on_one_server(65, "db:3306"), 65);
+    ck_assert_int_ge(n_raised_on_one_server(200, "db:3306"), 200);
+}
+END_TEST
+
 /* Threads */
 
 #define HEARERS 4
@@ -565,6 +599,7 @@ static TCase *names_case(void)
     tcase_add_test(tc, each_address_of_a_host);
     tcase_add_test(tc, each_host_has_its_own_addresses);
     tcase_add_test(tc, a_check_without_a_url);
+    tcase_add_test(tc, many_services_on_one_server);
     return tc;
 }
 
