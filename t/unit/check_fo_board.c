@@ -187,6 +187,110 @@ START_TEST(due_from_exactly_that_instant)
 }
 END_TEST
 
+/* Hints */
+
+static fo_shared_t *shared;
+
+/* A sibling has found something. */
+static void tell(void)
+{
+    fo_shared_tell(shared, 0, true);
+}
+
+static void make_joined_board(void)
+{
+    make_board(1);
+    shared = fo_shared_init(apr_pcalloc(pool, fo_shared_size(1, 1)), 1, 1);
+    tell(); /* before it joined: no news */
+    fo_board_join(board, shared);
+}
+
+static bool is_calm(fo_trigger_e trigger)
+{
+    return fo_board_is_calm(board, scope, trigger, 1000);
+}
+
+static bool claim(fo_trigger_e trigger)
+{
+    return fo_board_claim_due(board, scope, trigger, 1000);
+}
+
+START_TEST(calm_while_all_is_up_and_nothing_is_due)
+{
+    make_board(2);
+    ck_assert(is_calm(FO_TRIGGER_REQUEST));
+    ck_assert(is_calm(FO_TRIGGER_COUNT));
+    publish(1, FO_SERVICE_DOWN, 1);
+    ck_assert(!is_calm(FO_TRIGGER_REQUEST));
+    ck_assert(!is_calm(FO_TRIGGER_COUNT));
+    publish(1, FO_SERVICE_UP, 2);
+    fo_board_publish_due(board, scope, FO_TRIGGER_OUTAGES, 1000);
+    ck_assert(is_calm(FO_TRIGGER_REQUEST));
+    ck_assert(!is_calm(FO_TRIGGER_OUTAGES));
+    ck_assert(is_calm(FO_TRIGGER_COUNT));
+    ck_assert(fo_board_is_calm(board, scope, FO_TRIGGER_OUTAGES, 999));
+}
+END_TEST
+
+/* Whatever makes a request look; one that looks at nothing is not bothered. */
+START_TEST(a_hint_is_claimed_once)
+{
+    static const fo_trigger_e triggers[] = { FO_TRIGGER_REQUEST, FO_TRIGGER_OUTAGES };
+
+    make_joined_board();
+    ck_assert(is_calm(triggers[_i]));
+    ck_assert(!claim(triggers[_i]));
+    tell();
+    ck_assert(!is_calm(triggers[_i]));
+    ck_assert(is_calm(FO_TRIGGER_COUNT));
+    ck_assert(!claim(FO_TRIGGER_COUNT));
+    ck_assert(claim(triggers[_i]));
+    ck_assert(is_calm(triggers[_i]));
+    ck_assert(!claim(triggers[_i]));
+    tell();
+    tell();
+    ck_assert(claim(triggers[_i]));
+    ck_assert(!claim(triggers[_i]));
+}
+END_TEST
+
+/* The monitor has heard it already: no request has to. */
+START_TEST(a_hint_that_was_heard)
+{
+    make_joined_board();
+    tell();
+    fo_board_hints_heard(board, 2);
+    ck_assert(is_calm(FO_TRIGGER_REQUEST));
+    ck_assert(!claim(FO_TRIGGER_REQUEST));
+    tell();
+    tell();
+    fo_board_hints_heard(board, 3); /* another came meanwhile */
+    ck_assert(!is_calm(FO_TRIGGER_REQUEST));
+    ck_assert(claim(FO_TRIGGER_REQUEST));
+}
+END_TEST
+
+/* Both at once are one claim each: what is due is published again by the monitor. */
+START_TEST(what_is_due_beside_a_hint)
+{
+    make_joined_board();
+    fo_board_publish_due(board, scope, FO_TRIGGER_REQUEST, 1000);
+    tell();
+    ck_assert(claim(FO_TRIGGER_REQUEST));
+    ck_assert(claim(FO_TRIGGER_REQUEST));
+    ck_assert(!claim(FO_TRIGGER_REQUEST));
+}
+END_TEST
+
+START_TEST(without_siblings_there_are_no_hints)
+{
+    make_board(1);
+    fo_board_hints_heard(board, 0);
+    ck_assert(is_calm(FO_TRIGGER_REQUEST));
+    ck_assert(!claim(FO_TRIGGER_REQUEST));
+}
+END_TEST
+
 /* Threads */
 
 #define READERS 4
@@ -297,6 +401,39 @@ START_TEST(one_of_all_threads_claims)
 }
 END_TEST
 
+static atomic_int n_hint_claims;
+
+static void *claim_hint_once(void *unused)
+{
+    for (int round = 0; round < 200; round++) {
+        pthread_barrier_wait(&barrier);
+        if (claim(FO_TRIGGER_REQUEST))
+            atomic_fetch_add(&n_hint_claims, 1);
+        pthread_barrier_wait(&barrier);
+    }
+    return unused;
+}
+
+START_TEST(one_of_all_threads_claims_a_hint)
+{
+    pthread_t claimers[CLAIMERS];
+
+    make_joined_board();
+    pthread_barrier_init(&barrier, NULL, CLAIMERS + 1);
+    for (int i = 0; i < CLAIMERS; i++)
+        pthread_create(&claimers[i], NULL, claim_hint_once, NULL);
+    for (int round = 0; round < 200; round++) {
+        atomic_store(&n_hint_claims, 0);
+        tell();
+        pthread_barrier_wait(&barrier);
+        pthread_barrier_wait(&barrier);
+        ck_assert_int_eq(atomic_load(&n_hint_claims), 1);
+    }
+    for (int i = 0; i < CLAIMERS; i++)
+        pthread_join(claimers[i], NULL);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("fo_board");
@@ -314,6 +451,12 @@ static Suite *suite(void)
     tcase_add_test(tc, due_from_exactly_that_instant);
     tcase_add_test(tc, a_word_and_its_detail_are_never_torn);
     tcase_add_test(tc, one_of_all_threads_claims);
+    tcase_add_test(tc, calm_while_all_is_up_and_nothing_is_due);
+    tcase_add_loop_test(tc, a_hint_is_claimed_once, 0, 2);
+    tcase_add_test(tc, a_hint_that_was_heard);
+    tcase_add_test(tc, what_is_due_beside_a_hint);
+    tcase_add_test(tc, without_siblings_there_are_no_hints);
+    tcase_add_test(tc, one_of_all_threads_claims_a_hint);
     suite_add_tcase(s, tc);
     return s;
 }
