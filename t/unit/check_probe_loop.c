@@ -718,6 +718,254 @@ START_TEST(stop_while_pings_hang)
 }
 END_TEST
 
+/* Errors and siblings */
+
+static fo_alarm_t *bell;
+static fo_shared_t *shared;
+
+/* Between make_loop() and run_loop(): all services listen to EPIPE of module 0. */
+static void listen_to_errors(void)
+{
+    static const bool is_relay[] = { true };
+    fo_rules_t *rules = fo_rules_make(plan);
+    fo_match_t *match = NULL;
+    unsigned set = 0;
+
+    unit_expect(fo_match_parse("EPIPE", &match, pool), NULL);
+    unit_expect(fo_rules_add_set(rules, match->patterns, is_relay, 1, &set), NULL);
+    for (unsigned i = 0; i < (unsigned)plan->services->nelts; i++)
+        fo_rules_listen(rules, fo_plan_service(plan, i), set);
+    fo_rules_finish(rules);
+    bell = fo_alarm_make(rules, pool);
+    probe_loop_listen(loop, bell);
+}
+
+static void join_siblings(unsigned n_cells)
+{
+    unsigned n_checks = (unsigned)plan->checks->nelts;
+    void *memory = apr_pcalloc(pool, fo_shared_size(n_checks, n_cells));
+
+    shared = fo_shared_init(memory, n_checks, n_cells);
+    fo_monitor_join(monitor, shared);
+}
+
+/* As the hook on the error log does. True: it was news. */
+static bool log_error(const char *text)
+{
+    fo_entry_t entry = { .scope = scope, .status = EPIPE, .text = text, .length = strlen(text) };
+    bool is_new = fo_alarm_hear(bell, &entry);
+
+    if (is_new)
+        probe_gate_wake(gate);
+    return is_new;
+}
+
+/* No request comes. On a machine that is busy one of some tries shows how quick it is. */
+START_TEST(an_error_makes_a_ping_at_once)
+{
+    rig_t *rig = rig_make(RIG_PASS);
+    apr_interval_time_t quickest = LIMIT;
+
+    policy.value[FO_POLICY_ERROR] = 0;
+    add_at("steps", &rig_probe_steps, rig, 1);
+    make_loop(2);
+    listen_to_errors();
+    run_loop();
+    for (int i = 0; i < 10; i++) {
+        apr_time_t began_at = probe_clock_now();
+        while (!log_error("x")) /* the ping before has not lowered it yet */
+            sched_yield();
+        await(&rig->begun);
+        apr_interval_time_t took = probe_clock_now() - began_at;
+        quickest = took < quickest ? took : quickest;
+    }
+    stop_loop();
+    ck_assert_msg(quickest <= 50 * MS, "it took %d ms", (int)(quickest / MS));
+    expect_balance(rig, 10);
+    ck_assert(!fo_alarm_is_any_raised(bell));
+}
+END_TEST
+
+/* Soon after a ping: it comes by itself when the error frequency allows, and once. */
+START_TEST(an_error_is_remembered)
+{
+    rig_t *rig = rig_make(RIG_PASS);
+    apr_time_t before_at;
+
+    policy.value[FO_POLICY_ERROR] = 200 * MS;
+    add_at("steps", &rig_probe_steps, rig, 1);
+    make_loop(2);
+    listen_to_errors();
+    run_loop();
+    before_at = probe_clock_now();
+    request(LIMIT);
+    await(&rig->begun);
+    ck_assert(log_error("x"));
+    await(&rig->begun);
+    ck_assert_int_ge(probe_clock_now() - before_at, 200 * MS);
+    stop_loop();
+    expect_balance(rig, 2);
+}
+END_TEST
+
+/* What comes while a ping is under way asks for another one. */
+START_TEST(an_error_while_a_ping_is_under_way)
+{
+    rig_t *rig = rig_make(RIG_HANG);
+
+    policy.value[FO_POLICY_ERROR] = 0;
+    add_at("steps", &rig_probe_steps, rig, 1);
+    make_loop(2);
+    listen_to_errors();
+    run_loop();
+    log_error("x");
+    await(&rig->begun);
+    ck_assert(log_error("x"));
+    rig->does = RIG_PASS;
+    await(&rig->begun);
+    stop_loop();
+    expect_balance(rig, 2);
+}
+END_TEST
+
+/* An error that names a host pings what is there alone, by its addresses too. */
+START_TEST(addresses_are_learned)
+{
+    rig_t *here = rig_make(RIG_PASS), *there = rig_make(RIG_PASS);
+    const fo_service_t *service;
+
+    policy.value[FO_POLICY_ERROR] = 0;
+    service = _i ? add("here", &rig_probe_ask, here, rig_url("one.test", 7, "two.test", 8))
+                 : add("here", &rig_probe_steps, here, rig_url("two.test", 8, NULL, 0));
+    add_at("there", &rig_probe_steps, there, 1);
+    make_loop(2);
+    listen_to_errors();
+    for (unsigned i = 0; i < 3; i++) /* of an earlier look-up */
+        fo_alarm_learn(bell, unit_check(service), (unsigned)_i, i, "127.0.0.3");
+    run_loop();
+    request(LIMIT);
+    await(&here->begun);
+    await(&there->begun);
+    for (int i = 0; i < 2; i++) {
+        while (fo_alarm_is_any_raised(bell))
+            sched_yield();
+        ck_assert(log_error(i ? "to 127.0.0.1:8" : "to 127.0.0.2:8"));
+        await(&here->begun);
+    }
+    while (fo_alarm_is_any_raised(bell))
+        sched_yield();
+    ck_assert_int_eq(atomic_load(&there->n_begun), 1);
+    ck_assert(log_error("to 127.0.0.3:8")); /* no longer: nobody's, so all are pinged */
+    await(&here->begun);
+    await(&there->begun);
+    stop_loop();
+}
+END_TEST
+
+/* A request hands on what a sibling has found: the ping is due before its time. */
+START_TEST(a_hint_makes_a_ping)
+{
+    rig_t *rig = rig_make(RIG_PASS);
+
+    policy.value[FO_POLICY_ERROR] = 0;
+    add_at("steps", &rig_probe_steps, rig, 1);
+    make_loop(2);
+    join_siblings(4);
+    run_loop();
+    request(LIMIT);
+    await(&rig->begun);
+    request(LIMIT);
+    ck_assert_int_eq(atomic_load(&rig->n_begun), 1);
+    fo_shared_tell(shared, 0, true);
+    ck_assert(fo_board_claim_due(board, scope, FO_TRIGGER_REQUEST, probe_clock_now()));
+    request(LIMIT);
+    await(&rig->begun);
+    stop_loop();
+    expect_balance(rig, 2);
+}
+END_TEST
+
+/* Its own discovery wakes nobody of its own. */
+START_TEST(its_own_discovery_is_no_news)
+{
+    fo_service_t *service;
+    peer_t peer;
+
+    peer_bind(&peer);
+    service = add_at("app", &fo_probe_tcp, NULL, peer.port);
+    make_loop(2);
+    join_siblings(4);
+    run_loop();
+    request(LIMIT);
+    stop_loop();
+    ck_assert_int_eq(state_of(service), FO_SERVICE_DOWN);
+    ck_assert_uint_eq(fo_shared_hint(shared, 0) & FO_HINT_DOWN, FO_HINT_DOWN);
+    ck_assert(!fo_board_claim_due(board, scope, FO_TRIGGER_REQUEST, probe_clock_now()));
+    peer_stop(&peer);
+}
+END_TEST
+
+/* The request does not wait, and once there is a place the ping comes by itself. */
+START_TEST(without_a_place_it_waits_for_one)
+{
+    rig_t *rig = rig_make(RIG_PASS);
+    fo_service_t *service = add_at("steps", &rig_probe_steps, rig, 1);
+    fo_cell_t cell;
+
+    make_loop(2);
+    join_siblings(1);
+    cell = fo_shared_enter(shared, 0, 1, APR_INT64_MAX);
+    run_loop();
+    ck_assert_int_lt(request(LIMIT), LIMIT);
+    ck_assert_int_eq(atomic_load(&rig->n_begun), 0);
+    ck_assert_int_eq(state_of(service), FO_SERVICE_UP);
+    fo_shared_leave(shared, 0, cell);
+    await(&rig->begun);
+    stop_loop();
+    ck_assert_int_eq(health_of(service)->state, FO_STATE_UP);
+    ck_assert_int_ge(fo_shared_enter(shared, 0, 1, 2).cell, 0);
+}
+END_TEST
+
+/* Pings that a stop ends leave their places to the other children. */
+START_TEST(a_stop_gives_the_places_back)
+{
+    rig_t *rig = rig_make(RIG_HANG);
+
+    policy.value[FO_POLICY_TIMEOUT_UP] = 60 * SEC;
+    for (int i = 0; i < 5; i++)
+        add_at(apr_psprintf(pool, "s%d", i), &rig_probe_steps, rig, 1);
+    make_loop(2);
+    join_siblings(1);
+    run_loop();
+    request(0);
+    for (int i = 0; i < 5; i++)
+        await(&rig->begun);
+    for (unsigned i = 0; i < 5; i++)
+        ck_assert_int_eq(fo_shared_enter(shared, i, 1, 2).cell, -1);
+    stop_loop();
+    for (unsigned i = 0; i < 5; i++)
+        ck_assert_int_eq(fo_shared_enter(shared, i, 1, 2).cell, 0);
+    expect_balance(rig, 5);
+}
+END_TEST
+
+static TCase *errors_case(void)
+{
+    TCase *tc = tcase_create("errors");
+
+    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_add_test(tc, an_error_makes_a_ping_at_once);
+    tcase_add_test(tc, an_error_is_remembered);
+    tcase_add_test(tc, an_error_while_a_ping_is_under_way);
+    tcase_add_loop_test(tc, addresses_are_learned, 0, 2);
+    tcase_add_test(tc, a_hint_makes_a_ping);
+    tcase_add_test(tc, its_own_discovery_is_no_news);
+    tcase_add_test(tc, without_a_place_it_waits_for_one);
+    tcase_add_test(tc, a_stop_gives_the_places_back);
+    return tc;
+}
+
 static TCase *forms_case(void)
 {
     TCase *tc = tcase_create("forms");
@@ -763,6 +1011,7 @@ static Suite *suite(void)
 
     suite_add_tcase(s, forms_case());
     suite_add_tcase(s, loop_case());
+    suite_add_tcase(s, errors_case());
     return s;
 }
 
