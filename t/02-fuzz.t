@@ -1,9 +1,9 @@
-# The fuzzers' short form: a minute for the configuration's parsers, less for the others.
+# The fuzzers' short form: a minute for what reads configurations, less for the others.
 use strict;
 use warnings;
 use Test::More;
 
-my %seconds = (fuzz_parse => 60);
+my %seconds = (fuzz_parse => 60, fuzz_match => 60);
 my @names = map { m{([^/]+)\.c$} } glob 't/fuzz/fuzz_*.c';
 BAIL_OUT('there are no fuzzers in t/fuzz') unless @names;
 
