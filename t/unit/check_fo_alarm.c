@@ -566,6 +566,43 @@ START_TEST(hearing_and_lowering_at_once)
 }
 END_TEST
 
+static atomic_int n_disturbed;
+
+/* This one's check is its own: nobody else raises or lowers it. */
+static void *keep_own(void *opaque)
+{
+    const fo_check_t *check = opaque;
+    const fo_host_t *own = &check->url->hosts[0];
+    char text[64];
+    fo_entry_t entry;
+
+    apr_snprintf(text, sizeof(text), "%s:%d", own->name, own->port);
+    entry = entry_of(host, check->index == 2 ? RIG_CORE : RIG_PROXY,
+                     check->index == 2 ? EPIPE : ECONNREFUSED, text);
+    for (int i = 0; i < 10 * ROUNDS; i++) {
+        if (!fo_alarm_hear(bell, &entry) || !fo_alarm_is_raised(bell, check))
+            atomic_fetch_add(&n_disturbed, 1);
+        fo_alarm_lower(bell, check);
+        if (fo_alarm_is_raised(bell, check))
+            atomic_fetch_add(&n_disturbed, 1);
+    }
+    return NULL;
+}
+
+/* Checks share a word, and do not disturb each other there. */
+START_TEST(each_check_for_itself)
+{
+    static const unsigned own[] = { 1, 2, 3 };
+    pthread_t threads[COUNT(own)];
+
+    for (int i = 0; i < COUNT(own); i++)
+        pthread_create(&threads[i], NULL, keep_own, (void *)check_at(own[i]));
+    for (int i = 0; i < COUNT(own); i++)
+        pthread_join(threads[i], NULL);
+    ck_assert_int_eq(atomic_load(&n_disturbed), 0);
+}
+END_TEST
+
 static TCase *entries_case(void)
 {
     TCase *tc = tcase_create("entries");
@@ -582,6 +619,7 @@ static TCase *entries_case(void)
     tcase_add_test(tc, nothing_is_looked_at_while_all_is_raised);
     tcase_add_test(tc, what_was_sent_is_asked_for_only_if_words_match);
     tcase_add_test(tc, hearing_and_lowering_at_once);
+    tcase_add_test(tc, each_check_for_itself);
     return tc;
 }
 

@@ -472,6 +472,25 @@ START_TEST(a_literal_at_each_offset)
 }
 END_TEST
 
+/* What an expression matches may be as long as what two chunks have in common. */
+START_TEST(an_expression_at_each_offset)
+{
+    char text[4096];
+    static const int numbers[] = { 0, -1 };
+
+    add("/<x{500,}>/");
+    fo_matcher_build(matcher);
+    for (unsigned at = 900; at < 2100; at += 13) {
+        memset(text, '.', sizeof(text));
+        text[at] = '<';
+        memset(text + at + 1, 'x', 1000);
+        text[at + 1001] = '>';
+        text[at + 1300] = '\0';
+        expect(find_sent(text), numbers);
+    }
+}
+END_TEST
+
 /* The text as the log would show it, after decoding or before. */
 static const char *show(const char *text, bool decodes)
 {
@@ -588,6 +607,7 @@ static Suite *suite(void)
     tcase_add_loop_test(sent, a_text_that_a_client_sent, 0, COUNT(sents));
     tcase_add_loop_test(sent, what_was_sent_is_escaped_as_in_the_log, 0, COUNT(escaped));
     tcase_add_loop_test(sent, a_literal_at_each_offset, 0, COUNT(borders));
+    tcase_add_test(sent, an_expression_at_each_offset);
     tcase_add_test(sent, what_was_sent_beside_the_plain_search);
     tcase_add_test(sent, many_threads_at_once);
     suite_add_tcase(s, tc);

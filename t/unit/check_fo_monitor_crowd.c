@@ -265,6 +265,24 @@ START_TEST(hints_from_before_it_joined)
 }
 END_TEST
 
+/* What was told of one check before it joined is no news when another one's hint makes it look. */
+START_TEST(old_hints_stay_old)
+{
+    child_t *child;
+
+    add("a", "tcp://a:1");
+    add("b", "tcp://b:1");
+    start(1, 4);
+    fo_shared_tell(shared, 1, true);
+    child = &children[0];
+    child->monitor = fo_monitor_make(plan, child->board, 1, observe, child, pool);
+    fo_monitor_join(child->monitor, shared);
+    hint(child, true);
+    ck_assert_int_eq(fo_monitor_due_at(child->monitor, check_at(0), FO_TRIGGER_TIMER), 0);
+    ck_assert_int_eq(fo_monitor_due_at(child->monitor, check_at(1), FO_TRIGGER_TIMER), FO_NEVER);
+}
+END_TEST
+
 START_TEST(a_hint_is_for_one_check)
 {
     child_t *child;
@@ -284,7 +302,7 @@ START_TEST(a_hint_is_for_one_check)
 }
 END_TEST
 
-/* Of two services on one check one is down already: it is news to the other. */
+/* Its own discovery is no news either where another service on that check is not convinced yet. */
 START_TEST(news_to_one_service_of_two)
 {
     child_t *child;
@@ -296,8 +314,9 @@ START_TEST(news_to_one_service_of_two)
     start(1, 4);
     child = &children[0];
     ping(child, &refused);
+    fo_monitor_hear_hints(child->monitor);
     ck_assert_int_eq(due_at(child, FO_TRIGGER_TIMER), now + 60 * SEC);
-    hint(child, true);
+    hint(child, true); /* a sibling's is */
     ck_assert_int_eq(due_at(child, FO_TRIGGER_TIMER), now + ERROR);
 }
 END_TEST
@@ -691,6 +710,7 @@ static TCase *hints_case(void)
     tcase_add_loop_test(tc, a_hint_that_is_heard_after_the_answer, 0, 2);
     tcase_add_test(tc, an_error_under_way_is_kept);
     tcase_add_test(tc, hints_from_before_it_joined);
+    tcase_add_test(tc, old_hints_stay_old);
     tcase_add_test(tc, a_hint_is_for_one_check);
     tcase_add_test(tc, news_to_one_service_of_two);
     tcase_add_test(tc, the_board_knows_what_has_been_heard);
