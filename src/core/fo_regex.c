@@ -50,8 +50,8 @@ static apr_status_t release(void *opaque)
 }
 
 /*
- * What only the backtracking matcher knows, and PCRE2 would tell when it comes across it. In a class
- * none of it is special.
+ * What only the backtracking matcher knows, and PCRE2 would tell when it comes across it. In a
+ * class none of it is special.
  */
 static const char *unsupported(const char *text, size_t length)
 {

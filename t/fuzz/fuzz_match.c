@@ -93,8 +93,8 @@ static void literal(const fo_matcher_t *matcher, const fo_pattern_t *pattern, un
     FUZZ_HOLDS(is_found(matcher, text, number, false), "%s", text);
     FUZZ_HOLDS(is_found(matcher, shown, number, false) == (strstr(shown, text) != NULL), "%s in %s",
                text, shown);
-    FUZZ_HOLDS(is_found(matcher, apr_pstrcat(pool, shown, text, NULL), number, false), "%s after %s",
-               text, shown);
+    FUZZ_HOLDS(is_found(matcher, apr_pstrcat(pool, shown, text, NULL), number, false),
+               "%s after %s", text, shown);
     FUZZ_HOLDS(is_found(matcher, bytes, number, true), "%s as sent", text);
     FUZZ_HOLDS(is_found(matcher, escape(bytes, true, pool), number, true), "%s encoded", text);
     FUZZ_HOLDS(is_found(matcher, apr_pstrcat(pool, input->sent, bytes, input->entry, NULL), number,

@@ -211,7 +211,7 @@ static const struct {
     { "Gone", { -1 } },
 };
 
-/* One within another, the very beginning and end, shorter than the shortest, shorter than a block. */
+/* One within another, the very beginning and end, texts shorter than all, short literals. */
 START_TEST(literals_in_a_text)
 {
     add("\"gone\"");
@@ -303,7 +303,7 @@ static void draw_text(char *text, unsigned length, const char *alphabet)
     text[length] = '\0';
 }
 
-/* New, or a part, a beginning or a longer form of one before: they lie within and over each other. */
+/* New, or a part, a beginning or a longer form of one before: within and over each other. */
 static void draw_literal(char (*literals)[LITERAL_ROOM], unsigned i, const char *alphabet)
 {
     unsigned length = 1 + (draw(3) ? draw(8) : draw(40)), from;

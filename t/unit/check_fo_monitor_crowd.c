@@ -346,8 +346,8 @@ static const struct {
 } timeouts[] = {
     { &passed, "", TIMEOUT_UP },    { &passed, "e", TIMEOUT_UP },   { &passed, "d", TIMEOUT_DOWN },
     { &passed, "de", TIMEOUT_UP },  { &passed, "ed", TIMEOUT_UP },  { &passed, "u", TIMEOUT_UP },
-    { &passed, "ded", TIMEOUT_UP }, { &passed, "dd", TIMEOUT_DOWN }, { &refused, "u", TIMEOUT_DOWN },
-    { &refused, "e", TIMEOUT_DOWN },
+    { &passed, "ded", TIMEOUT_UP }, { &passed, "dd", TIMEOUT_DOWN },
+    { &refused, "u", TIMEOUT_DOWN }, { &refused, "e", TIMEOUT_DOWN },
 };
 
 /* What a sibling found down is not given the time of what works; an error of its own is no hint. */

@@ -862,7 +862,7 @@ START_TEST(addresses_are_learned)
 }
 END_TEST
 
-/* A request hands on what a sibling has found: the ping is due before its time. */
+/* What a sibling has found makes a ping before its time, for which the request waits. */
 START_TEST(a_hint_makes_a_ping)
 {
     rig_t *rig = rig_make(RIG_PASS);
@@ -878,15 +878,51 @@ START_TEST(a_hint_makes_a_ping)
     ck_assert_int_eq(atomic_load(&rig->n_begun), 1);
     fo_shared_tell(shared, 0, true);
     ck_assert(fo_board_claim_due(board, scope, FO_TRIGGER_REQUEST, probe_clock_now()));
-    request(LIMIT);
-    await(&rig->begun);
+    ck_assert_int_lt(request(LIMIT), LIMIT);
+    expect_balance(rig, 2);
     stop_loop();
     expect_balance(rig, 2);
 }
 END_TEST
 
-/* Its own discovery wakes nobody of its own. */
+static void await_calm(void)
+{
+    apr_time_t until = probe_clock_now() + LIMIT;
+
+    while (!fo_board_is_calm(board, scope, FO_TRIGGER_REQUEST, probe_clock_now())) {
+        ck_assert_msg(probe_clock_now() < until, "requests are called upon still");
+        sched_yield();
+    }
+}
+
+/* Neither an outage nor a recovery that it has found makes a request of its own look. */
 START_TEST(its_own_discovery_is_no_news)
+{
+    rig_t *rig = rig_make(RIG_HANG);
+    const fo_service_t *service;
+    apr_time_t due_at;
+
+    policy.value[FO_POLICY_TIMEOUT_UP] = 50 * MS;
+    policy.value[FO_POLICY_OUTAGE] = 10 * MS;
+    service = add_at("steps", &rig_probe_steps, rig, 1);
+    make_loop(2);
+    join_siblings(4);
+    run_loop();
+    request(LIMIT);
+    ck_assert_int_eq(state_of(service), FO_SERVICE_DOWN);
+    due_at = probe_clock_now() + 10 * MS;
+    rig->does = RIG_PASS;
+    while (probe_clock_now() < due_at)
+        sched_yield();
+    request(0); /* the only one: nothing else wakes the loop */
+    await_calm();
+    ck_assert_int_eq(state_of(service), FO_SERVICE_UP);
+    ck_assert_uint_eq(fo_shared_hint(shared, 0) / 2, 2);
+}
+END_TEST
+
+/* What it tells its siblings. */
+START_TEST(a_discovery_is_told)
 {
     fo_service_t *service;
     peer_t peer;
@@ -961,6 +997,7 @@ static TCase *errors_case(void)
     tcase_add_loop_test(tc, addresses_are_learned, 0, 2);
     tcase_add_test(tc, a_hint_makes_a_ping);
     tcase_add_test(tc, its_own_discovery_is_no_news);
+    tcase_add_test(tc, a_discovery_is_told);
     tcase_add_test(tc, without_a_place_it_waits_for_one);
     tcase_add_test(tc, a_stop_gives_the_places_back);
     return tc;

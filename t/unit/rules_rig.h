@@ -22,11 +22,13 @@ static inline fo_url_t *rig_hosts(const char *text)
     char *last, *copy = apr_pstrdup(pool, text);
 
     for (char *word = apr_strtok(copy, " ", &last); word; word = apr_strtok(NULL, " ", &last)) {
-        char *colon = strrchr(word, ':');
+        char *colon = strrchr(word, ':'), *end = colon;
+        if (word[0] == '[') {
+            word++;
+            end--;
+        }
         hosts[url->n_hosts].port = (apr_port_t)atoi(colon + 1);
-        hosts[url->n_hosts++].name = word[0] == '['
-                                         ? apr_pstrndup(pool, word + 1, (apr_size_t)(colon - word - 2))
-                                         : apr_pstrndup(pool, word, (apr_size_t)(colon - word));
+        hosts[url->n_hosts++].name = apr_pstrndup(pool, word, (apr_size_t)(end - word));
     }
     url->hosts = hosts;
     url->path = "";
