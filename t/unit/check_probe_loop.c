@@ -878,6 +878,7 @@ START_TEST(a_hint_makes_a_ping)
     ck_assert_int_eq(atomic_load(&rig->n_begun), 1);
     fo_shared_tell(shared, 0, true);
     ck_assert(fo_board_claim_due(board, scope, FO_TRIGGER_REQUEST, probe_clock_now()));
+    rig->does = RIG_LATER;
     ck_assert_int_lt(request(LIMIT), LIMIT);
     expect_balance(rig, 2);
     stop_loop();
