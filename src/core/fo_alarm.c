@@ -160,10 +160,19 @@ static unsigned read_port(const char *text, const char *end)
     return n < 6 && port < 65536 ? port : 0;
 }
 
-/* A backslash before a word has taken its first letter: it stands for a line feed or the like. */
+/*
+ * A backslash before a word has taken its first letter, which stands for a line feed or the like,
+ * or three, as in \xNN; two are one of the text's own. May be past the word's end.
+ */
 static const char *begin_of(const char *word, const char *text)
 {
-    return word > text && word[-1] == '\\' ? word + 1 : word;
+    const char *escape = word;
+
+    while (escape > text && escape[-1] == '\\')
+        escape--;
+    if ((word - escape) % 2 == 0)
+        return word;
+    return word + (*word == 'x' ? 3 : 1);
 }
 
 /* "db.example.com:3306", "[2001:db8::1]:3306": what stands before the colon. */
@@ -190,14 +199,16 @@ static void name_before_port(const fo_alarm_t *alarm, const char *text, const ch
                              unsigned port, named_t *named)
 {
     for (int words = 0; words < WORDS_BEFORE; words++) {
-        const char *begin;
+        const char *begin, *word;
         while (end > text && !is_host_char(end[-1]) && end[-1] != ':')
             end--;
         for (begin = end; begin > text && (is_host_char(begin[-1]) || begin[-1] == ':'); begin--)
             ;
         if (begin == end)
             return;
-        look_up(alarm, begin, (apr_size_t)(end - begin), port, named);
+        word = begin_of(begin, text);
+        if (word < end)
+            look_up(alarm, word, (apr_size_t)(end - word), port, named);
         end = begin;
     }
 }

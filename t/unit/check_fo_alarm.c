@@ -358,6 +358,14 @@ static const struct {
     { "at cache, port x, port 11211", "b" },
     { "\\ncache:11211", "b" }, /* the log's form of a line feed, right before the host */
     { "a\\tcache:11211", "b" },
+    { "\\x1bcache:11211", "b" }, /* of another byte */
+    { "\\xe2\\x80\\x9ccache:11211\\xe2\\x80\\x9d", "b" },
+    { "C:\\\\cache:11211", "b" }, /* a backslash of the text's own */
+    { "\\\\\\ncache:11211", "b" },
+    { "\\x:11211", "abv" },
+    { "\\n:11211", "abv" },
+    { "at\\ncache, port 11211", "b" },
+    { "at \\xe2\\x80\\x9ccache\\xe2\\x80\\x9d, port 11211", "b" },
     { "12:30:45 cache:11211: gone", "b" },
     { "[Tue Nov 24 12:30:45] [pid 17:tid 18] x", "abv" },
     { "AH00957: HTTP: attempt to connect to 10.0.0.7:80 (cache:80) failed", "b" },
