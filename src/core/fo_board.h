@@ -72,8 +72,9 @@ bool fo_board_is_calm(const fo_board_t *board, const fo_scope_t *scope, fo_trigg
                       apr_time_t now);
 
 /*
- * True for exactly one caller once something in this scope is due, or a sibling has found something.
- * The others go on, until the monitor publishes the next instant or a sibling finds something else.
+ * True for exactly one caller once something in this scope is due, or a sibling has found
+ * something. The others go on, until the monitor publishes the next instant or a sibling finds
+ * something else.
  */
 bool fo_board_claim_due(fo_board_t *board, const fo_scope_t *scope, fo_trigger_e trigger,
                         apr_time_t now);

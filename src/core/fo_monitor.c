@@ -343,8 +343,8 @@ static bool has_passed(const fo_report_t *report)
 }
 
 /*
- * An answer that counts; one that says "busy" leaves everything as it is. True: the endpoint fell, or
- * recovered.
+ * An answer that counts; one that says "busy" leaves everything as it is. True: the endpoint fell
+ * or recovered.
  */
 static bool judge(fo_monitor_t *monitor, const fo_endpoint_t *endpoint, const fo_report_t *report,
                   apr_time_t now)
