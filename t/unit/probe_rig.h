@@ -248,10 +248,8 @@ static const fo_steps_t rig_steps = {
 /* Ask */
 
 /* True: it ran out of time. */
-static inline bool rig_wait(rig_t *rig, apr_interval_time_t budget)
+static inline bool rig_wait(rig_t *rig, enum rig_does_e does, apr_interval_time_t budget)
 {
-    enum rig_does_e does = rig->does;
-
     while (does == RIG_STUCK && sem_wait(&rig->go) != 0)
         ;
     return does == RIG_HANG && !unit_wait(&rig->go, budget);
@@ -260,12 +258,13 @@ static inline bool rig_wait(rig_t *rig, apr_interval_time_t budget)
 static inline void rig_ask(const void *conf, const fo_ask_t *ask, fo_report_t *report)
 {
     rig_t *rig = (rig_t *)conf;
+    enum rig_does_e does = rig->does; /* a test may change it once it has begun */
     char text[FO_REPORT_TEXT] = "";
 
     ck_assert_int_eq(atomic_fetch_add(&rig->n_inside, 1), 0); /* one call of a check at a time */
     atomic_fetch_add(&rig->n_begun, 1);
     sem_post(&rig->begun);
-    bool is_late = rig_wait(rig, ask->budget);
+    bool is_late = rig_wait(rig, does, ask->budget);
     for (unsigned i = 0; i < ask->n_peers; i++)
         apr_snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s=%s/%u:%u;",
                      ask->peers[i].name, ask->peers[i].addresses[0], ask->peers[i].n_addresses,
