@@ -5,8 +5,8 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
-/* Numbers that the matcher works in: enough for some 500 states at a time. */
-#define WORKSPACE 1000
+/* Numbers that the matcher works in: enough for some 1300 states at a time. */
+#define WORKSPACE 4000
 
 /* What a match needs besides, in bytes. */
 #define SCRATCH 1024
@@ -92,6 +92,37 @@ static const char *compile(const char *text, size_t length, bool ignores_case, f
     return apr_psprintf(pool, "%s, at character %d", (const char *)words, (int)at + 1);
 }
 
+/* PCRE2's answer: an error code that is below PCRE2_ERROR_NOMATCH where it could not be found. */
+static int match(const fo_regex_t *regex, const char *text, size_t length)
+{
+    scratch_t scratch;
+    int workspace[WORKSPACE];
+    pcre2_general_context *context;
+    pcre2_match_data *data;
+    size_t seen = length < FO_REGEX_TEXT ? length : FO_REGEX_TEXT;
+
+    scratch.used = 0;
+    context = pcre2_general_context_create(take, give_back, &scratch);
+    data = context ? pcre2_match_data_create(1, context) : NULL;
+    if (!data)
+        return PCRE2_ERROR_NOMEMORY;
+    return pcre2_dfa_match(regex->code, (PCRE2_SPTR)text, seen, 0, PCRE2_DFA_SHORTEST, data,
+                           regex->limits, workspace, WORKSPACE);
+}
+
+/* What an entry may look like: every printable character, some words, and the expression itself. */
+static bool is_too_large(const fo_regex_t *regex, const char *text, size_t length, apr_pool_t *pool)
+{
+    char printable[0x7f - 0x20];
+    const char *sample;
+
+    for (size_t i = 0; i < sizeof(printable); i++)
+        printable[i] = (char)(0x20 + i);
+    sample = apr_psprintf(pool, "%.*s%.*s Connection refused: db:3306 %.*s", (int)sizeof(printable),
+                          printable, (int)length, text, (int)sizeof(printable), printable);
+    return match(regex, sample, strlen(sample)) < PCRE2_ERROR_NOMATCH;
+}
+
 const char *fo_regex_make(const char *text, size_t length, bool ignores_case,
                           const fo_regex_t **ret_regex, apr_pool_t *pool)
 {
@@ -113,21 +144,13 @@ const char *fo_regex_make(const char *text, size_t length, bool ignores_case,
         return "back references are not to be had here";
     if (fo_regex_matches(regex, "", 0))
         return "it matches the empty text, so it would match everything";
+    if (is_too_large(regex, text, length, pool))
+        return "it is too large to be matched within bounds";
     *ret_regex = regex;
     return NULL;
 }
 
 bool fo_regex_matches(const fo_regex_t *regex, const char *text, size_t length)
 {
-    scratch_t scratch;
-    int workspace[WORKSPACE];
-    pcre2_general_context *context;
-    pcre2_match_data *data;
-    size_t seen = length < FO_REGEX_TEXT ? length : FO_REGEX_TEXT;
-
-    scratch.used = 0;
-    context = pcre2_general_context_create(take, give_back, &scratch);
-    data = context ? pcre2_match_data_create(1, context) : NULL;
-    return data && pcre2_dfa_match(regex->code, (PCRE2_SPTR)text, seen, 0, PCRE2_DFA_SHORTEST, data,
-                                   regex->limits, workspace, WORKSPACE) >= 0;
+    return match(regex, text, length) >= 0;
 }

@@ -104,6 +104,7 @@ static const struct {
     { "(a|b?)", "empty text" },
     { "(?!x)", "empty text" },
     { "a*b*c?", "empty text" },
+    { "(?:.*a|.*b|.*c|.*d|.*e|.*f|.*g|.*h|.*i|.*j|.*k|.*l|.*m|.*n){40}z", "too large" },
 };
 
 /* The message says what and where; the output is left alone. */

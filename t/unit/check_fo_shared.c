@@ -258,7 +258,7 @@ static void come_and_go(int rounds)
 
 static void *crowd_thread(void *unused)
 {
-    come_and_go(20000);
+    come_and_go(2000);
     return unused;
 }
 
@@ -299,7 +299,7 @@ START_TEST(a_crowd_of_processes)
         children[i] = fork();
         ck_assert_int_ge(children[i], 0);
         if (children[i] == 0) {
-            come_and_go(20000);
+            come_and_go(2000);
             fo_shared_tell(shared, 1, true);
             _exit(0);
         }
