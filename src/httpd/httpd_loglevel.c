@@ -33,7 +33,7 @@ static bool is_deaf(const char *level)
 /* A level for all makes httpd forget those of single modules. */
 static bool is_hidden_by_words(const void *baton, const module *one, apr_pool_t *pool)
 {
-    const char *words = baton, *name = httpd_module_name(one->name, pool);
+    const char *words = baton;
     bool is_hidden = false;
 
     while (*words) {
@@ -43,7 +43,7 @@ static bool is_hidden_by_words(const void *baton, const module *one, apr_pool_t 
             *colon = '\0';
         if (!colon)
             is_hidden = is_deaf(word);
-        else if (strcmp(httpd_module_name(word, pool), name) == 0)
+        else if (httpd_module_fits(one, word, pool))
             is_hidden = is_deaf(colon + 1);
     }
     return is_hidden;
@@ -58,8 +58,8 @@ static const char *list_hidden(is_hidden_fn is_hidden, const void *baton, apr_po
     httpd_match_relays(is_relay, fo_match_built_in(pool), pool);
     for (module **one = ap_loaded_modules; *one; one++)
         if (is_relay[(*one)->module_index] && is_hidden(baton, *one, pool))
-            list = apr_pstrcat(pool, list ? list : "", list ? ", " : "",
-                               httpd_module_name((*one)->name, pool), NULL);
+            list = apr_pstrcat(pool, list ? list : "", list ? ", " : "", httpd_module_name(*one),
+                               NULL);
     return list;
 }
 

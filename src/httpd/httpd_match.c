@@ -5,7 +5,8 @@
 
 #include <string.h>
 
-const char *httpd_module_name(const char *name, apr_pool_t *pool)
+/* "proxy_http" of mod_proxy_http.c, proxy_http_module and the like. */
+static const char *stem_of(const char *name, apr_pool_t *pool)
 {
     static const char *const endings[] = { ".c", ".so", "_module" };
     char *stem = apr_pstrdup(pool, strncmp(name, "mod_", 4) == 0 ? name + 4 : name);
@@ -18,10 +19,26 @@ const char *httpd_module_name(const char *name, apr_pool_t *pool)
     return stem;
 }
 
+/* As the log shows it, and httpd -M; or as its file is called. */
+bool httpd_module_fits(const module *one, const char *wanted, apr_pool_t *pool)
+{
+    const char *stem = stem_of(wanted, pool);
+
+    return fo_module_fits(httpd_module_name(one), stem) ||
+           fo_module_fits(stem_of(one->name, pool), stem);
+}
+
+const char *httpd_module_name(const module *one)
+{
+    const char *name = ap_find_module_short_name(one->module_index);
+
+    return name ? name : one->name;
+}
+
 static bool is_loaded(const char *wanted, apr_pool_t *pool)
 {
     for (module **one = ap_loaded_modules; *one; one++)
-        if (fo_module_fits(httpd_module_name((*one)->name, pool), wanted))
+        if (httpd_module_fits(*one, wanted, pool))
             return true;
     return false;
 }
@@ -29,13 +46,12 @@ static bool is_loaded(const char *wanted, apr_pool_t *pool)
 static const char *check_modules(const apr_array_header_t *modules, apr_pool_t *pool)
 {
     for (int i = 0; i < modules->nelts; i++) {
-        const char **name = &APR_ARRAY_IDX(modules, i, const char *);
-        *name = httpd_module_name(*name, pool);
-        if (!is_loaded(*name, pool))
+        const char *name = APR_ARRAY_IDX(modules, i, const char *);
+        if (!is_loaded(name, pool))
             return apr_psprintf(pool,
                                 "from=: no module '%s' is loaded; httpd -M lists them, and "
                                 "proxy_http, mod_proxy_http.c and proxy_http_module are the same",
-                                *name);
+                                name);
     }
     return NULL;
 }
@@ -70,8 +86,7 @@ void httpd_match_relays(bool *is_relay, const fo_match_t *match, apr_pool_t *poo
 {
     for (module **one = ap_loaded_modules; *one; one++)
         for (int i = 0; i < match->modules->nelts; i++)
-            if (fo_module_fits(httpd_module_name((*one)->name, pool),
-                               APR_ARRAY_IDX(match->modules, i, const char *)))
+            if (httpd_module_fits(*one, APR_ARRAY_IDX(match->modules, i, const char *), pool))
                 is_relay[(*one)->module_index] = true;
 }
 

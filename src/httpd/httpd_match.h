@@ -15,8 +15,11 @@ const char *httpd_match_declare(cmd_parms *cmd, void *unused, const char *args);
 const char *httpd_match_rules(const fo_plan_t *plan, const apr_array_header_t *declared,
                               fo_rules_t **ret_rules);
 
-/* "proxy_http" of mod_proxy_http.c, proxy_http_module and the like. */
-const char *httpd_module_name(const char *name, apr_pool_t *pool);
+/* As the log and httpd -M show it, without _module. */
+const char *httpd_module_name(const module *one);
+
+/* wanted: such a name, or mod_proxy_http.c, or either with a '*' at its end. */
+bool httpd_module_fits(const module *one, const char *wanted, apr_pool_t *pool);
 
 /* One more than the highest index of a loaded module. */
 unsigned httpd_module_count(void);
