@@ -26,6 +26,7 @@ struct fo_alarm_t {
 
 /* The checks that an entry names. */
 typedef struct named_t {
+    const fo_entry_t *entry;
     unsigned n;
     bool is_full; /* it names still more */
     unsigned check[NAMED_MAX];
@@ -138,6 +139,13 @@ static void look_up(const fo_alarm_t *alarm, const char *host, apr_size_t length
             name_check(named, alarm->check_of[i]);
 }
 
+/* These bytes are the client's own, so that what they name is of its choice. */
+static bool is_sent(const fo_entry_t *entry, const char *begin, const char *end)
+{
+    return entry->sent &&
+           fo_sent_holds(entry->sent, entry->baton, begin, (apr_size_t)(end - begin));
+}
+
 static bool is_digit(char c)
 {
     return c >= '0' && c <= '9';
@@ -149,14 +157,15 @@ static bool is_host_char(char c)
            c == '-' || c == '_';
 }
 
-/* 0: no port stands there. */
-static unsigned read_port(const char *text, const char *end)
+/* 0: no port stands there. ret_end is where it ends. */
+static unsigned read_port(const char *text, const char **ret_end)
 {
     unsigned port = 0;
     int n = 0;
 
-    for (; text < end && is_digit(*text) && n < 6; text++, n++)
+    for (; is_digit(*text) && n < 6; text++, n++)
         port = port * 10 + (unsigned)(*text - '0');
+    *ret_end = text;
     return n < 6 && port < 65536 ? port : 0;
 }
 
@@ -175,30 +184,44 @@ static const char *begin_of(const char *word, const char *text)
     return word + (*word == 'x' ? 3 : 1);
 }
 
-/* "db.example.com:3306", "[2001:db8::1]:3306": what stands before the colon. */
-static void name_before_colon(const fo_alarm_t *alarm, const char *text, const char *colon,
-                              unsigned port, named_t *named)
+/* Looks a host up, unless the bytes that name it, or its port, are the client's. */
+static void name_host(const fo_alarm_t *alarm, const char *host, apr_size_t length, unsigned port,
+                      const char *bytes, const char *end, named_t *named)
 {
-    const char *begin = colon, *end = colon;
+    unsigned n = named->n;
 
-    if (colon > text && colon[-1] == ']') {
+    look_up(alarm, host, length, port, named);
+    if (named->n > n && is_sent(named->entry, bytes, end))
+        named->n = n;
+}
+
+/* "db.example.com:3306", "[2001:db8::1]:3306": what stands before the colon. */
+static void name_before_colon(const fo_alarm_t *alarm, const char *colon, named_t *named)
+{
+    const char *text = named->entry->text, *begin = colon, *end = colon, *port_end;
+    unsigned port = read_port(colon + 1, &port_end);
+
+    if (port && colon > text && colon[-1] == ']') {
         begin = --end;
         while (begin > text && begin[-1] != '[' && end - begin < HOST_TEXT)
             begin--;
-    } else {
+    } else if (port) {
         while (begin > text && is_host_char(begin[-1]) && end - begin < HOST_TEXT)
             begin--;
         begin = begin_of(begin, text);
     }
     if (begin < end)
-        look_up(alarm, begin, (apr_size_t)(end - begin), port, named);
+        name_host(alarm, begin, (apr_size_t)(end - begin), port, begin, port_end, named);
 }
 
-/* libpq's 'at "db.example.com" (10.0.0.1), port 5432'. */
-static void name_before_port(const fo_alarm_t *alarm, const char *text, const char *end,
-                             unsigned port, named_t *named)
+/* libpq's 'at "db.example.com" (10.0.0.1), port 5432': `at` is where "port" begins. */
+static void name_before_port(const fo_alarm_t *alarm, const char *at, const char *number,
+                             named_t *named)
 {
-    for (int words = 0; words < WORDS_BEFORE; words++) {
+    const char *text = named->entry->text, *end = at, *port_end;
+    unsigned port = read_port(number, &port_end);
+
+    for (int words = 0; port && words < WORDS_BEFORE; words++) {
         const char *begin, *word;
         while (end > text && !is_host_char(end[-1]) && end[-1] != ':')
             end--;
@@ -208,24 +231,22 @@ static void name_before_port(const fo_alarm_t *alarm, const char *text, const ch
             return;
         word = begin_of(begin, text);
         if (word < end)
-            look_up(alarm, word, (apr_size_t)(end - word), port, named);
+            name_host(alarm, word, (apr_size_t)(end - word), port, at, port_end, named);
         end = begin;
     }
 }
 
-static void find_named(const fo_alarm_t *alarm, const char *text, apr_size_t length, named_t *named)
+static void find_named(const fo_alarm_t *alarm, named_t *named)
 {
     static const char port_word[] = "port ";
     const size_t n = sizeof(port_word) - 1;
-    const char *end = text + length;
-    unsigned port;
+    const fo_entry_t *entry = named->entry;
+    const char *end = entry->text + entry->length;
 
-    for (const char *at = text; (at = memchr(at, ':', (size_t)(end - at))); at++)
-        if ((port = read_port(at + 1, end)))
-            name_before_colon(alarm, text, at, port, named);
-    for (const char *at = text; named->n == 0 && (at = strstr(at, port_word)); at += n)
-        if ((port = read_port(at + n, end)))
-            name_before_port(alarm, text, at, port, named);
+    for (const char *at = entry->text; (at = memchr(at, ':', (size_t)(end - at))); at++)
+        name_before_colon(alarm, at, named);
+    for (const char *at = entry->text; named->n == 0 && (at = strstr(at, port_word)); at += n)
+        name_before_port(alarm, at, at + n, named);
 }
 
 static bool is_heard(const fo_ear_t *ear, int module)
@@ -262,17 +283,39 @@ static bool find_wanted(const fo_alarm_t *alarm, const apr_array_header_t *ears,
 }
 
 /* What stands in the client's own words proves nothing. */
-static void drop_sent(const fo_matcher_t *matcher, const fo_entry_t *entry, fo_patterns_t *found)
+static void drop_sent(const fo_matcher_t *matcher, const fo_entry_t *entry, const fo_spans_t *spans,
+                      fo_patterns_t *found)
 {
     fo_patterns_t sent = { { 0 } };
-    const char *text;
 
-    if (!entry->sent || !fo_matcher_has_text(matcher, found))
-        return;
-    for (unsigned i = 0; (text = entry->sent(entry->baton, i)); i++)
-        fo_matcher_find_sent(matcher, text, found, &sent);
+    fo_matcher_find_sent(matcher, entry->sent, entry->baton, &sent);
     for (unsigned word = 0; word < FO_PATTERN_WORDS; word++)
         found->bits[word] &= ~sent.bits[word];
+    for (unsigned i = 0; i < spans->n; i++) {
+        const fo_span_t *span = &spans->span[i];
+        if (is_sent(entry, span->begin, span->begin + span->length))
+            fo_patterns_drop(found, span->number);
+    }
+}
+
+/* The patterns that count in this entry; false: none. */
+static bool find_patterns(const fo_matcher_t *matcher, const fo_entry_t *entry,
+                          const fo_patterns_t *wanted, fo_patterns_t *found)
+{
+    fo_patterns_t errnos = { { 0 } };
+    fo_spans_t spans;
+
+    fo_matcher_find_status(matcher, entry->status, wanted, &errnos);
+    fo_matcher_find(matcher, entry->text, entry->length, wanted, found, &spans);
+    if (!fo_patterns_meet(wanted, &errnos) && !fo_patterns_meet(wanted, found))
+        return false;
+    if (entry->is_of_client && entry->is_of_client(entry->baton))
+        return false;
+    if (entry->sent && fo_patterns_meet(wanted, found))
+        drop_sent(matcher, entry, &spans, found);
+    for (unsigned word = 0; word < FO_PATTERN_WORDS; word++)
+        found->bits[word] |= errnos.bits[word];
+    return fo_patterns_meet(wanted, found);
 }
 
 static bool raise_bits(fo_alarm_t *alarm, unsigned word, apr_uint64_t bits)
@@ -297,21 +340,16 @@ static bool raise_ear(fo_alarm_t *alarm, const fo_ear_t *ear, const named_t *nam
 bool fo_alarm_hear(fo_alarm_t *alarm, const fo_entry_t *entry)
 {
     const apr_array_header_t *ears = alarm->rules->ears[entry->scope->index];
-    const fo_matcher_t *matcher = alarm->rules->matcher;
     fo_patterns_t wanted = { { 0 } }, found = { { 0 } };
-    named_t named = { .n = 0 };
+    named_t named = { .entry = entry };
     bool is_new = false;
 
-    if (!find_wanted(alarm, ears, entry->module, &wanted))
+    if (!find_wanted(alarm, ears, entry->module, &wanted) ||
+        !find_patterns(alarm->rules->matcher, entry, &wanted, &found))
         return false;
-    fo_matcher_find_status(matcher, entry->status, &wanted, &found);
-    fo_matcher_find(matcher, entry->text, entry->length, &wanted, &found);
-    if (!fo_patterns_meet(&wanted, &found))
+    find_named(alarm, &named);
+    if (entry->must_name && named.n == 0)
         return false;
-    drop_sent(matcher, entry, &found);
-    if (!fo_patterns_meet(&wanted, &found))
-        return false;
-    find_named(alarm, entry->text, entry->length, &named);
     for (int i = 0; i < ears->nelts; i++) {
         const fo_ear_t *ear = &APR_ARRAY_IDX(ears, i, fo_ear_t);
         if (is_heard(ear, entry->module) && fo_patterns_meet(&ear->set->patterns, &found))

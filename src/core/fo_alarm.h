@@ -16,12 +16,14 @@ typedef struct fo_alarm_t fo_alarm_t;
 typedef struct fo_entry_t {
     const fo_scope_t *scope; /* whose services it may speak of */
     int module;              /* the index of the module that wrote it */
-    apr_status_t status;     /* 0: none, or it says nothing of a service */
+    apr_status_t status;     /* 0: none */
     const char *text;        /* as the log escapes it */
     apr_size_t length;       /* of the text, up to its zero byte */
-    /* The i-th text that a client sent with this request; NULL: there is no further one. */
-    const char *(*sent)(void *baton, unsigned i);
-    void *baton;
+    bool must_name;          /* it counts for nobody but an endpoint that it names */
+    fo_sent_fn sent;         /* what a client sent with this request; NULL: there is none */
+    /* It speaks of the client's connection, and not of a service. Asked last. NULL: it does not. */
+    bool (*is_of_client)(void *baton);
+    void *baton; /* of both */
 } fo_entry_t;
 
 fo_alarm_t *fo_alarm_make(const fo_rules_t *rules, apr_pool_t *pool);

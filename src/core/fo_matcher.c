@@ -4,10 +4,7 @@
 #include <stdint.h>
 #include <string.h>
 
-/* What of a client's text is looked at at a time, and what two such chunks share. */
-#define CHUNK FO_REGEX_TEXT
-#define OVERLAP (CHUNK / 2)
-_Static_assert(OVERLAP >= FO_LITERAL_MAX, "a literal must not fall between two chunks");
+_Static_assert(FO_SENT_OVERLAP >= FO_LITERAL_MAX, "a literal must not fall between two pieces");
 
 /*
  * The literals are looked for as Wu and Manber do. A window as long as the shortest one moves over
@@ -23,7 +20,6 @@ struct fo_matcher_t {
     apr_pool_t *pool;
     apr_array_header_t *patterns; /* fo_pattern_t, by number */
     apr_array_header_t *errnos;   /* unsigned: the numbers of those */
-    fo_patterns_t texts;          /* those that are looked for in text */
     fo_patterns_t regexes;
     bool has_regexes;
     apr_size_t window;           /* bytes; 0: there are no literals */
@@ -84,8 +80,6 @@ const char *fo_matcher_add(fo_matcher_t *matcher, const fo_pattern_t *pattern, u
     APR_ARRAY_PUSH(matcher->patterns, fo_pattern_t) = *pattern;
     if (pattern->kind == FO_PATTERN_ERRNO)
         APR_ARRAY_PUSH(matcher->errnos, unsigned) = n;
-    else
-        fo_patterns_put(&matcher->texts, n);
     if (pattern->kind == FO_PATTERN_REGEX) {
         fo_patterns_put(&matcher->regexes, n);
         matcher->has_regexes = true;
@@ -207,84 +201,62 @@ static void find_literals(const fo_matcher_t *matcher, const char *text, apr_siz
     }
 }
 
-static void find_regexes(const fo_matcher_t *matcher, const char *text, apr_size_t length,
-                         const fo_patterns_t *wanted, fo_patterns_t *found)
+static void find_regex(const fo_matcher_t *matcher, unsigned number, const char *text,
+                       apr_size_t length, fo_patterns_t *found, fo_spans_t *spans)
 {
-    for (unsigned word = 0; matcher->has_regexes && word < FO_PATTERN_WORDS; word++) {
-        apr_uint64_t bits = matcher->regexes.bits[word] & wanted->bits[word] & ~found->bits[word];
-        for (; bits; bits &= bits - 1) {
-            unsigned number = word * 64 + (unsigned)__builtin_ctzll(bits);
-            if (fo_regex_matches(pattern_at(matcher, number)->regex, text, length))
-                fo_patterns_put(found, number);
-        }
-    }
+    fo_span_t span = { .number = number };
+    size_t begin = 0;
+
+    if (spans->n == FO_SPANS_MAX ||
+        !fo_regex_find(pattern_at(matcher, number)->regex, text, length, &begin, &span.length))
+        return;
+    span.begin = text + begin;
+    spans->span[spans->n++] = span;
+    fo_patterns_put(found, number);
 }
 
-static void keep_wanted(const fo_patterns_t *wanted, const fo_patterns_t *texts,
-                        fo_patterns_t *found)
+static void find_regexes(const fo_matcher_t *matcher, const char *text, apr_size_t length,
+                         const fo_patterns_t *wanted, fo_patterns_t *found, fo_spans_t *spans)
 {
-    for (unsigned i = 0; i < FO_PATTERN_WORDS; i++)
-        found->bits[i] &= wanted->bits[i] | ~texts->bits[i];
+    for (unsigned word = 0; word < FO_PATTERN_WORDS; word++) {
+        apr_uint64_t bits = matcher->regexes.bits[word] & wanted->bits[word];
+        for (; bits; bits &= bits - 1)
+            find_regex(matcher, word * 64 + (unsigned)__builtin_ctzll(bits), text, length, found,
+                       spans);
+    }
 }
 
 void fo_matcher_find(const fo_matcher_t *matcher, const char *text, apr_size_t length,
-                     const fo_patterns_t *wanted, fo_patterns_t *found)
+                     const fo_patterns_t *wanted, fo_patterns_t *found, fo_spans_t *ret_spans)
 {
-    find_literals(matcher, text, length, found);
-    find_regexes(matcher, text, length, wanted, found);
-    keep_wanted(wanted, &matcher->texts, found);
+    fo_patterns_t literals = { { 0 } };
+
+    ret_spans->n = 0;
+    find_literals(matcher, text, length, &literals);
+    for (unsigned i = 0; i < FO_PATTERN_WORDS; i++)
+        found->bits[i] |= literals.bits[i] & wanted->bits[i];
+    if (matcher->has_regexes)
+        find_regexes(matcher, text, length, wanted, found, ret_spans);
 }
 
-bool fo_matcher_has_text(const fo_matcher_t *matcher, const fo_patterns_t *set)
+typedef struct look_t {
+    const fo_matcher_t *matcher;
+    fo_patterns_t *found;
+} look_t;
+
+static void look(void *baton, const char *piece, apr_size_t length)
 {
-    return fo_patterns_meet(set, &matcher->texts);
+    const look_t *look = baton;
+
+    find_literals(look->matcher, piece, length, look->found);
 }
 
-static int hex_value(char c)
+void fo_matcher_find_sent(const fo_matcher_t *matcher, fo_sent_fn sent, void *baton,
+                          fo_patterns_t *found)
 {
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
+    look_t what = { .matcher = matcher, .found = found };
+    const char *text;
 
-/* One byte of what a client sent. */
-static unsigned char take_byte(const char **text, bool decodes)
-{
-    const char *c = *text;
-
-    if (decodes && c[0] == '%' && hex_value(c[1]) >= 0 && hex_value(c[2]) >= 0) {
-        *text += 3;
-        return (unsigned char)(hex_value(c[1]) * 16 + hex_value(c[2]));
-    }
-    *text += 1;
-    return decodes && *c == '+' ? ' ' : (unsigned char)*c;
-}
-
-/* In chunks, each of which begins with the end of the last. */
-static void find_in_form(const fo_matcher_t *matcher, const char *text, bool decodes,
-                         const fo_patterns_t *wanted, fo_patterns_t *found)
-{
-    char chunk[CHUNK];
-    apr_size_t n = 0;
-
-    while (*text) {
-        if (n > OVERLAP) {
-            memmove(chunk, chunk + n - OVERLAP, OVERLAP);
-            n = OVERLAP;
-        }
-        while (*text && n + 4 <= sizeof(chunk))
-            n += fo_log_escape(take_byte(&text, decodes), chunk + n);
-        find_literals(matcher, chunk, n, found);
-        find_regexes(matcher, chunk, n, wanted, found);
-    }
-}
-
-void fo_matcher_find_sent(const fo_matcher_t *matcher, const char *text,
-                          const fo_patterns_t *wanted, fo_patterns_t *found)
-{
-    find_in_form(matcher, text, false, wanted, found);
-    if (strpbrk(text, "%+"))
-        find_in_form(matcher, text, true, wanted, found);
-    keep_wanted(wanted, &matcher->texts, found);
+    for (unsigned i = 0; (text = sent(baton, i)); i++)
+        fo_sent_walk(text, look, &what);
 }

@@ -7,6 +7,7 @@
 #define FO_MATCHER_H
 
 #include "core/fo_pattern.h"
+#include "core/fo_sent.h"
 
 #define FO_PATTERNS_MAX 256 /* different ones of one configuration */
 #define FO_PATTERN_WORDS (FO_PATTERNS_MAX / 64)
@@ -15,6 +16,19 @@
 typedef struct fo_patterns_t {
     apr_uint64_t bits[FO_PATTERN_WORDS];
 } fo_patterns_t;
+
+/* Where expressions matched. One that finds no room has not. */
+#define FO_SPANS_MAX 16
+typedef struct fo_span_t {
+    unsigned number;
+    const char *begin;
+    apr_size_t length;
+} fo_span_t;
+
+typedef struct fo_spans_t {
+    unsigned n;
+    fo_span_t span[FO_SPANS_MAX];
+} fo_spans_t;
 
 typedef struct fo_matcher_t fo_matcher_t;
 
@@ -36,17 +50,16 @@ void fo_matcher_build(fo_matcher_t *matcher);
 void fo_matcher_find_status(const fo_matcher_t *matcher, apr_status_t status,
                             const fo_patterns_t *wanted, fo_patterns_t *found);
 void fo_matcher_find(const fo_matcher_t *matcher, const char *text, apr_size_t length,
-                     const fo_patterns_t *wanted, fo_patterns_t *found);
+                     const fo_patterns_t *wanted, fo_patterns_t *found, fo_spans_t *ret_spans);
 
-/* Some of the set is looked for in text. */
-bool fo_matcher_has_text(const fo_matcher_t *matcher, const fo_patterns_t *set);
+/* Adds the literals that a request's texts hold, in any of their forms. */
+void fo_matcher_find_sent(const fo_matcher_t *matcher, fo_sent_fn sent, void *baton,
+                          fo_patterns_t *found);
 
-/*
- * The same where `text` is what a client sent: it is looked at as sent and as it is once its %XX
- * and '+' are decoded, both escaped as in the log.
- */
-void fo_matcher_find_sent(const fo_matcher_t *matcher, const char *text,
-                          const fo_patterns_t *wanted, fo_patterns_t *found);
+static inline void fo_patterns_drop(fo_patterns_t *set, unsigned number)
+{
+    set->bits[number / 64] &= ~((apr_uint64_t)1 << number % 64);
+}
 
 static inline void fo_patterns_put(fo_patterns_t *set, unsigned number)
 {

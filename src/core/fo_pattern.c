@@ -64,7 +64,7 @@ static const struct {
                     { "EDEADLOCK", EDEADLK },
                     { "ENOTSUP", ENOTSUP } };
 
-unsigned fo_log_escape(unsigned char byte, char ret_escaped[4])
+unsigned fo_log_escape(unsigned char byte, char ret_escaped[FO_ESCAPED_MAX])
 {
     static const char named[] = "\bb\nn\rr\tt\vv\\\\";
     static const char digits[] = "0123456789abcdef";

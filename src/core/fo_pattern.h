@@ -43,9 +43,10 @@ const fo_match_t *fo_match_built_in(apr_pool_t *pool);
 bool fo_module_fits(const char *name, const char *wanted);
 
 /*
- * Escapes one byte as httpd's error log does, into at most 4 bytes; returns how many. The log's
- * text never holds it in any other form.
+ * Escapes one byte as httpd's error log does; returns into how many. The log's text never holds it
+ * in any other form.
  */
-unsigned fo_log_escape(unsigned char byte, char ret_escaped[4]);
+#define FO_ESCAPED_MAX 4
+unsigned fo_log_escape(unsigned char byte, char ret_escaped[FO_ESCAPED_MAX]);
 
 #endif

@@ -93,21 +93,25 @@ static const char *compile(const char *text, size_t length, bool ignores_case, f
 }
 
 /* PCRE2's answer: an error code that is below PCRE2_ERROR_NOMATCH where it could not be found. */
-static int match(const fo_regex_t *regex, const char *text, size_t length)
+static int match(const fo_regex_t *regex, const char *text, size_t length, size_t ret_span[2])
 {
     scratch_t scratch;
     int workspace[WORKSPACE];
     pcre2_general_context *context;
     pcre2_match_data *data;
     size_t seen = length < FO_REGEX_TEXT ? length : FO_REGEX_TEXT;
+    int error;
 
     scratch.used = 0;
     context = pcre2_general_context_create(take, give_back, &scratch);
     data = context ? pcre2_match_data_create(1, context) : NULL;
     if (!data)
         return PCRE2_ERROR_NOMEMORY;
-    return pcre2_dfa_match(regex->code, (PCRE2_SPTR)text, seen, 0, PCRE2_DFA_SHORTEST, data,
-                           regex->limits, workspace, WORKSPACE);
+    error = pcre2_dfa_match(regex->code, (PCRE2_SPTR)text, seen, 0, PCRE2_DFA_SHORTEST, data,
+                            regex->limits, workspace, WORKSPACE);
+    if (error >= 0)
+        memcpy(ret_span, pcre2_get_ovector_pointer(data), 2 * sizeof(*ret_span));
+    return error;
 }
 
 /* What an entry may look like: every printable character, some words, and the expression itself. */
@@ -115,12 +119,13 @@ static bool is_too_large(const fo_regex_t *regex, const char *text, size_t lengt
 {
     char printable[0x7f - 0x20];
     const char *sample;
+    size_t span[2];
 
     for (size_t i = 0; i < sizeof(printable); i++)
         printable[i] = (char)(0x20 + i);
     sample = apr_psprintf(pool, "%.*s%.*s Connection refused: db:3306 %.*s", (int)sizeof(printable),
                           printable, (int)length, text, (int)sizeof(printable), printable);
-    return match(regex, sample, strlen(sample)) < PCRE2_ERROR_NOMATCH;
+    return match(regex, sample, strlen(sample), span) < PCRE2_ERROR_NOMATCH;
 }
 
 const char *fo_regex_make(const char *text, size_t length, bool ignores_case,
@@ -130,6 +135,7 @@ const char *fo_regex_make(const char *text, size_t length, bool ignores_case,
     const char *error = length > FO_REGEX_MAX ? "it is longer than 1024 bytes"
                                               : unsupported(text, length);
     uint32_t n_references = 0;
+    size_t span[2];
 
     if (!error)
         error = compile(text, length, ignores_case, regex, pool);
@@ -142,7 +148,7 @@ const char *fo_regex_make(const char *text, size_t length, bool ignores_case,
     pcre2_pattern_info(regex->code, PCRE2_INFO_BACKREFMAX, &n_references);
     if (n_references > 0)
         return "back references are not to be had here";
-    if (fo_regex_matches(regex, "", 0))
+    if (match(regex, "", 0, span) >= 0)
         return "it matches the empty text, so it would match everything";
     if (is_too_large(regex, text, length, pool))
         return "it is too large to be matched within bounds";
@@ -150,7 +156,14 @@ const char *fo_regex_make(const char *text, size_t length, bool ignores_case,
     return NULL;
 }
 
-bool fo_regex_matches(const fo_regex_t *regex, const char *text, size_t length)
+bool fo_regex_find(const fo_regex_t *regex, const char *text, size_t length, size_t *ret_begin,
+                   size_t *ret_length)
 {
-    return match(regex, text, length) >= 0;
+    size_t span[2];
+
+    if (match(regex, text, length, span) < 0)
+        return false;
+    *ret_begin = span[0];
+    *ret_length = span[1] - span[0];
+    return true;
 }

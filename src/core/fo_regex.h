@@ -22,7 +22,8 @@ typedef struct fo_regex_t fo_regex_t;
 const char *fo_regex_make(const char *text, size_t length, bool ignores_case,
                           const fo_regex_t **ret_regex, apr_pool_t *pool);
 
-/* Any thread, signal handlers too. */
-bool fo_regex_matches(const fo_regex_t *regex, const char *text, size_t length);
+/* Any thread, signal handlers too. The first match, as short as it may be: where, and how long. */
+bool fo_regex_find(const fo_regex_t *regex, const char *text, size_t length, size_t *ret_begin,
+                   size_t *ret_length);
 
 #endif

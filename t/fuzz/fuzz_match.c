@@ -69,15 +69,22 @@ static const char *unescape(const char *shown, apr_pool_t *pool)
     return text;
 }
 
+/* The baton is the only text. */
+static const char *only_text(void *text, unsigned i)
+{
+    return i == 0 ? text : NULL;
+}
+
 static bool is_found(const fo_matcher_t *matcher, const char *text, unsigned number, bool is_sent)
 {
     fo_patterns_t all, found = { { 0 } };
+    fo_spans_t spans;
 
     memset(&all, 0xff, sizeof(all));
     if (is_sent)
-        fo_matcher_find_sent(matcher, text, &all, &found);
+        fo_matcher_find_sent(matcher, only_text, (void *)text, &found);
     else
-        fo_matcher_find(matcher, text, strlen(text), &all, &found);
+        fo_matcher_find(matcher, text, strlen(text), &all, &found, &spans);
     return fo_patterns_has(&found, number);
 }
 
@@ -114,6 +121,21 @@ static bool is_small(const fo_match_t *match, const input_t *input)
            strlen(input->sent) <= TEXT_MOST;
 }
 
+/* It matches alone as it does among others, while there is room, and what it matched is there. */
+static void expression(const fo_matcher_t *matcher, const fo_pattern_t *pattern, unsigned number,
+                       const input_t *input)
+{
+    size_t length = strlen(input->entry), begin = 0, n = 0;
+    bool matches = fo_regex_find(pattern->regex, input->entry, length, &begin, &n);
+
+    FUZZ_HOLDS(!matches || (begin <= length && n <= length - begin), "%s in %s", pattern->text,
+               input->entry);
+    FUZZ_HOLDS(matches || !is_found(matcher, input->entry, number, false), "%s in %s",
+               pattern->text, input->entry);
+    FUZZ_HOLDS(number >= FO_SPANS_MAX || is_found(matcher, input->entry, number, false) == matches,
+               "%s in %s", pattern->text, input->entry);
+}
+
 /* All literals in one matcher; expressions beside them. */
 static void find(const fo_match_t *match, const input_t *input, apr_pool_t *pool)
 {
@@ -131,9 +153,7 @@ static void find(const fo_match_t *match, const input_t *input, apr_pool_t *pool
         if (pattern->literal)
             literal(matcher, pattern, numbers[i], input, pool);
         else if (pattern->regex)
-            FUZZ_HOLDS(is_found(matcher, input->entry, numbers[i], false) ==
-                           fo_regex_matches(pattern->regex, input->entry, strlen(input->entry)),
-                       "%s in %s", pattern->text, input->entry);
+            expression(matcher, pattern, numbers[i], input);
         else
             FUZZ_HOLDS(pattern->status > 0, "%s", pattern->text);
     }

@@ -124,31 +124,140 @@ sub answer_of ($socket) {
 under_each_mpm 'a client that resets the connection in the middle of its body', sub ($mpm) {
     my $peer    = Failover::Peer->new;
     my $backend = Failover::Peer->new( mode => 'mute' );
-    my $httpd   = Failover::Httpd->new( mpm => $mpm, modules => [qw(proxy proxy_http proxy_fcgi cgi)], config => <<~"CONF" . shows_states('db') );
-        FailoverErrorPingFrequency 10ms
-        FailoverSpread 0
-        FailoverService db tcp://@{[ $peer->address ]} DB=spare
-        ProxyPass /http http://@{[ $backend->address ]}/
-        ProxyPass /fcgi fcgi://@{[ $backend->address ]}/
-        CONF
-    $httpd->file( 'cgi-bin/reads', "#!/bin/sh\ncat >/dev/null\nprintf 'Content-Type: text/plain\\n\\nread'\n" );
+    my $httpd   = Failover::Httpd->new(
+        mpm => $mpm, modules => [qw(proxy proxy_http proxy_fcgi proxy_ajp cgi fcgid alias)],
+        config => <<~"CONF" . shows_states('db') );
+            FailoverErrorPingFrequency 10ms
+            FailoverSpread 0
+            FailoverService db tcp://@{[ $peer->address ]} DB=spare
+            ProxyPass /http http://@{[ $backend->address ]}/
+            ProxyPass /fcgi fcgi://@{[ $backend->address ]}/
+            FcgidIPCDir "\@DIR\@/logs"
+            FcgidProcessTableFile "\@DIR\@/logs/fcgid"
+            FcgidMaxRequestLen 1000000
+            Alias /fcgid/ "\@DIR\@/fcgid/"
+            <Directory "\@DIR\@/fcgid">
+                Require all granted
+                Options +ExecCGI
+                SetHandler fcgid-script
+            </Directory>
+            CONF
+    my $reads = "#!/bin/sh\ncat >/dev/null\nprintf 'Content-Type: text/plain\\n\\nread'\n";
+    $httpd->file( 'cgi-bin/reads', $reads );
+    $httpd->file( 'fcgid/reads', $reads, 0755 );
+    $httpd->allow_log(qr/AH\d{5}|mod_fcgid/);
     $httpd->start;
     is states($httpd), 'up', 'pinged once';
-    my %complained = ( '/http' => qr/AH(?:01095|02608|01084)/, '/fcgi' => qr/AH01075/, '/cgi-bin/reads' => qr/AH0(?:1225|1270)/ );
-    for my $path ( sort keys %complained ) {
+    for my $row (
+        [ '/http',          qr/AH(?:01095|02608)/ ],
+        [ '/fcgi',          qr/AH01075/ ],
+        [ '/cgi-bin/reads', qr/AH0(?:1225|1270)/ ],
+        [ '/fcgid/reads',   qr/mod_fcgid: can't get data from http client/ ],
+    ) {
+        my ( $path, $complaint ) = @$row;
         my $socket = IO::Socket::INET->new( PeerAddr => '127.0.0.1', PeerPort => $httpd->port ) or die "cannot connect: $!\n";
-        my $served = $backend->connections;
         $socket->syswrite("POST $path HTTP/1.0\r\nContent-Length: 200000\r\n\r\n");
         $socket->syswrite( 'x' x 100_000 );
-        $path =~ /cgi-bin/ or wait_for( sub { $path eq '/http' || $backend->connections > $served }, 'the backend to be asked' );
+        wait_for( sub { unread( $httpd->port, $socket->sockport ) == 0 }, 'all to be read' );
+        my $read = now();
+        wait_for( sub { now() > $read + 0.1 }, 'the child to read on' );    # it sleeps in the read, nothing tells that
         $socket->setsockopt( Socket::SOL_SOCKET(), Socket::SO_LINGER(), pack 'ii', 1, 0 );
         close $socket;
-        my $line = $httpd->take_log( $complained{$path} );
-        like $line, qr/[(](?:104|32|103|70014|70008)[)]/, "$path: the log has an errno of it";
+        like $httpd->take_log($complaint), qr/[(]104[)]Connection reset by peer/, "$path: the log has an errno of it";
+        is states($httpd), 'up', "$path: a request later";
+        is $peer->connections, 1, "$path: no ping was triggered";
     }
-    is states($httpd), 'up', 'some requests later';
-    is $peer->connections, 1, 'no ping was triggered';
+    $httpd->done;
+};
+
+# Bytes that httpd has been sent from this port and not read; undef where there is no such connection.
+sub unread ( $port, $from ) {
+    my ( $local, $remote ) = map { sprintf '0100007F:%04X', $_ } $port, $from;
+    for my $line ( split /\n/, slurp('/proc/net/tcp') ) {
+        my @word = split ' ', $line;
+        return hex( ( split /:/, $word[4] )[1] ) if ( $word[1] // '' ) eq $local && $word[2] eq $remote;
+    }
+    return;
+}
+
+# Backends that a client chooses say nothing of ours, but where it is one of ours.
+under_each_mpm 'a forward proxy', sub ($mpm) {
+    my ( $peer, $other ) = map { Failover::Peer->new } 1, 2;
+    my $dead  = Failover::Peer->new( mode => 'refuse' );
+    my $httpd = Failover::Httpd->new(
+        mpm => $mpm, modules => [qw(proxy proxy_http proxy_connect)],
+        config => <<~"CONF" . shows_states(qw(db web)) );
+            FailoverErrorPingFrequency 10ms
+            FailoverSpread 0
+            FailoverService db tcp://@{[ $peer->address ]} DB=spare
+            FailoverService web tcp://@{[ $other->address ]} WEB=spare
+            ProxyRequests On
+            AllowCONNECT 1-65535
+            CONF
     $httpd->allow_log(qr/AH\d{5}/);
+    $httpd->start;
+    is states($httpd), 'up up', 'pinged once';
+    my $dead_port = $dead->port;
+    for my $request ( "GET http://127.0.0.1:$dead_port/ HTTP/1.0", "CONNECT 127.0.0.1:$dead_port HTTP/1.0" ) {
+        like raw( $httpd, "$request\r\n\r\n" ), qr{^HTTP/1.1 50\d }, $request =~ s/$dead_port/N/r;
+        $httpd->take_log(qr/[(]111[)]Connection refused/);
+        is states($httpd), 'up up', 'a request later';
+        is_deeply [ $peer->connections, $other->connections ], [ 1, 1 ], 'no ping was triggered';
+    }
+    $other->mode('refuse');
+    raw( $httpd, "GET http://@{[ $other->address ]}/ HTTP/1.0\r\n\r\n" );
+    $httpd->take_log(qr/FO0001: web outage/);
+    is $peer->connections, 1, 'one of ours is genuine, whoever asked for it: it alone is pinged';
+    $httpd->done;
+};
+
+sub raw ( $httpd, $request ) {
+    my $socket = IO::Socket::INET->new( PeerAddr => '127.0.0.1', PeerPort => $httpd->port ) or die "cannot connect: $!\n";
+    $socket->syswrite($request);
+    return answer_of($socket);
+}
+
+# An application that tells of its own error and of the request in one entry.
+under_each_mpm 'words beside an error', sub ($mpm) {
+    my ( $peer, $other ) = map { Failover::Peer->new } 1, 2;
+    my $httpd = Failover::Httpd->new(
+        mpm => $mpm, modules => [qw(mime lua)], config => <<~"CONF" . shows_states(qw(db web)) );
+            FailoverErrorPingFrequency 10ms
+            FailoverSpread 0
+            FailoverService db tcp://@{[ $peer->address ]} DB=spare
+            FailoverService web tcp://@{[ $other->address ]} WEB=spare
+            FailoverErrorMatch "X-Gone-Word" /refusal\$/ /(timeout).*redis/
+            AddHandler lua-script .lua
+            CONF
+    $httpd->file( 'htdocs/say.lua', <<~'LUA' );
+        function handle(r)
+            local kind = r.args:match("^(%w+)") or ""
+            if kind == "fails" then r:err("Connection refused, in page " .. r.unparsed_uri) end
+            if kind == "names" then for name, value in pairs(r:headers_in_table()) do r:err("has " .. name) end end
+            if kind == "ends" then r:err("asked for " .. r.unparsed_uri) end
+            if kind == "cookie" then r:err("cookie " .. (r.headers_in["Cookie"] or "")) end
+            r:puts("said")
+            return apache2.OK
+        end
+        LUA
+    $httpd->allow_log(qr/\[lua:error\]/);
+    $httpd->start;
+    is states($httpd), 'up up', 'pinged once';
+    my @before = ( 1, 1 );
+    for my $row (
+        [ 'fails',                                     {},                                                                     [ 1, 1 ], 'a genuine error' ],
+        [ "fails=@{[ $other->address ]}",              {},                                                                     [ 1, 1 ], 'one in which the client names an endpoint: for all' ],
+        [ 'names',                                     { 'X-Gone-Word' => 1 },                                                 [ 0, 0 ], "a header's name" ],
+        [ 'ends=a-refusal',                            {},                                                                     [ 0, 0 ], 'an anchor at the end of what was sent' ],
+        [ 'cookie', { Cookie => ( 'f' x 900 ) . ' timeout' . ( 'x' x 1300 ) . 'redis' }, [ 0, 0 ], 'a long match' ],
+    ) {
+        my ( $query, $headers, $pings, $what ) = @$row;
+        is $httpd->body( "/say.lua?$query", headers => $headers ), 'said', $what;
+        @before = map { $before[$_] + $pings->[$_] } 0, 1;
+        wait_for( sub { $peer->connections >= $before[0] && $other->connections >= $before[1] }, 'the pings' );
+        is states($httpd), 'up up', 'a request later';
+        is_deeply [ $peer->connections, $other->connections ], \@before, join ' and ', map {"$_ ping(s)"} @$pings;
+    }
     $httpd->done;
 };
 

@@ -97,7 +97,7 @@ for my $row (
 ) {
     my ( $what, $words ) = @$row;
     my $cost  = cost( $what, $words );
-    my $sent  = ( $cost->{fo_matcher_find_sent} // 0 ) + ( $cost->{sent} // 0 );
+    my $sent  = ( $cost->{fo_matcher_find_sent} // 0 ) + ( $cost->{fo_sent_holds} // 0 );
     my $write = $cost->{probe_gate_wake}      // 0;
     cmp_ok $sent,  '>', 0, 'the headers were searched';
     cmp_ok $write, '>', 0, 'and the monitor woken';

@@ -1,7 +1,7 @@
 /*
- * mod_noise.c: for tests alone: writes errors wherever a module may, with s, c and r NULL or not, in
- * the parent, in each phase of a child's life, in a signal handler, and from within the hook on the
- * error log. All of them say "Connection refused".
+ * mod_noise.c: for tests alone: writes errors wherever a module may, with s, c and r NULL or not,
+ * in the parent, in each phase of a child's life, in a signal handler, and from within the hook on
+ * the error log. All of them say "Connection refused".
  */
 #include <ap_mpm.h>
 #include <httpd.h>

@@ -229,7 +229,8 @@ static const struct {
     { 0, "gone away", { "GET / HTTP/1.1", "gone+away" }, NOBODY },
     { 0, "gone away", { "GET / HTTP/1.1", "x: lost server", }, "abv" },
     { 0, "lost server", { "GET / HTTP/1.1", "it lost server" }, NOBODY },
-    { 0, "lost server", { "GET /LOST%20CONNECTION" }, NOBODY }, /* the same pattern */
+    { 0, "lost server", { "GET /LOST%20CONNECTION" }, "abv" }, /* other words of that pattern */
+    { 0, "in x: lost server", { "GET /x?q=lost%20server HTTP/1.0" }, NOBODY },
     { 0, "lost server: gone away", { "gone away" }, "abv" },    /* one is left */
     { 0, "lost server: gone away", { "gone away", "lost server" }, NOBODY },
     { ECONNREFUSED, "gone away", { "gone away" }, "abv" }, /* an errno is not sent */
@@ -387,13 +388,74 @@ START_TEST(a_named_endpoint_of_another_scope)
 }
 END_TEST
 
-START_TEST(a_name_past_the_end_of_the_entry)
-{
-    fo_entry_t entry = entry_of(host, RIG_PROXY, ECONNREFUSED, "x cache:11211");
+/* What a client sent names nobody: it would choose whom its entry is about. */
+static const struct {
+    const char *text;
+    const char *sent[3];
+    const char *names;
+} chosen[] = {
+    { "refused in /x?cache:11211", { "GET /x?cache:11211 HTTP/1.0" }, "abv" },
+    { "refused in /x?cache:11211", { "GET /x?cache%3A11211 HTTP/1.0" }, "abv" },
+    { "refused by shop:3306 in /x?cache:11211", { "GET /x?cache:11211", "Host" }, "v" },
+    { "refused by cache:11211", { "GET /x", "Host", }, "b" },
+    { "refused by cache:11211", { "GET /x", "cache", }, "b" },
+    { "at cache, port 11211: refused", { "at cache, port 11211" }, "abv" },
+    { "at cache, port 11211: refused", { "at cache" }, "b" },
+};
 
-    entry.length -= 5;
+START_TEST(what_a_client_sent_names_nobody)
+{
+    fo_entry_t entry = entry_of(host, RIG_PROXY, ECONNREFUSED, chosen[_i].text);
+
+    entry.sent = sent;
+    entry.baton = &sent_texts;
+    sent_texts = chosen[_i].sent;
     ck_assert(fo_alarm_hear(bell, &entry));
-    ck_assert_str_eq(raised(), "abv");
+    ck_assert_str_eq(raised(), chosen[_i].names);
+}
+END_TEST
+
+/* An entry about a backend of somebody's choice. */
+START_TEST(an_entry_that_must_name)
+{
+    fo_entry_t entry = entry_of(host, RIG_PROXY, ECONNREFUSED, "connect to elsewhere:1 failed");
+
+    entry.must_name = true;
+    ck_assert(!fo_alarm_hear(bell, &entry));
+    ck_assert_str_eq(raised(), NOBODY);
+    entry = entry_of(host, RIG_PROXY, ECONNREFUSED, "connect to cache:11211 failed");
+    entry.must_name = true;
+    ck_assert(fo_alarm_hear(bell, &entry));
+    ck_assert_str_eq(raised(), "b");
+}
+END_TEST
+
+static int n_asked;
+
+static bool is_excused(void *baton)
+{
+    n_asked++;
+    return baton == &n_asked;
+}
+
+/* Asked only of what would count; then neither its errno nor its words do. */
+START_TEST(an_entry_of_the_client)
+{
+    fo_entry_t entry = entry_of(host, RIG_PROXY, ECONNREFUSED, "gone away");
+
+    n_asked = 0;
+    entry.is_of_client = is_excused;
+    entry.baton = &n_asked;
+    ck_assert(!fo_alarm_hear(bell, &entry));
+    ck_assert_int_eq(n_asked, 1);
+    entry.baton = NULL;
+    ck_assert(fo_alarm_hear(bell, &entry));
+    ck_assert_int_eq(n_asked, 2);
+    lower_all();
+    entry = entry_of(host, RIG_PROXY, 0, "all is well");
+    entry.is_of_client = is_excused;
+    ck_assert(!fo_alarm_hear(bell, &entry));
+    ck_assert_int_eq(n_asked, 2);
 }
 END_TEST
 
@@ -638,7 +700,9 @@ static TCase *names_case(void)
     tcase_add_checked_fixture(tc, setup, unit_teardown);
     tcase_add_loop_test(tc, an_entry_names_an_endpoint, 0, COUNT(named));
     tcase_add_test(tc, a_named_endpoint_of_another_scope);
-    tcase_add_test(tc, a_name_past_the_end_of_the_entry);
+    tcase_add_loop_test(tc, what_a_client_sent_names_nobody, 0, COUNT(chosen));
+    tcase_add_test(tc, an_entry_that_must_name);
+    tcase_add_test(tc, an_entry_of_the_client);
     tcase_add_test(tc, a_very_long_name);
     tcase_add_test(tc, a_learned_address_names_its_endpoint);
     tcase_add_test(tc, an_address_is_forgotten_when_it_changes);

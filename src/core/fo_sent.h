@@ -1,0 +1,25 @@
+/*
+ * fo_sent.h: what a client sent with a request, in the forms in which it may stand in the log: as
+ * it was sent, with its %XX decoded, and with its '+' decoded as well; each escaped as the log is.
+ */
+#ifndef FO_SENT_H
+#define FO_SENT_H
+
+#include "mod_failover.h"
+
+/* Pieces of a text overlap by so many bytes: nothing longer is found across their borders. */
+#define FO_SENT_OVERLAP 2048
+
+/* The i-th text of a request; NULL: there is no further one. */
+typedef const char *(*fo_sent_fn)(void *baton, unsigned i);
+
+/* Looks at one piece. */
+typedef void (*fo_sent_look_fn)(void *baton, const char *piece, apr_size_t length);
+
+/* These do not allocate, and any thread may call them, signal handlers too. */
+void fo_sent_walk(const char *text, fo_sent_look_fn look, void *baton);
+
+/* Whether a request's texts hold these bytes, in any form. */
+bool fo_sent_holds(fo_sent_fn sent, void *baton, const char *bytes, apr_size_t length);
+
+#endif
