@@ -49,15 +49,36 @@ static bool is_hidden_by_words(const void *baton, const module *one, apr_pool_t 
     return is_hidden;
 }
 
-/* The relaying modules whose errors are hidden, as a list; NULL: none. */
-static const char *list_hidden(is_hidden_fn is_hidden, const void *baton, apr_pool_t *pool)
+static bool has_patterns(const fo_patterns_t *patterns)
 {
-    bool *is_relay = apr_pcalloc(pool, httpd_module_count() * sizeof(*is_relay));
+    return fo_patterns_meet(patterns, patterns);
+}
+
+/* Some service listens to this module in this scope; NULL: in any. */
+static bool is_listened_to(const module *one, const fo_scope_t *scope)
+{
+    const fo_rules_t *rules = httpd_config()->rules;
+    unsigned index = (unsigned)one->module_index;
+
+    for (unsigned i = 0; i < (unsigned)rules->plan->scopes->nelts; i++) {
+        const apr_array_header_t *ears = rules->ears[i];
+        for (int j = 0; (!scope || scope->index == i) && j < ears->nelts; j++) {
+            const fo_rule_set_t *set = APR_ARRAY_IDX(ears, j, fo_ear_t).set;
+            if (index < set->n_modules && set->is_relay[index] && has_patterns(&set->patterns))
+                return true;
+        }
+    }
+    return false;
+}
+
+/* The modules that somebody listens to, and whose errors are hidden, as a list; NULL: none. */
+static const char *list_hidden(is_hidden_fn is_hidden, const void *baton, const fo_scope_t *scope,
+                               apr_pool_t *pool)
+{
     const char *list = NULL;
 
-    httpd_match_relays(is_relay, fo_match_built_in(pool), pool);
     for (module **one = ap_loaded_modules; *one; one++)
-        if (is_relay[(*one)->module_index] && is_hidden(baton, *one, pool))
+        if (is_listened_to(*one, scope) && is_hidden(baton, *one, pool))
             list = apr_pstrcat(pool, list ? list : "", list ? ", " : "", httpd_module_name(*one),
                                NULL);
     return list;
@@ -103,23 +124,22 @@ static void judge_directory(const ap_directive_t *directive, bool is_inside, voi
 
     if (!is_inside && last)
         *last = directive;
-    list = is_inside ? list_hidden(is_hidden_by_words, directive->args, pool) : NULL;
+    list = is_inside ? list_hidden(is_hidden_by_words, directive->args, NULL, pool) : NULL;
     if (list)
         warn(directive->filename, directive->line_num, list, pool);
 }
 
 void httpd_match_warn_deaf(server_rec *main_server, apr_pool_t *pool)
 {
-    const char *of_main = list_hidden(is_hidden_in_server, main_server, pool);
+    const char *of_main = list_hidden(is_hidden_in_server, main_server,
+                                      httpd_server_of(main_server)->scope, pool);
     const ap_directive_t *last = NULL; /* of the main server's own */
 
-    if (httpd_config()->plan->services->nelts == 0)
-        return;
     each_loglevel(ap_conftree, false, judge_directory, &last, pool);
     if (of_main)
         warn(last ? last->filename : "the configuration", last ? last->line_num : 0, of_main, pool);
     for (const server_rec *s = main_server->next; s; s = s->next) {
-        const char *list = list_hidden(is_hidden_in_server, s, pool);
+        const char *list = list_hidden(is_hidden_in_server, s, httpd_server_of(s)->scope, pool);
         if (list && (!of_main || strcmp(list, of_main) != 0))
             warn(s->defn_name, (int)s->defn_line_number, list, pool);
     }

@@ -15,13 +15,16 @@
 static apr_status_t wait_for(const probe_link_t *link, short events)
 {
     struct pollfd fd = { .fd = link->fd, .events = events };
-    apr_time_t now = probe_clock_now();
+    apr_time_t now;
     int n;
 
-    if (now >= link->until_at)
-        return APR_TIMEUP;
-    n = poll(&fd, 1, (int)((link->until_at - now + 999) / 1000));
-    if (n < 0 && errno != EINTR)
+    do {
+        now = probe_clock_now();
+        if (now >= link->until_at)
+            return APR_TIMEUP;
+        n = poll(&fd, 1, (int)((link->until_at - now + 999) / 1000));
+    } while (n < 0 && errno == EINTR);
+    if (n < 0)
         return errno;
     return n == 0 ? APR_TIMEUP : 0;
 }

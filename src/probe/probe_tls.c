@@ -29,7 +29,7 @@ static const char *refused(const char *key, const char *path, apr_pool_t *pool)
     return apr_psprintf(pool, "%s=: %s: %s", key, path, words ? words : "it cannot be read");
 }
 
-static const char *check_file(const char *key, const char *path, apr_pool_t *pool)
+static const char *check_path(const char *key, const char *path, bool is_folder, apr_pool_t *pool)
 {
     apr_finfo_t info;
     apr_status_t status;
@@ -38,10 +38,17 @@ static const char *check_file(const char *key, const char *path, apr_pool_t *poo
         return apr_psprintf(pool, "%s=: '%s' is not an absolute path", key, path);
     status = apr_stat(&info, path, APR_FINFO_TYPE, pool);
     if (APR_STATUS_IS_ENOENT(status) || APR_STATUS_IS_ENOTDIR(status))
-        return apr_psprintf(pool, "%s=: there is no file %s", key, path);
-    if (!status && info.filetype == APR_DIR)
-        return apr_psprintf(pool, "%s=: %s is a directory, not a file", key, path);
+        return apr_psprintf(pool, "%s=: there is no %s %s", key, is_folder ? "directory" : "file",
+                            path);
+    if (!status && (info.filetype == APR_DIR) != is_folder)
+        return apr_psprintf(pool, "%s=: %s is %s", key, path,
+                            is_folder ? "no directory" : "a directory, not a file");
     return NULL;
+}
+
+static const char *check_file(const char *key, const char *path, apr_pool_t *pool)
+{
+    return check_path(key, path, false, pool);
 }
 
 static const char *read_verify(const char *value, bool *ret_verify, apr_pool_t *pool)
@@ -52,17 +59,22 @@ static const char *read_verify(const char *value, bool *ret_verify, apr_pool_t *
     return apr_psprintf(pool, "verify=: '%s' is neither on nor off", value);
 }
 
-static const char *load_ca(SSL_CTX *context, const char *path, apr_pool_t *pool)
+/* A file is read now, a folder of hashed names when a certificate is to be verified. */
+static const char *load_ca(SSL_CTX *context, const char *file, const char *folder, apr_pool_t *pool)
 {
-    const char *error = path ? check_file("ca", path, pool) : NULL;
+    const char *error = file ? check_file("ca", file, pool) : NULL;
 
+    if (!error && folder)
+        error = check_path("ca-path", folder, true, pool);
     if (error)
         return error;
-    if (!path)
-        return SSL_CTX_set_default_verify_paths(context)
-                   ? NULL
-                   : "the system's certificate authorities cannot be read: name them with ca=FILE";
-    return SSL_CTX_load_verify_locations(context, path, NULL) ? NULL : refused("ca", path, pool);
+    if (!file && !folder && !SSL_CTX_set_default_verify_paths(context))
+        return "the system's certificate authorities cannot be read: name them with ca=FILE";
+    if (file && !SSL_CTX_load_verify_locations(context, file, NULL))
+        return refused("ca", file, pool);
+    if (folder && !SSL_CTX_load_verify_locations(context, NULL, folder))
+        return refused("ca-path", folder, pool);
+    return NULL;
 }
 
 static const char *load_pair(SSL_CTX *context, const char *cert, const char *key, apr_pool_t *pool)
@@ -112,7 +124,7 @@ const char *probe_tls_context(const apr_table_t *options, SSL_CTX **ret_context,
     SSL_CTX_set_verify(context, verifies ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, NULL);
     SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE);
     (void)SSL_CTX_clear_mode(context, SSL_MODE_AUTO_RETRY); /* each record is waited for by us */
-    error = load_ca(context, apr_table_get(options, "ca"), pool);
+    error = load_ca(context, apr_table_get(options, "ca"), apr_table_get(options, "ca-path"), pool);
     if (!error)
         error = load_pair(context, apr_table_get(options, "cert"), apr_table_get(options, "key"),
                           pool);

@@ -1,6 +1,6 @@
 /*
- * probe_tls.h: the TLS options of a probe, ca=, cert=, key= and verify=, and the context that they
- * make. Configuration only.
+ * probe_tls.h: the TLS options of a probe, ca=, ca-path=, cert=, key= and verify=, and the context
+ * that they make. Configuration only.
  */
 #ifndef PROBE_TLS_H
 #define PROBE_TLS_H
@@ -10,7 +10,7 @@
 #include <openssl/ssl.h>
 
 /* For .options: what probe_tls_context() reads. */
-#define PROBE_TLS_OPTIONS "ca", "cert", "key", "verify"
+#define PROBE_TLS_OPTIONS "ca", "ca-path", "cert", "key", "verify"
 
 /*
  * A context of TLS 1.2 and up that verifies chain and name against the system's authorities unless

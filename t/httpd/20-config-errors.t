@@ -320,7 +320,7 @@ subtest 'amqp' => sub {
     bad( "FailoverService mq amqp://monitor\@a,b $login", 1, 'takes' );
     bad( "FailoverService mq amqp://monitor\@h/@{[ 'v' x 256 ]} $login", 1, 'the virtual host in amqp:// has more than 255 bytes' );
     bad( "FailoverService mq amqp://monitor\@h $login $_=x", 1, "'$_=' is no option of amqp://" ) for qw(ca cert key verify key-password);
-    bad( "$tls key-password=x",              1, "'key-password=' is no option of amqps://; there are weight=, timeout=, busy=, password=, ca=, cert=, key=, verify=" );
+    bad( "$tls key-password=x",              1, "'key-password=' is no option of amqps://; there are weight=, timeout=, busy=, password=, ca=, ca-path=, cert=, key=, verify=" );
     bad( "$tls verify=maybe",                1, "verify=: 'maybe' is neither on nor off" );
     bad( "$tls ca=ca.pem",                   1, "ca=: 'ca.pem' is not an absolute path" );
     bad( "$tls ca=/no/such/file",            1, 'ca=: there is no file /no/such/file' );

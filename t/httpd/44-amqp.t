@@ -142,6 +142,7 @@ under_each_mpm 'certificates', sub ($mpm) {
         # name         host         listener  options                       state or the outage's words
         [ name      => 'localhost', 'good',    $ca,                          'up' ],
         [ address   => '127.0.0.1', 'good',    $ca,                          'up' ],
+        [ folder    => 'localhost', 'good',    'ca-path=' . $tls->ca_folder, 'up' ],
         [ system    => 'localhost', 'good',    '',                           'tls: unable to get local issuer certificate' ],
         [ hostname  => 'localhost', 'other',   $ca,                          'tls: hostname mismatch' ],
         [ wrongip   => '127.0.0.1', 'other',   $ca,                          'tls: IP address mismatch' ],

@@ -228,4 +228,21 @@ subtest 'LogLevel' => sub {
         'the server, a location and a directory, each with its place' or diag $output;
 };
 
+# Only where somebody listens.
+subtest 'LogLevel of those that nobody listens to' => sub {
+    for my $row (
+        [ 'LogLevel crit',                  'FailoverErrorMatch none',                 undef ],
+        [ 'LogLevel warn proxy:crit',       'FailoverErrorMatch none',                 undef ],
+        [ 'LogLevel warn authz_core:crit',  '',                                        undef ],
+        [ 'LogLevel warn authz_core:crit',  'FailoverErrorMatch from=authz_core "a b"', 'authz_core' ],
+        [ 'LogLevel warn lua:crit rewrite:crit', '',                                   'lua' ],
+    ) {
+        my ( $level, $match, $expected ) = @$row;
+        my $httpd = Failover::Httpd->new( modules => [qw(proxy lua rewrite)], config => "$level\n$match\nFailoverService db tcp://127.0.0.1:1\n" );
+        my ( undef, $output ) = $httpd->configtest;
+        my ($list) = $output =~ /LogLevel hides the errors of (.*?), so/;
+        is $list, $expected, "$level, $match";
+    }
+};
+
 done_testing;

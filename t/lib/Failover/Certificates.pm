@@ -2,11 +2,13 @@
 #
 #     my $made = Failover::Certificates->new;
 #     $made->ca;                                             # the authority's file
+#     $made->ca_folder;                                      # and it in a folder of hashed names
 #     my ( $cert, $key ) = $made->signed('DNS:localhost');   # or ->expired, ->self_signed
 package Failover::Certificates;
 
 use v5.36;
 use Failover::Cleanup qw(private_folder remove_folder);
+use Failover::File;
 use Failover::Process;
 
 sub new ($class) {
@@ -16,6 +18,15 @@ sub new ($class) {
 }
 
 sub ca ($self) { return $self->{ca} }
+
+# A folder in which OpenSSL finds the authority by its name's hash.
+sub ca_folder ($self) {
+    my $folder = "$self->{dir}/authorities";
+    mkdir $folder or die "cannot create $folder: $!\n";
+    spew( "$folder/authority.pem", slurp( $self->{ca} ) );
+    $self->_openssl( 'rehash', $folder );
+    return $folder;
+}
 
 # For these names, as in subjectAltName: "DNS:localhost,IP:127.0.0.1".
 sub signed  ( $self, $names ) { return $self->_issued( $names, 2 ) }
