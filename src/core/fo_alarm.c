@@ -6,9 +6,10 @@
 #define HOST_TEXT 255
 
 /*
- * Checks that one entry may name: it names one host, perhaps by name and address. One that names
- * more raises all, as one that names none.
+ * Words of an entry that may name an endpoint, and checks that they may name: it names one host,
+ * perhaps by name and address. One that names more raises all, as one that names none.
  */
+#define WORDS_MAX 8
 #define NAMED_MAX 64
 
 /* How many words before "port N" may be its host: libpq puts the address between the two. */
@@ -24,12 +25,17 @@ struct fo_alarm_t {
     apr_port_t *ports;  /* by host */
 };
 
-/* The checks that an entry names. */
+/* The checks that an entry names, and by which of its words. */
 typedef struct named_t {
     const fo_entry_t *entry;
     unsigned n;
     bool is_full; /* it names still more */
-    unsigned check[NAMED_MAX];
+    struct {
+        unsigned check;
+        unsigned word;
+    } by[NAMED_MAX];
+    unsigned n_words;
+    fo_needle_t words[WORDS_MAX];
 } named_t;
 
 static unsigned hosts_of(const fo_check_t *check)
@@ -101,15 +107,17 @@ void fo_alarm_learn(fo_alarm_t *alarm, const fo_check_t *check, unsigned host, u
                           memory_order_relaxed);
 }
 
-static void name_check(named_t *named, unsigned check)
+static void name_check(named_t *named, unsigned check, unsigned word)
 {
     for (unsigned i = 0; i < named->n; i++)
-        if (named->check[i] == check)
+        if (named->by[i].check == check && named->by[i].word == word)
             return;
-    if (named->n == NAMED_MAX)
+    if (named->n == NAMED_MAX) {
         named->is_full = true;
-    else
-        named->check[named->n++] = check;
+        return;
+    }
+    named->by[named->n].check = check;
+    named->by[named->n++].word = word;
 }
 
 /* The first cell without an address is followed by no other. */
@@ -127,23 +135,16 @@ static bool has_learned(const fo_alarm_t *alarm, unsigned host, apr_uint64_t has
 }
 
 static void look_up(const fo_alarm_t *alarm, const char *host, apr_size_t length, unsigned port,
-                    named_t *named)
+                    unsigned word, named_t *named)
 {
     apr_uint64_t hash = fo_host_hash(host, length, port);
     const fo_known_host_t *end, *known = fo_rules_host(alarm->rules, hash, &end);
 
     for (; known && known < end && known->hash == hash; known++)
-        name_check(named, known->check);
+        name_check(named, known->check, word);
     for (unsigned i = 0; i < alarm->n_hosts; i++)
         if (alarm->ports[i] == port && has_learned(alarm, i, hash))
-            name_check(named, alarm->check_of[i]);
-}
-
-/* These bytes are the client's own, so that what they name is of its choice. */
-static bool is_sent(const fo_entry_t *entry, const char *begin, const char *end)
-{
-    return entry->sent &&
-           fo_sent_holds(entry->sent, entry->baton, begin, (apr_size_t)(end - begin));
+            name_check(named, alarm->check_of[i], word);
 }
 
 static bool is_digit(char c)
@@ -184,15 +185,23 @@ static const char *begin_of(const char *word, const char *text)
     return word + (*word == 'x' ? 3 : 1);
 }
 
-/* Looks a host up, unless the bytes that name it, or its port, are the client's. */
+/* Looks a host up; [bytes, end) is what names it, by which one tells whether the client did. */
 static void name_host(const fo_alarm_t *alarm, const char *host, apr_size_t length, unsigned port,
                       const char *bytes, const char *end, named_t *named)
 {
-    unsigned n = named->n;
+    fo_needle_t word = { .bytes = bytes, .length = (apr_size_t)(end - bytes) };
+    unsigned n = named->n, i = 0;
 
-    look_up(alarm, host, length, port, named);
-    if (named->n > n && is_sent(named->entry, bytes, end))
-        named->n = n;
+    while (i < named->n_words && (named->words[i].length != word.length ||
+                                  memcmp(named->words[i].bytes, bytes, word.length) != 0))
+        i++;
+    if (i == WORDS_MAX) {
+        named->is_full = true;
+        return;
+    }
+    look_up(alarm, host, length, port, i, named);
+    if (named->n > n && i == named->n_words)
+        named->words[named->n_words++] = word;
 }
 
 /* "db.example.com:3306", "[2001:db8::1]:3306": what stands before the colon. */
@@ -282,26 +291,37 @@ static bool find_wanted(const fo_alarm_t *alarm, const apr_array_header_t *ears,
     return is_any;
 }
 
-/* What stands in the client's own words proves nothing. */
-static void drop_sent(const fo_matcher_t *matcher, const fo_entry_t *entry, const fo_spans_t *spans,
-                      fo_patterns_t *found)
+/* What stands in the client's own words proves nothing, and names nobody. */
+static void drop_sent(const fo_matcher_t *matcher, const fo_spans_t *spans, fo_patterns_t *found,
+                      named_t *named)
 {
+    const fo_entry_t *entry = named->entry;
+    fo_needle_t needles[FO_SPANS_MAX + WORDS_MAX];
     fo_patterns_t sent = { { 0 } };
+    unsigned n = 0, n_kept = 0;
 
-    fo_matcher_find_sent(matcher, entry->sent, entry->baton, &sent);
+    for (unsigned i = 0; i < spans->n; i++)
+        needles[n++] = (fo_needle_t){ spans->span[i].begin, spans->span[i].length, false };
+    for (unsigned i = 0; i < named->n_words; i++)
+        needles[n++] = named->words[i];
+    fo_matcher_find_sent(matcher, entry->sent, entry->baton, &sent, needles, n);
     for (unsigned word = 0; word < FO_PATTERN_WORDS; word++)
         found->bits[word] &= ~sent.bits[word];
-    for (unsigned i = 0; i < spans->n; i++) {
-        const fo_span_t *span = &spans->span[i];
-        if (is_sent(entry, span->begin, span->begin + span->length))
-            fo_patterns_drop(found, span->number);
-    }
+    for (unsigned i = 0; i < spans->n; i++)
+        if (needles[i].is_sent)
+            fo_patterns_drop(found, spans->span[i].number);
+    for (unsigned i = 0; i < named->n; i++)
+        if (!needles[spans->n + named->by[i].word].is_sent)
+            named->by[n_kept++] = named->by[i];
+    named->n = n_kept;
 }
 
-/* The patterns that count in this entry; false: none. */
-static bool find_patterns(const fo_matcher_t *matcher, const fo_entry_t *entry,
-                          const fo_patterns_t *wanted, fo_patterns_t *found)
+/* The patterns that count in this entry, and whom it names; false: none. */
+static bool judge(const fo_alarm_t *alarm, const fo_patterns_t *wanted, fo_patterns_t *found,
+                  named_t *named)
 {
+    const fo_matcher_t *matcher = alarm->rules->matcher;
+    const fo_entry_t *entry = named->entry;
     fo_patterns_t errnos = { { 0 } };
     fo_spans_t spans;
 
@@ -311,11 +331,12 @@ static bool find_patterns(const fo_matcher_t *matcher, const fo_entry_t *entry,
         return false;
     if (entry->is_of_client && entry->is_of_client(entry->baton))
         return false;
-    if (entry->sent && fo_patterns_meet(wanted, found))
-        drop_sent(matcher, entry, &spans, found);
+    find_named(alarm, named);
+    if (entry->sent && (named->n > 0 || fo_patterns_meet(wanted, found)))
+        drop_sent(matcher, &spans, found, named);
     for (unsigned word = 0; word < FO_PATTERN_WORDS; word++)
         found->bits[word] |= errnos.bits[word];
-    return fo_patterns_meet(wanted, found);
+    return fo_patterns_meet(wanted, found) && !(entry->must_name && named->n == 0);
 }
 
 static bool raise_bits(fo_alarm_t *alarm, unsigned word, apr_uint64_t bits)
@@ -325,10 +346,10 @@ static bool raise_bits(fo_alarm_t *alarm, unsigned word, apr_uint64_t bits)
 
 static bool raise_ear(fo_alarm_t *alarm, const fo_ear_t *ear, const named_t *named)
 {
-    bool is_all = named->n == 0 || named->is_full, is_new = false;
+    bool is_all = !named->entry->must_name && (named->n == 0 || named->is_full), is_new = false;
 
     for (unsigned i = 0; i < named->n; i++) {
-        unsigned check = named->check[i];
+        unsigned check = named->by[i].check;
         is_new |= raise_bits(alarm, check / 64,
                              ear->checks[check / 64] & (apr_uint64_t)1 << check % 64);
     }
@@ -341,14 +362,15 @@ bool fo_alarm_hear(fo_alarm_t *alarm, const fo_entry_t *entry)
 {
     const apr_array_header_t *ears = alarm->rules->ears[entry->scope->index];
     fo_patterns_t wanted = { { 0 } }, found = { { 0 } };
-    named_t named = { .entry = entry };
+    named_t named;
     bool is_new = false;
 
-    if (!find_wanted(alarm, ears, entry->module, &wanted) ||
-        !find_patterns(alarm->rules->matcher, entry, &wanted, &found))
+    if (!find_wanted(alarm, ears, entry->module, &wanted))
         return false;
-    find_named(alarm, &named);
-    if (entry->must_name && named.n == 0)
+    named.entry = entry;
+    named.n = named.n_words = 0;
+    named.is_full = false;
+    if (!judge(alarm, &wanted, &found, &named))
         return false;
     for (int i = 0; i < ears->nelts; i++) {
         const fo_ear_t *ear = &APR_ARRAY_IDX(ears, i, fo_ear_t);

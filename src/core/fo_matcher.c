@@ -242,6 +242,8 @@ void fo_matcher_find(const fo_matcher_t *matcher, const char *text, apr_size_t l
 typedef struct look_t {
     const fo_matcher_t *matcher;
     fo_patterns_t *found;
+    fo_needle_t *needles;
+    unsigned n_needles;
 } look_t;
 
 static void look(void *baton, const char *piece, apr_size_t length)
@@ -249,14 +251,18 @@ static void look(void *baton, const char *piece, apr_size_t length)
     const look_t *look = baton;
 
     find_literals(look->matcher, piece, length, look->found);
+    fo_sent_mark(look->needles, look->n_needles, piece, length);
 }
 
 void fo_matcher_find_sent(const fo_matcher_t *matcher, fo_sent_fn sent, void *baton,
-                          fo_patterns_t *found)
+                          fo_patterns_t *found, fo_needle_t *needles, unsigned n_needles)
 {
-    look_t what = { .matcher = matcher, .found = found };
-    const char *text;
+    look_t what = {
+        .matcher = matcher,
+        .found = found,
+        .needles = needles,
+        .n_needles = n_needles,
+    };
 
-    for (unsigned i = 0; (text = sent(baton, i)); i++)
-        fo_sent_walk(text, look, &what);
+    fo_sent_walk(sent, baton, look, &what);
 }

@@ -52,9 +52,12 @@ void fo_matcher_find_status(const fo_matcher_t *matcher, apr_status_t status,
 void fo_matcher_find(const fo_matcher_t *matcher, const char *text, apr_size_t length,
                      const fo_patterns_t *wanted, fo_patterns_t *found, fo_spans_t *ret_spans);
 
-/* Adds the literals that a request's texts hold, in any of their forms. */
+/*
+ * Adds the literals that a request's texts hold, in any of their forms, and marks the needles that
+ * they hold.
+ */
 void fo_matcher_find_sent(const fo_matcher_t *matcher, fo_sent_fn sent, void *baton,
-                          fo_patterns_t *found);
+                          fo_patterns_t *found, fo_needle_t *needles, unsigned n_needles);
 
 static inline void fo_patterns_drop(fo_patterns_t *set, unsigned number)
 {

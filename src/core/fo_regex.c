@@ -134,8 +134,7 @@ const char *fo_regex_make(const char *text, size_t length, bool ignores_case,
     fo_regex_t *regex = apr_pcalloc(pool, sizeof(*regex));
     const char *error = length > FO_REGEX_MAX ? "it is longer than 1024 bytes"
                                               : unsupported(text, length);
-    uint32_t n_references = 0;
-    size_t span[2];
+    uint32_t n_references = 0, least = 0;
 
     if (!error)
         error = compile(text, length, ignores_case, regex, pool);
@@ -148,8 +147,10 @@ const char *fo_regex_make(const char *text, size_t length, bool ignores_case,
     pcre2_pattern_info(regex->code, PCRE2_INFO_BACKREFMAX, &n_references);
     if (n_references > 0)
         return "back references are not to be had here";
-    if (match(regex, "", 0, span) >= 0)
-        return "it matches the empty text, so it would match everything";
+    pcre2_pattern_info(regex->code, PCRE2_INFO_MINLENGTH, &least);
+    if (least == 0)
+        return "it may match no character at all, so it would match everything, or nobody could tell "
+               "from whom that is";
     if (is_too_large(regex, text, length, pool))
         return "it is too large to be matched within bounds";
     *ret_regex = regex;

@@ -50,7 +50,7 @@ static void walk_form(const char *text, form_e form, fo_sent_look_fn look, void 
     }
 }
 
-void fo_sent_walk(const char *text, fo_sent_look_fn look, void *baton)
+static void walk_text(const char *text, fo_sent_look_fn look, void *baton)
 {
     const bool has[FORM_COUNT] = {
         [FORM_SENT] = true,
@@ -63,25 +63,17 @@ void fo_sent_walk(const char *text, fo_sent_look_fn look, void *baton)
             walk_form(text, (form_e)form, look, baton);
 }
 
-typedef struct search_t {
-    const char *bytes;
-    apr_size_t length;
-    bool is_found;
-} search_t;
-
-static void search(void *baton, const char *piece, apr_size_t length)
+void fo_sent_walk(fo_sent_fn sent, void *baton, fo_sent_look_fn look, void *look_baton)
 {
-    search_t *what = baton;
-
-    what->is_found = what->is_found || memmem(piece, length, what->bytes, what->length);
-}
-
-bool fo_sent_holds(fo_sent_fn sent, void *baton, const char *bytes, apr_size_t length)
-{
-    search_t what = { .bytes = bytes, .length = length };
     const char *text;
 
-    for (unsigned i = 0; !what.is_found && (text = sent(baton, i)); i++)
-        fo_sent_walk(text, search, &what);
-    return what.is_found;
+    for (unsigned i = 0; (text = sent(baton, i)); i++)
+        walk_text(text, look, look_baton);
+}
+
+void fo_sent_mark(fo_needle_t *needles, unsigned n, const char *piece, apr_size_t length)
+{
+    for (unsigned i = 0; i < n; i++)
+        needles[i].is_sent = needles[i].is_sent ||
+                             memmem(piece, length, needles[i].bytes, needles[i].length);
 }

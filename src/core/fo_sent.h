@@ -13,13 +13,23 @@
 /* The i-th text of a request; NULL: there is no further one. */
 typedef const char *(*fo_sent_fn)(void *baton, unsigned i);
 
+/* Bytes that are looked for; at most FO_SENT_OVERLAP of them, and not none. */
+typedef struct fo_needle_t {
+    const char *bytes;
+    apr_size_t length;
+    bool is_sent;
+} fo_needle_t;
+
 /* Looks at one piece. */
 typedef void (*fo_sent_look_fn)(void *baton, const char *piece, apr_size_t length);
 
-/* These do not allocate, and any thread may call them, signal handlers too. */
-void fo_sent_walk(const char *text, fo_sent_look_fn look, void *baton);
+/*
+ * These do not allocate, and any thread may call them, signal handlers too. All that is to be looked
+ * for in a request's texts goes into one walk: it is the walk that costs.
+ */
+void fo_sent_walk(fo_sent_fn sent, void *baton, fo_sent_look_fn look, void *look_baton);
 
-/* Whether a request's texts hold these bytes, in any form. */
-bool fo_sent_holds(fo_sent_fn sent, void *baton, const char *bytes, apr_size_t length);
+/* Marks the needles that are in this piece. */
+void fo_sent_mark(fo_needle_t *needles, unsigned n, const char *piece, apr_size_t length);
 
 #endif

@@ -31,7 +31,7 @@ static const struct {
           { "AH03307", "error on client" }, /* transfer between connections */
       } },
     { "proxy_http2", { { "AH03382", NULL } } }, /* check input */
-    { "proxy_ajp", { { "AH00874", NULL }, { "AH00877", NULL } } },
+    { "proxy_ajp", { { "AH00874", NULL }, { "AH00877", NULL }, { "AH02822", NULL } } },
     { "proxy_fdpass", { { "AH01156", NULL } } }, /* passing on what the client sent */
     { "proxy_fcgi",
       {
@@ -53,9 +53,6 @@ static const struct {
           { NULL, "Apache/mod_wsgi failed to write response data" },
       } },
 };
-
-/* mod_proxy's entry, with no request, of a backend that it could not connect to. */
-static const char connect_failed[] = "AH00957";
 
 /* Which server's entries are of which scope, sorted; constant once there are children. */
 typedef struct server_scope_t {
@@ -79,19 +76,21 @@ static int by_address(const void *a, const void *b)
     return one->server < other->server ? -1 : one->server > other->server;
 }
 
-static bool has_proxy_requests(const ap_directive_t *tree)
+static bool has_proxy_requests(const ap_directive_t *tree, apr_pool_t *pool)
 {
-    for (; tree; tree = tree->next)
+    for (; tree; tree = tree->next) {
+        const char *args = tree->args;
         if ((strcasecmp(tree->directive, "ProxyRequests") == 0 &&
-             strcasecmp(tree->args, "On") == 0) ||
-            has_proxy_requests(tree->first_child))
+             strcasecmp(ap_getword_conf(pool, &args), "On") == 0) ||
+            has_proxy_requests(tree->first_child, pool))
             return true;
+    }
     return false;
 }
 
 void httpd_error_log_prepare(server_rec *main_server, apr_pool_t *pool)
 {
-    is_forward_proxy = has_proxy_requests(ap_conftree);
+    is_forward_proxy = has_proxy_requests(ap_conftree, pool);
     scopes.n = 0;
     for (const server_rec *s = main_server; s; s = s->next)
         scopes.n++;
@@ -146,10 +145,12 @@ static bool is_of_client(void *baton)
     return false;
 }
 
+/* mod_proxy has entries of its forward proxy's backends that have no request with them. */
 static bool is_of_chosen_backend(const ap_errorlog_info *info)
 {
-    return info->r ? info->r->proxyreq == PROXYREQ_PROXY
-                   : is_forward_proxy && info->format && begins(info->format, connect_failed);
+    const char *module = is_forward_proxy ? ap_find_module_short_name(info->module_index) : NULL;
+
+    return info->r ? info->r->proxyreq == PROXYREQ_PROXY : module && begins(module, "proxy");
 }
 
 /* The request's line, who the client says it is, then the names and values of its headers. */
@@ -158,6 +159,7 @@ static const char *sent(void *baton, unsigned i)
     const request_rec *r = ((const heard_t *)baton)->info->r;
     const apr_array_header_t *headers = r->headers_in ? apr_table_elts(r->headers_in) : NULL;
     const apr_table_entry_t *header;
+    const char *text;
 
     if (i == 0)
         return r->the_request ? r->the_request : "";
@@ -167,7 +169,8 @@ static const char *sent(void *baton, unsigned i)
     if (!headers || i / 2 >= (unsigned)headers->nelts)
         return NULL;
     header = &APR_ARRAY_IDX(headers, (int)i / 2, const apr_table_entry_t);
-    return i % 2 ? header->val : header->key;
+    text = i % 2 ? header->val : header->key;
+    return text ? text : "";
 }
 
 void httpd_error_log(const ap_errorlog_info *info, const char *text)

@@ -82,7 +82,7 @@ static bool is_found(const fo_matcher_t *matcher, const char *text, unsigned num
 
     memset(&all, 0xff, sizeof(all));
     if (is_sent)
-        fo_matcher_find_sent(matcher, only_text, (void *)text, &found);
+        fo_matcher_find_sent(matcher, only_text, (void *)text, &found, NULL, 0);
     else
         fo_matcher_find(matcher, text, strlen(text), &all, &found, &spans);
     return fo_patterns_has(&found, number);

@@ -124,6 +124,7 @@ sub answer_of ($socket) {
 under_each_mpm 'a client that resets the connection in the middle of its body', sub ($mpm) {
     my $peer    = Failover::Peer->new;
     my $backend = Failover::Peer->new( mode => 'mute' );
+    my $asking  = Failover::Peer->new( mode => 'reply', bytes => "AB\0\3\6\x1f\xfa" );    # AJP: more of the body, please
     my $httpd   = Failover::Httpd->new(
         mpm => $mpm, modules => [qw(proxy proxy_http proxy_fcgi proxy_ajp cgi fcgid alias)],
         config => <<~"CONF" . shows_states('db') );
@@ -132,6 +133,7 @@ under_each_mpm 'a client that resets the connection in the middle of its body', 
             FailoverService db tcp://@{[ $peer->address ]} DB=spare
             ProxyPass /http http://@{[ $backend->address ]}/
             ProxyPass /fcgi fcgi://@{[ $backend->address ]}/
+            ProxyPass /ajp ajp://@{[ $asking->address ]}/
             FcgidIPCDir "\@DIR\@/logs"
             FcgidProcessTableFile "\@DIR\@/logs/fcgid"
             FcgidMaxRequestLen 1000000
@@ -151,6 +153,7 @@ under_each_mpm 'a client that resets the connection in the middle of its body', 
     for my $row (
         [ '/http',          qr/AH(?:01095|02608)/ ],
         [ '/fcgi',          qr/AH01075/ ],
+        [ '/ajp',           qr/AH02822/ ],
         [ '/cgi-bin/reads', qr/AH0(?:1225|1270)/ ],
         [ '/fcgid/reads',   qr/mod_fcgid: can't get data from http client/ ],
     ) {
@@ -184,23 +187,27 @@ sub unread ( $port, $from ) {
 under_each_mpm 'a forward proxy', sub ($mpm) {
     my ( $peer, $other ) = map { Failover::Peer->new } 1, 2;
     my $dead  = Failover::Peer->new( mode => 'refuse' );
+    my $rude  = Failover::Peer->new( mode => 'reset' );
     my $httpd = Failover::Httpd->new(
-        mpm => $mpm, modules => [qw(proxy proxy_http proxy_connect)],
+        mpm => $mpm, modules => [qw(proxy proxy_http proxy_connect proxy_ajp)],
         config => <<~"CONF" . shows_states(qw(db web)) );
             FailoverErrorPingFrequency 10ms
             FailoverSpread 0
             FailoverService db tcp://@{[ $peer->address ]} DB=spare
             FailoverService web tcp://@{[ $other->address ]} WEB=spare
-            ProxyRequests On
+            ProxyRequests "On"
             AllowCONNECT 1-65535
             CONF
     $httpd->allow_log(qr/AH\d{5}/);
     $httpd->start;
     is states($httpd), 'up up', 'pinged once';
     my $dead_port = $dead->port;
-    for my $request ( "GET http://127.0.0.1:$dead_port/ HTTP/1.0", "CONNECT 127.0.0.1:$dead_port HTTP/1.0" ) {
-        like raw( $httpd, "$request\r\n\r\n" ), qr{^HTTP/1.1 50\d }, $request =~ s/$dead_port/N/r;
-        $httpd->take_log(qr/[(]111[)]Connection refused/);
+    for my $request (
+        "GET http://127.0.0.1:$dead_port/ HTTP/1.0", "CONNECT 127.0.0.1:$dead_port HTTP/1.0",
+        "GET ajp://127.0.0.1:$dead_port/ HTTP/1.0",  "GET ajp://@{[ $rude->address ]}/ HTTP/1.0",
+    ) {
+        like raw( $httpd, "$request\r\n\r\n" ), qr{^HTTP/1.1 50\d }, $request =~ s/:\d+/:N/r;
+        $httpd->take_log(qr/[(](?:111|104)[)]Connection/);
         is states($httpd), 'up up', 'a request later';
         is_deeply [ $peer->connections, $other->connections ], [ 1, 1 ], 'no ping was triggered';
     }

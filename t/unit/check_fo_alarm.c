@@ -459,6 +459,68 @@ START_TEST(an_entry_of_the_client)
 }
 END_TEST
 
+/* An entry full of names, and as much as a request may send: all is looked for in one walk. */
+#define HEADERS 97
+#define HEADER_BYTES 8190
+
+static const char *long_texts(void *headers, unsigned i)
+{
+    return i < HEADERS ? (const char *)headers + (size_t)i * (HEADER_BYTES + 1) : NULL;
+}
+
+START_TEST(a_large_request_costs_little)
+{
+    char *headers = apr_palloc(pool, HEADERS * (HEADER_BYTES + 1));
+    char *text = apr_palloc(pool, 8193);
+    fo_entry_t entry;
+    struct timespec began, ended;
+
+    for (int i = 0; i < HEADERS * (HEADER_BYTES + 1); i++)
+        headers[i] = i % (HEADER_BYTES + 1) == HEADER_BYTES ? '\0' : "%+"[i % 2];
+    memcpy(headers + HEADERS * (HEADER_BYTES + 1) - 14, "+cache:11211+", 13);
+    for (int i = 0; i < 8192; i++)
+        text[i] = "cache:11211 "[i % 12];
+    text[8192] = '\0';
+    entry = entry_of(host, RIG_PROXY, ECONNREFUSED, text);
+    entry.must_name = true;
+    entry.sent = long_texts;
+    entry.baton = headers;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &began);
+    ck_assert(!fo_alarm_hear(bell, &entry));
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ended);
+    ck_assert_int_lt((ended.tv_sec - began.tv_sec) * 1000 +
+                         (ended.tv_nsec - began.tv_nsec) / 1000000, 1000);
+}
+END_TEST
+
+/* More checks than an entry may name: all, but for one that must name. */
+START_TEST(an_entry_that_names_too_many)
+{
+    unsigned set;
+
+    plan = fo_plan_make(pool);
+    for (int i = 0; i < 100; i++)
+        rig_service(plan, apr_psprintf(pool, "s%d", i), i < 80 ? "h:1" : "i:1");
+    rules = fo_rules_make(plan);
+    set = rig_set(rules, "EPIPE", rig_relays);
+    for (unsigned i = 0; i < 100; i++)
+        fo_rules_listen(rules, fo_plan_service(plan, i), set);
+    server = unit_scope(plan);
+    fo_rules_finish(rules);
+    for (int must = 0; must < 2; must++) {
+        fo_entry_t entry = entry_of(server, RIG_PROXY, EPIPE, "h:1");
+        int n = 0;
+        entry.must_name = must;
+        bell = fo_alarm_make(rules, pool);
+        ck_assert(fo_alarm_hear(bell, &entry));
+        for (unsigned i = 0; i < 100; i++)
+            n += fo_alarm_is_raised(bell, check_at(i));
+        ck_assert_int_eq(n, must ? 64 : 100);
+        ck_assert(!must || !fo_alarm_is_raised(bell, check_at(80)));
+    }
+}
+END_TEST
+
 /* A very long word is no host, and no reason to look for long. */
 START_TEST(a_very_long_name)
 {
@@ -703,6 +765,8 @@ static TCase *names_case(void)
     tcase_add_loop_test(tc, what_a_client_sent_names_nobody, 0, COUNT(chosen));
     tcase_add_test(tc, an_entry_that_must_name);
     tcase_add_test(tc, an_entry_of_the_client);
+    tcase_add_test(tc, a_large_request_costs_little);
+    tcase_add_test(tc, an_entry_that_names_too_many);
     tcase_add_test(tc, a_very_long_name);
     tcase_add_test(tc, a_learned_address_names_its_endpoint);
     tcase_add_test(tc, an_address_is_forgotten_when_it_changes);

@@ -64,7 +64,7 @@ static fo_patterns_t find_sent(const char *text)
 {
     fo_patterns_t found = { { 0 } };
 
-    fo_matcher_find_sent(matcher, only_text, (void *)text, &found);
+    fo_matcher_find_sent(matcher, only_text, (void *)text, &found, NULL, 0);
     return found;
 }
 

@@ -222,7 +222,7 @@ static const struct {
     { "/a/I", "a blank must follow /a/, not 'I'|i alone" },
     { "/a/b/", "a blank must follow /a/" },
     { "/(a/", "/(a/: |parenthesis|character 3" },
-    { "/a*/", "/a*/: |empty text" },
+    { "/a*/", "/a*/: |no character at all" },
     { "/(a)\\1/i", "/(a)\\1/i: |back references" },
     { "EPIPE \"x\" NOSUCH", "'NOSUCH' is no errno" },
 };

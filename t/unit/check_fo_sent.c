@@ -12,11 +12,25 @@ static const char *sent(void *baton, unsigned i)
     return texts[i];
 }
 
+static void look(void *needle, const char *piece, apr_size_t length)
+{
+    fo_sent_mark(needle, 1, piece, length);
+}
+
+/* Any of the texts. */
+static bool any_holds(const char *bytes)
+{
+    fo_needle_t needle = { .bytes = bytes, .length = strlen(bytes) };
+
+    fo_sent_walk(sent, &texts, look, &needle);
+    return needle.is_sent;
+}
+
 static bool holds(const char *text, const char *bytes)
 {
     texts[0] = text;
     texts[1] = NULL;
-    return fo_sent_holds(sent, &texts, bytes, strlen(bytes));
+    return any_holds(bytes);
 }
 
 static const struct {
@@ -64,16 +78,31 @@ START_TEST(bytes_at_each_offset)
 }
 END_TEST
 
-/* Each of a request's texts is looked at, until one holds them. */
+/* Each of a request's texts is looked at. */
 START_TEST(any_of_the_texts)
 {
     for (int i = 0; i < 3; i++) {
         for (int j = 0; j < 3; j++)
             texts[j] = i == j ? "x: gone away" : "y";
         texts[3] = NULL;
-        ck_assert(fo_sent_holds(sent, &texts, "gone away", 9));
-        ck_assert(!fo_sent_holds(sent, &texts, "gone astray", 11));
+        ck_assert(any_holds("gone away"));
+        ck_assert(!any_holds("gone astray"));
     }
+}
+END_TEST
+
+/* In one walk, each for itself. */
+START_TEST(several_needles)
+{
+    fo_needle_t needles[] = {
+        { .bytes = "gone", .length = 4 },
+        { .bytes = "stray", .length = 5 },
+        { .bytes = "away", .length = 4 },
+    };
+
+    fo_sent_mark(needles, 3, "it has gone", 11);
+    fo_sent_mark(needles, 3, "far away", 8);
+    ck_assert(needles[0].is_sent && !needles[1].is_sent && needles[2].is_sent);
 }
 END_TEST
 
@@ -85,6 +114,7 @@ static Suite *suite(void)
     tcase_add_loop_test(tc, a_text_holds_what_the_log_may_show, 0, COUNT(rows));
     tcase_add_test(tc, bytes_at_each_offset);
     tcase_add_test(tc, any_of_the_texts);
+    tcase_add_test(tc, several_needles);
     suite_add_tcase(s, tc);
     return s;
 }
