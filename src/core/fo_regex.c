@@ -149,8 +149,8 @@ const char *fo_regex_make(const char *text, size_t length, bool ignores_case,
         return "back references are not to be had here";
     pcre2_pattern_info(regex->code, PCRE2_INFO_MINLENGTH, &least);
     if (least == 0)
-        return "it may match no character at all, so it would match everything, or nobody could tell "
-               "from whom that is";
+        return "it may match no character at all, so it would match everything, or nobody could "
+               "tell from whom that is";
     if (is_too_large(regex, text, length, pool))
         return "it is too large to be matched within bounds";
     *ret_regex = regex;

@@ -17,7 +17,8 @@ typedef struct fo_regex_t fo_regex_t;
 
 /*
  * NULL, or what is wrong with the expression, which need not end in a zero byte. One that may
- * match no byte at all is refused: it would match everything, or bytes that cannot be traced. Lives in pool.
+ * match no byte at all is refused: it would match everything, or what cannot be traced. Lives in
+ * pool.
  */
 const char *fo_regex_make(const char *text, size_t length, bool ignores_case,
                           const fo_regex_t **ret_regex, apr_pool_t *pool);

@@ -24,8 +24,8 @@ typedef struct fo_needle_t {
 typedef void (*fo_sent_look_fn)(void *baton, const char *piece, apr_size_t length);
 
 /*
- * These do not allocate, and any thread may call them, signal handlers too. All that is to be looked
- * for in a request's texts goes into one walk: it is the walk that costs.
+ * These do not allocate, and any thread may call them, signal handlers too. All that is to be
+ * looked for in a request's texts goes into one walk: it is the walk that costs.
  */
 void fo_sent_walk(fo_sent_fn sent, void *baton, fo_sent_look_fn look, void *look_baton);
 
