@@ -258,17 +258,12 @@ static void find_named(const fo_alarm_t *alarm, named_t *named)
         name_before_port(alarm, at, at + n, named);
 }
 
-static bool is_heard(const fo_ear_t *ear, int module)
-{
-    return module >= 0 && (unsigned)module < ear->set->n_modules && ear->set->is_relay[module];
-}
-
 /* It listens to that module, and something that it could raise is not raised. */
 static bool is_open(const fo_alarm_t *alarm, const fo_ear_t *ear, int module)
 {
     apr_uint64_t quiet = 0;
 
-    if (!is_heard(ear, module))
+    if (!fo_rule_set_hears(ear->set, module))
         return false;
     for (unsigned i = 0; i < alarm->rules->n_words; i++)
         quiet |= ear->checks[i] & ~atomic_load_explicit(&alarm->raised[i], memory_order_relaxed);
@@ -374,7 +369,8 @@ bool fo_alarm_hear(fo_alarm_t *alarm, const fo_entry_t *entry)
         return false;
     for (int i = 0; i < ears->nelts; i++) {
         const fo_ear_t *ear = &APR_ARRAY_IDX(ears, i, fo_ear_t);
-        if (is_heard(ear, entry->module) && fo_patterns_meet(&ear->set->patterns, &found))
+        if (fo_rule_set_hears(ear->set, entry->module) &&
+            fo_patterns_meet(&ear->set->patterns, &found))
             is_new |= raise_ear(alarm, ear, &named);
     }
     return is_new;

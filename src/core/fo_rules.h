@@ -16,6 +16,12 @@ typedef struct fo_rule_set_t {
     unsigned n_modules;
 } fo_rule_set_t;
 
+/* The entries of this module are heard; a negative index is no module's. */
+static inline bool fo_rule_set_hears(const fo_rule_set_t *set, int module)
+{
+    return module >= 0 && (unsigned)module < set->n_modules && set->is_relay[module];
+}
+
 /* Who listens in one scope with one set. */
 typedef struct fo_ear_t {
     const fo_rule_set_t *set;

@@ -136,7 +136,7 @@ static const char *relays(const fo_rule_set_t *set, apr_pool_t *pool)
     const char *list = NULL;
 
     for (module **one = ap_loaded_modules; *one; one++)
-        if ((unsigned)(*one)->module_index < set->n_modules && set->is_relay[(*one)->module_index])
+        if (fo_rule_set_hears(set, (*one)->module_index))
             list = apr_pstrcat(pool, list ? list : "", list ? ", " : "", httpd_module_name(*one),
                                NULL);
     return list ? list : "no module that is loaded";

@@ -58,13 +58,12 @@ static bool has_patterns(const fo_patterns_t *patterns)
 static bool is_listened_to(const module *one, const fo_scope_t *scope)
 {
     const fo_rules_t *rules = httpd_config()->rules;
-    unsigned index = (unsigned)one->module_index;
 
     for (unsigned i = 0; i < (unsigned)rules->plan->scopes->nelts; i++) {
         const apr_array_header_t *ears = rules->ears[i];
         for (int j = 0; (!scope || scope->index == i) && j < ears->nelts; j++) {
             const fo_rule_set_t *set = APR_ARRAY_IDX(ears, j, fo_ear_t).set;
-            if (index < set->n_modules && set->is_relay[index] && has_patterns(&set->patterns))
+            if (fo_rule_set_hears(set, one->module_index) && has_patterns(&set->patterns))
                 return true;
         }
     }
