@@ -45,7 +45,7 @@ HTTPD_CFLAGS ?= -I$(call apxs,INCLUDEDIR) $(call pkg,cflags,apr-util-1)
 LIBEXECDIR ?= $(call apxs,LIBEXECDIR)
 INCLUDEDIR ?= $(call apxs,INCLUDEDIR)
 MYSQL_PC ?= libmariadb
-PCRE_CFLAGS ?= $(shell $(PKG_CONFIG) --cflags libpcre2-8 2>/dev/null)
+PCRE_CFLAGS ?= $(call pkg,cflags,libpcre2-8)
 PCRE_LIBS ?= $(call pkg,libs,libpcre2-8)
 
 B ?= build
