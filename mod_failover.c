@@ -7,6 +7,7 @@
 #include <ap_expr.h>
 #include <http_protocol.h>
 #include <http_request.h>
+#include <mpm_common.h>
 
 static void register_hooks(apr_pool_t *pool)
 {
@@ -23,6 +24,7 @@ static void register_hooks(apr_pool_t *pool)
     ap_hook_test_config(httpd_config_test, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_post_config(httpd_config_start, NULL, NULL, APR_HOOK_MIDDLE);
     /* Child */
+    ap_hook_child_status(httpd_shm_child_status, NULL, NULL, APR_HOOK_MIDDLE);
     ap_hook_child_init(httpd_child_init, NULL, NULL, APR_HOOK_MIDDLE);
     /* Errors */
     ap_hook_error_log(httpd_error_log, NULL, NULL, APR_HOOK_MIDDLE);

@@ -1,5 +1,8 @@
 #include "core/fo_monitor.h"
 
+#include "core/fo_heritage.h"
+#include "core/fo_lease.h"
+#include "core/fo_record.h"
 #include "core/fo_report.h"
 
 #include <stdatomic.h>
@@ -14,6 +17,7 @@
 /* One check's pings. */
 typedef struct course_t {
     apr_time_t started_at; /* of the last ping; 0: none yet */
+    apr_time_t first_at;   /* when the first is due, where a state was inherited; 0: by a request */
     fo_draw_t draw;        /* made at that start */
     bool is_under_way;
     bool is_queued;          /* waits for a place */
@@ -30,24 +34,16 @@ typedef struct course_t {
     apr_uint64_t self_count; /* since then */
 } course_t;
 
-/* One service's outage. */
-typedef struct standing_t {
-    fo_word_t word;
-    apr_time_t down_at;     /* 0: up */
-    apr_time_t notified_at; /* when the outage was last logged; 0: not yet */
-} standing_t;
-
 struct fo_monitor_t {
     const fo_plan_t *plan;
     fo_board_t *board;
-    fo_shared_t *shared;  /* NULL: no siblings */
+    fo_judge_t *judge;
+    fo_shared_t *shared; /* NULL: no siblings */
+    int slot;
+    bool is_leading;      /* it pings; else another does for all */
     unsigned hints_heard; /* the count up to which that has happened */
-    fo_observer_fn observer;
-    void *baton;
-    fo_health_t *healths;  /* by endpoint */
-    course_t *courses;     /* by check */
-    standing_t *standings; /* by service */
-    apr_time_t *due_at;    /* by check: working space */
+    course_t *courses;    /* by check */
+    apr_time_t *due_at;   /* by check: working space */
     apr_uint64_t random;
 };
 
@@ -58,30 +54,30 @@ fo_monitor_t *fo_monitor_make(const fo_plan_t *plan, fo_board_t *board, apr_uint
 
     monitor->plan = plan;
     monitor->board = board;
-    monitor->observer = observer;
-    monitor->baton = baton;
+    monitor->judge = fo_judge_make(plan, board, observer, baton, pool);
+    monitor->slot = FO_SLOT_NONE;
+    monitor->is_leading = true;
     monitor->random = seed;
-    monitor->healths = apr_pcalloc(pool,
-                                   sizeof(fo_health_t) * (size_t)(plan->endpoints->nelts + 1));
     monitor->courses = apr_pcalloc(pool, sizeof(course_t) * (size_t)(plan->checks->nelts + 1));
-    monitor->standings = apr_pcalloc(pool,
-                                     sizeof(standing_t) * (size_t)(plan->services->nelts + 1));
     monitor->due_at = apr_pcalloc(pool, sizeof(apr_time_t) * (size_t)(plan->checks->nelts + 1));
     return monitor;
 }
 
-void fo_monitor_join(fo_monitor_t *monitor, fo_shared_t *shared)
+void fo_monitor_join(fo_monitor_t *monitor, fo_shared_t *shared, int slot)
 {
     monitor->shared = shared;
+    monitor->slot = slot;
+    monitor->is_leading = monitor->plan->ways.lease == 0;
     monitor->hints_heard = atomic_load(fo_shared_count(shared));
+    fo_judge_join(monitor->judge, shared, slot);
     fo_board_join(monitor->board, shared);
     for (unsigned i = 0; i < (unsigned)monitor->plan->checks->nelts; i++)
-        monitor->courses[i].hint = fo_shared_hint(shared, i);
+        monitor->courses[i].hint = fo_shared_hint(shared, fo_plan_check_at(monitor->plan, i)->seat);
 }
 
 const fo_health_t *fo_monitor_health(const fo_monitor_t *monitor, const fo_endpoint_t *endpoint)
 {
-    return &monitor->healths[endpoint->index];
+    return fo_judge_health(monitor->judge, endpoint);
 }
 
 /* In [0, 1): Vigna's splitmix64, good from any seed; it parts children from each other, no more. */
@@ -95,10 +91,37 @@ static double draw_random(fo_monitor_t *monitor)
     return (double)(bits >> 11) / (double)((apr_uint64_t)1 << 53);
 }
 
+static bool inherit_check(fo_monitor_t *monitor, const fo_shared_t *shared, const fo_check_t *check,
+                          apr_time_t now)
+{
+    bool has_all = true;
+
+    for (unsigned i = 0; i < (unsigned)check->endpoints->nelts; i++) {
+        const fo_endpoint_t *endpoint = fo_check_endpoint(check, i);
+        fo_row_t row;
+        if (fo_heritage_find(shared, endpoint, now, &row))
+            fo_judge_inherit(monitor->judge, shared, endpoint, &row);
+        else
+            has_all = false;
+    }
+    return has_all;
+}
+
+void fo_monitor_inherit(fo_monitor_t *monitor, const fo_shared_t *shared, apr_time_t now)
+{
+    for (unsigned i = 0; monitor->plan->ways.inherits && i < (unsigned)monitor->plan->checks->nelts;
+         i++) {
+        const fo_check_t *check = fo_plan_check_at(monitor->plan, i);
+        const fo_policy_t *policy = &fo_check_endpoint(check, 0)->service->policy;
+        if (inherit_check(monitor, shared, check, now))
+            monitor->courses[i].first_at = now + fo_schedule_first(policy, draw_random(monitor));
+    }
+}
+
 static bool is_any_usable(const fo_monitor_t *monitor, const fo_check_t *check)
 {
     for (unsigned i = 0; i < (unsigned)check->endpoints->nelts; i++)
-        if (fo_state_is_usable(monitor->healths[fo_check_endpoint(check, i)->index].state))
+        if (fo_state_is_usable(fo_monitor_health(monitor, fo_check_endpoint(check, i))->state))
             return true;
     return false;
 }
@@ -118,16 +141,22 @@ static apr_interval_time_t timeout_of(const fo_monitor_t *monitor, const fo_chec
     return is_final(course) ? 2 * timeout : timeout;
 }
 
+static bool is_first_by_itself(const course_t *course)
+{
+    return course->started_at == 0 && course->first_at;
+}
+
 /* Whether this trigger asks for pings of the endpoint at all. */
 static bool is_wanted(const fo_monitor_t *monitor, const course_t *course,
                       const fo_endpoint_t *endpoint, fo_trigger_e trigger)
 {
     switch (trigger) {
     case FO_TRIGGER_OUTAGES:
-        return monitor->standings[endpoint->service->index].word.state != FO_SERVICE_UP;
+        return fo_judge_state(monitor->judge, endpoint->service) != FO_SERVICE_UP;
     case FO_TRIGGER_TIMER:
-        return course->is_hurried || course->retry_at ||
-               monitor->healths[endpoint->index].state == FO_STATE_FAILING;
+        return monitor->plan->ways.by_timer || monitor->plan->ways.lease || course->is_hurried ||
+               course->retry_at || is_first_by_itself(course) ||
+               fo_monitor_health(monitor, endpoint)->state == FO_STATE_FAILING;
     default:
         return true;
     }
@@ -139,11 +168,11 @@ apr_time_t fo_monitor_due_at(const fo_monitor_t *monitor, const fo_check_t *chec
     const course_t *course = &monitor->courses[check->index];
     apr_interval_time_t shortest = FO_NEVER;
 
-    if (course->is_under_way || course->is_queued)
+    if (course->is_under_way || course->is_queued || !monitor->is_leading)
         return FO_NEVER;
     for (unsigned i = 0; i < (unsigned)check->endpoints->nelts; i++) {
         const fo_endpoint_t *endpoint = fo_check_endpoint(check, i);
-        const fo_health_t *health = &monitor->healths[endpoint->index];
+        const fo_health_t *health = fo_monitor_health(monitor, endpoint);
         const fo_policy_t *policy = &endpoint->service->policy;
         if (!is_wanted(monitor, course, endpoint, trigger))
             continue;
@@ -157,6 +186,8 @@ apr_time_t fo_monitor_due_at(const fo_monitor_t *monitor, const fo_check_t *chec
     }
     if (shortest == FO_NEVER)
         return FO_NEVER;
+    if (is_first_by_itself(course) && !course->is_hurried)
+        return course->first_at;
     return course->retry_at ? course->retry_at : fo_schedule_due_at(course->started_at, shortest);
 }
 
@@ -197,7 +228,7 @@ bool fo_monitor_enter(fo_monitor_t *monitor, const fo_check_t *check, apr_time_t
 
     if (!monitor->shared)
         return true;
-    course->cell = fo_shared_enter(monitor->shared, check->index, now,
+    course->cell = fo_shared_enter(monitor->shared, check->seat, now,
                                    cell_until(now, timeout_of(monitor, check)));
     if (course->cell.cell >= 0)
         return true;
@@ -211,8 +242,9 @@ static void leave(fo_monitor_t *monitor, const fo_check_t *check)
     course_t *course = &monitor->courses[check->index];
 
     course->is_under_way = false;
-    if (monitor->shared)
-        fo_shared_leave(monitor->shared, check->index, course->cell);
+    course->is_queued = false;
+    if (monitor->shared && course->cell.cell >= 0)
+        fo_shared_leave(monitor->shared, check->seat, course->cell);
     course->cell.cell = -1;
 }
 
@@ -247,128 +279,6 @@ fo_ping_t fo_monitor_start(fo_monitor_t *monitor, const fo_check_t *check, apr_t
     return ping;
 }
 
-static void tell(fo_monitor_t *monitor, const fo_change_t *change)
-{
-    if (monitor->observer)
-        monitor->observer(monitor->baton, change);
-}
-
-static void set_word(fo_monitor_t *monitor, const fo_service_t *service, fo_service_state_e state,
-                     const fo_report_t *report, apr_time_t now)
-{
-    standing_t *standing = &monitor->standings[service->index];
-    fo_detail_t detail = { .since_at = now };
-
-    standing->word.state = state;
-    standing->word.epoch++;
-    if (state != FO_SERVICE_UP)
-        fo_report_text(report, detail.reason, sizeof(detail.reason));
-    fo_board_publish(monitor->board, service, standing->word, &detail);
-}
-
-/* Says that the outage lasts, when it is time to; for the first time: that there is one. */
-static void remind(fo_monitor_t *monitor, const fo_endpoint_t *endpoint, apr_time_t now)
-{
-    const fo_service_t *service = endpoint->service;
-    standing_t *standing = &monitor->standings[service->index];
-    fo_change_t change = {
-        .kind = standing->notified_at ? FO_CHANGE_OUTAGE_LASTS : FO_CHANGE_OUTAGE,
-        .service = service,
-        .endpoint = endpoint,
-        .report = &monitor->healths[endpoint->index].failure,
-        .lasted = now - standing->down_at,
-    };
-
-    if (standing->word.state == FO_SERVICE_UP ||
-        (standing->notified_at &&
-         now - standing->notified_at < service->policy.value[FO_POLICY_LOGGING]))
-        return;
-    standing->notified_at = now;
-    tell(monitor, &change);
-}
-
-static void keep_down(fo_monitor_t *monitor, const fo_endpoint_t *endpoint,
-                      const fo_report_t *report, apr_time_t now)
-{
-    standing_t *standing = &monitor->standings[endpoint->service->index];
-
-    if (standing->word.state == FO_SERVICE_UP) {
-        standing->down_at = now;
-        set_word(monitor, endpoint->service, FO_SERVICE_DOWN, report, now);
-    }
-    remind(monitor, endpoint, now);
-}
-
-static void bring_back(fo_monitor_t *monitor, const fo_endpoint_t *endpoint,
-                       const fo_report_t *report, apr_time_t now)
-{
-    standing_t *standing = &monitor->standings[endpoint->service->index];
-    fo_change_t change = {
-        .kind = FO_CHANGE_RECOVERY,
-        .service = endpoint->service,
-        .endpoint = endpoint,
-        .report = report,
-        .lasted = now - standing->down_at,
-    };
-
-    if (standing->word.state == FO_SERVICE_UP)
-        return;
-    set_word(monitor, endpoint->service, FO_SERVICE_UP, report, now);
-    standing->down_at = 0;
-    standing->notified_at = 0;
-    tell(monitor, &change);
-}
-
-/* One warning until the credentials work again. */
-static void judge_login(fo_monitor_t *monitor, const fo_endpoint_t *endpoint,
-                        const fo_report_t *report)
-{
-    fo_health_t *health = &monitor->healths[endpoint->index];
-    fo_change_t change = {
-        .kind = FO_CHANGE_LOGIN,
-        .service = endpoint->service,
-        .endpoint = endpoint,
-        .report = report,
-    };
-
-    if (report->verdict == FO_VERDICT_LOGIN && !health->login_warned)
-        tell(monitor, &change);
-    if (report->verdict == FO_VERDICT_LOGIN || report->verdict == FO_VERDICT_PASS)
-        health->login_warned = report->verdict == FO_VERDICT_LOGIN;
-}
-
-static bool has_passed(const fo_report_t *report)
-{
-    return report->verdict == FO_VERDICT_PASS || report->verdict == FO_VERDICT_LOGIN;
-}
-
-/*
- * An answer that counts; one that says "busy" leaves everything as it is. True: the endpoint fell
- * or recovered.
- */
-static bool judge(fo_monitor_t *monitor, const fo_endpoint_t *endpoint, const fo_report_t *report,
-                  apr_time_t now)
-{
-    fo_health_t *health = &monitor->healths[endpoint->index];
-    bool was_usable = fo_state_is_usable(health->state), is_usable;
-
-    health->last = *report;
-    judge_login(monitor, endpoint, report);
-    if (report->verdict == FO_VERDICT_BUSY && !endpoint->check->busy_fails) {
-        remind(monitor, endpoint, now);
-        return false;
-    }
-    if (!has_passed(report))
-        health->failure = *report;
-    fo_health_step(health, &endpoint->service->policy, has_passed(report));
-    is_usable = fo_state_is_usable(health->state);
-    if (is_usable)
-        bring_back(monitor, endpoint, report, now);
-    else if (!has_passed(report))
-        keep_down(monitor, endpoint, report, now);
-    return is_usable != was_usable;
-}
-
 static void discard(fo_monitor_t *monitor, const fo_check_t *check, const fo_report_t *report,
                     apr_time_t now)
 {
@@ -384,57 +294,82 @@ static void discard(fo_monitor_t *monitor, const fo_check_t *check, const fo_rep
     course->discards++;
     course->self_count++;
     for (unsigned i = 0; i < (unsigned)check->endpoints->nelts; i++)
-        remind(monitor, fo_check_endpoint(check, i), now);
+        fo_judge_remind(monitor->judge, fo_check_endpoint(check, i), now);
     if (course->self_told_at && now - course->self_told_at < FO_SELF_LOGGING)
         return;
     change.discards = course->self_count;
     course->self_told_at = now;
     course->self_count = 0;
-    tell(monitor, &change);
+    fo_judge_tell(monitor->judge, &change);
 }
 
 /* Some service sees it otherwise than that. */
 static bool is_news(const fo_monitor_t *monitor, const fo_check_t *check, bool is_down)
 {
     for (unsigned i = 0; i < (unsigned)check->endpoints->nelts; i++)
-        if (fo_state_is_usable(monitor->healths[fo_check_endpoint(check, i)->index].state) ==
+        if (fo_state_is_usable(fo_monitor_health(monitor, fo_check_endpoint(check, i))->state) ==
             is_down)
             return true;
     return false;
 }
 
-void fo_monitor_answer(fo_monitor_t *monitor, const fo_check_t *check, const fo_report_t *report,
-                       apr_time_t now)
+/* What people are told of the next ping. */
+static void publish_course(fo_monitor_t *monitor, const fo_check_t *check)
+{
+    apr_time_t due_at = fo_monitor_due_at(monitor, check, FO_TRIGGER_REQUEST);
+
+    for (unsigned i = 0; i < (unsigned)check->endpoints->nelts; i++)
+        fo_judge_publish_due(monitor->judge, fo_check_endpoint(check, i), due_at);
+}
+
+static void judge_all(fo_monitor_t *monitor, const fo_check_t *check, const fo_report_t *report,
+                      apr_time_t now)
 {
     course_t *course = &monitor->courses[check->index];
     bool has_moved = false;
 
-    leave(monitor, check);
-    if (report->verdict == FO_VERDICT_SELF) {
-        discard(monitor, check, report, now);
-        return;
-    }
     course->discards = 0;
     course->is_slow = fo_report_is_timeout(report);
     course->is_unanswered = course->is_slow;
     for (unsigned i = 0; i < (unsigned)check->endpoints->nelts; i++)
-        has_moved |= judge(monitor, fo_check_endpoint(check, i), report, now);
+        has_moved |= fo_judge_answer(monitor->judge, fo_check_endpoint(check, i), report,
+                                     course->started_at, now);
     if (has_moved && monitor->shared)
-        course->hint = fo_shared_tell(monitor->shared, check->index, !has_passed(report));
+        course->hint = fo_shared_tell(monitor->shared, check->seat, !fo_judge_has_passed(report),
+                                      now);
     if (course->is_hinted && !is_news(monitor, check, course->hint & FO_HINT_DOWN))
         course->is_hurried = course->is_hinted = false; /* a hint that came meanwhile said so too */
 }
 
-void fo_monitor_hurry(fo_monitor_t *monitor, const fo_check_t *check)
+void fo_monitor_answer(fo_monitor_t *monitor, const fo_check_t *check, const fo_report_t *report,
+                       apr_time_t now)
 {
+    leave(monitor, check);
+    if (monitor->shared)
+        fo_record_add(monitor->shared, check->seat, report, now);
+    if (report->verdict == FO_VERDICT_SELF)
+        discard(monitor, check, report, now);
+    else
+        judge_all(monitor, check, report, now);
+    publish_course(monitor, check);
+}
+
+bool fo_monitor_hurry(fo_monitor_t *monitor, const fo_check_t *check)
+{
+    if (!monitor->is_leading) {
+        fo_shared_suspect(monitor->shared, check->seat);
+        return false;
+    }
     monitor->courses[check->index].is_hurried = true;
     monitor->courses[check->index].is_hinted = false;
+    publish_course(monitor, check);
+    return true;
 }
 
 static void hear_hint(fo_monitor_t *monitor, const fo_check_t *check)
 {
     course_t *course = &monitor->courses[check->index];
-    unsigned hint = fo_shared_hint(monitor->shared, check->index);
+    unsigned hint = fo_shared_hint(monitor->shared, check->seat);
 
     if (hint == course->hint)
         return;
@@ -445,19 +380,89 @@ static void hear_hint(fo_monitor_t *monitor, const fo_check_t *check)
     course->is_hinted = true;
 }
 
-void fo_monitor_hear_hints(fo_monitor_t *monitor)
+/* The rhythm of the pings goes on from there if this child is the next to ping for all. */
+static void follow(fo_monitor_t *monitor, apr_time_t now)
+{
+    fo_lease_t lease = fo_lease_read(monitor->shared);
+
+    if (lease.slot == FO_SLOT_NONE || (unsigned)lease.slot >= fo_slot_count(monitor->shared))
+        return;
+    for (unsigned i = 0; i < (unsigned)monitor->plan->endpoints->nelts; i++) {
+        const fo_endpoint_t *endpoint = fo_plan_endpoint(monitor->plan, i);
+        fo_row_t row;
+        if (!fo_row_read(monitor->shared, (unsigned)lease.slot, endpoint->seat, &row) ||
+            !row.pinged_at)
+            continue;
+        fo_judge_follow(monitor->judge, endpoint, &row, now);
+        monitor->courses[endpoint->check->index].started_at = row.pinged_at;
+        monitor->courses[endpoint->check->index].draw = fo_schedule_exact();
+    }
+}
+
+void fo_monitor_hear_hints(fo_monitor_t *monitor, apr_time_t now)
 {
     unsigned count;
 
     if (!monitor->shared)
         return;
     count = atomic_load(fo_shared_count(monitor->shared));
-    if (count == monitor->hints_heard)
+    if (!monitor->is_leading)
+        follow(monitor, now);
+    else if (count == monitor->hints_heard)
         return;
     monitor->hints_heard = count;
-    for (unsigned i = 0; i < (unsigned)monitor->plan->checks->nelts; i++)
+    for (unsigned i = 0; monitor->is_leading && i < (unsigned)monitor->plan->checks->nelts; i++)
         hear_hint(monitor, fo_plan_check_at(monitor->plan, i));
     fo_board_hints_heard(monitor->board, count);
+}
+
+void fo_monitor_hear_suspects(fo_monitor_t *monitor)
+{
+    if (!monitor->plan->ways.lease || !monitor->is_leading)
+        return;
+    for (unsigned i = 0; i < (unsigned)monitor->plan->checks->nelts; i++) {
+        const fo_check_t *check = fo_plan_check_at(monitor->plan, i);
+        if (fo_shared_take_suspect(monitor->shared, check->seat))
+            fo_monitor_hurry(monitor, check);
+    }
+}
+
+apr_time_t fo_monitor_lead_at(const fo_monitor_t *monitor)
+{
+    apr_interval_time_t span = monitor->plan->ways.lease;
+    apr_time_t until_at;
+
+    if (!span || !monitor->shared || monitor->slot == FO_SLOT_NONE)
+        return FO_NEVER;
+    until_at = fo_lease_read(monitor->shared).until_at;
+    return monitor->is_leading ? until_at - span * 2 / 3 : until_at;
+}
+
+/* One that was stopped for long, or is of an older configuration, finds that it has lost it. */
+bool fo_monitor_lead(fo_monitor_t *monitor, apr_time_t now)
+{
+    apr_interval_time_t span = monitor->plan->ways.lease;
+
+    if (!span || !monitor->shared)
+        return true;
+    if (!monitor->is_leading || now >= fo_monitor_lead_at(monitor) ||
+        fo_lease_read(monitor->shared).slot != monitor->slot)
+        monitor->is_leading = fo_lease_take(monitor->shared, monitor->slot,
+                                            monitor->plan->generation, now, span);
+    return monitor->is_leading;
+}
+
+void fo_monitor_leave(fo_monitor_t *monitor)
+{
+    if (monitor->shared && monitor->plan->ways.lease)
+        fo_lease_give_up(monitor->shared, monitor->slot);
+}
+
+void fo_monitor_beat(fo_monitor_t *monitor, apr_uint64_t waits, apr_interval_time_t waited,
+                     apr_time_t now)
+{
+    if (monitor->shared)
+        fo_slot_beat(monitor->shared, monitor->slot, waits, waited, now);
 }
 
 static apr_time_t scope_due_at(const fo_scope_t *scope, const apr_time_t *due_at)
@@ -475,12 +480,15 @@ static apr_time_t scope_due_at(const fo_scope_t *scope, const apr_time_t *due_at
     return first;
 }
 
+/* Where one child pings for all, requests have nothing to trigger but a look at what it found. */
 void fo_monitor_publish_due(fo_monitor_t *monitor, fo_trigger_e trigger)
 {
     const fo_plan_t *plan = monitor->plan;
 
     for (unsigned i = 0; i < (unsigned)plan->checks->nelts; i++)
-        monitor->due_at[i] = fo_monitor_due_at(monitor, fo_plan_check_at(plan, i), trigger);
+        monitor->due_at[i] = plan->ways.lease
+                                 ? FO_NEVER
+                                 : fo_monitor_due_at(monitor, fo_plan_check_at(plan, i), trigger);
     for (unsigned i = 0; i < (unsigned)plan->scopes->nelts; i++) {
         const fo_scope_t *scope = fo_plan_scope_at(plan, i);
         fo_board_publish_due(monitor->board, scope, trigger, scope_due_at(scope, monitor->due_at));

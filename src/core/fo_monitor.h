@@ -6,35 +6,13 @@
 #ifndef FO_MONITOR_H
 #define FO_MONITOR_H
 
-#include "core/fo_board.h"
-#include "core/fo_health.h"
+#include "core/fo_judge.h"
 
 /* Discards in a row after which a ping gets double time and counts however late we woke. */
 #define FO_DISCARDS_MAX 3
 
 /* How often pings of one check that were thrown away are told of. */
 #define FO_SELF_LOGGING (3600 * APR_USEC_PER_SEC)
-
-typedef enum {
-    FO_CHANGE_OUTAGE,       /* a service went down */
-    FO_CHANGE_OUTAGE_LASTS, /* it still is, and it is time to say so again */
-    FO_CHANGE_RECOVERY,     /* it is back */
-    FO_CHANGE_LOGIN,        /* the server is alive, but refuses the ping's own credentials */
-    FO_CHANGE_SELF          /* pings were thrown away because of our own side */
-} fo_change_e;
-
-/* What the observer is told. Valid during the call. */
-typedef struct fo_change_t {
-    fo_change_e kind;
-    const fo_service_t *service;
-    const fo_endpoint_t *endpoint;
-    const fo_report_t *report;
-    apr_interval_time_t lasted; /* of the outage */
-    apr_uint64_t discards;      /* SELF: since it was last told */
-} fo_change_t;
-
-/* Called on the monitor thread; of an outage or a recovery after the board shows it. */
-typedef void (*fo_observer_fn)(void *baton, const fo_change_t *change);
 
 /* One ping to be made. */
 typedef struct fo_ping_t {
@@ -51,8 +29,34 @@ typedef struct fo_monitor_t fo_monitor_t;
 fo_monitor_t *fo_monitor_make(const fo_plan_t *plan, fo_board_t *board, apr_uint64_t seed,
                               fo_observer_fn observer, void *baton, apr_pool_t *pool);
 
-/* Before the thread starts: with whom it shares hints and the places for pings. */
-void fo_monitor_join(fo_monitor_t *monitor, fo_shared_t *shared);
+/*
+ * Before the thread starts: with whom it shares hints and the places for pings, and where its rows
+ * are published. slot: this child's, or FO_SLOT_NONE.
+ */
+void fo_monitor_join(fo_monitor_t *monitor, fo_shared_t *shared, int slot);
+
+/*
+ * Before that: takes from the rows of others what this child starts from, if the plan says so. A
+ * check of which all endpoints have a state then has its first ping by itself, within the error
+ * frequency.
+ */
+void fo_monitor_inherit(fo_monitor_t *monitor, const fo_shared_t *shared, apr_time_t now);
+
+/*
+ * Where one child pings for all: takes or renews the lease. False: another has it, and nothing is
+ * to be pinged here; what that one sees is taken over by fo_monitor_hear_hints().
+ */
+bool fo_monitor_lead(fo_monitor_t *monitor, apr_time_t now);
+
+/* When to call that again at the latest; FO_NEVER: each child pings for itself. */
+apr_time_t fo_monitor_lead_at(const fo_monitor_t *monitor);
+
+/* The child ends: nobody need wait for its lease to run out. */
+void fo_monitor_leave(fo_monitor_t *monitor);
+
+/* The child lives: requests of it have waited that often and long, in all. */
+void fo_monitor_beat(fo_monitor_t *monitor, apr_uint64_t waits, apr_interval_time_t waited,
+                     apr_time_t now);
 
 /* The instant from which this check is due for that trigger; FO_NEVER while a ping is under way. */
 apr_time_t fo_monitor_due_at(const fo_monitor_t *monitor, const fo_check_t *check,
@@ -77,14 +81,20 @@ fo_ping_t fo_monitor_start(fo_monitor_t *monitor, const fo_check_t *check, apr_t
 void fo_monitor_answer(fo_monitor_t *monitor, const fo_check_t *check, const fo_report_t *report,
                        apr_time_t now);
 
-/* The child ends before the ping does: its place is free. */
+/* The child ends, or loses the lease, before the ping does or gets a place: it is not to be. */
 void fo_monitor_give_up(fo_monitor_t *monitor, const fo_check_t *check);
 
-/* An error points at what this asks: it is due by the error frequency, by itself. */
-void fo_monitor_hurry(fo_monitor_t *monitor, const fo_check_t *check);
+/*
+ * An error points at what this asks: it is due by the error frequency, by itself. False: that is
+ * for another child to do, which is to be woken.
+ */
+bool fo_monitor_hurry(fo_monitor_t *monitor, const fo_check_t *check);
 
 /* Does the same for what siblings have found otherwise than this child sees it. */
-void fo_monitor_hear_hints(fo_monitor_t *monitor);
+void fo_monitor_hear_hints(fo_monitor_t *monitor, apr_time_t now);
+
+/* Where this child pings for all: the same for what errors in others point at. */
+void fo_monitor_hear_suspects(fo_monitor_t *monitor);
 
 /* Writes into the board when each scope is due next for this trigger. */
 void fo_monitor_publish_due(fo_monitor_t *monitor, fo_trigger_e trigger);

@@ -33,7 +33,7 @@ fo_service_t *fo_plan_add_service(fo_plan_t *plan, const char *name, const char 
 {
     fo_service_t *service = apr_pcalloc(plan->pool, sizeof(*service));
 
-    service->index = (unsigned)plan->services->nelts;
+    service->index = service->seat = (unsigned)plan->services->nelts;
     service->name = apr_pstrdup(plan->pool, name);
     service->full_name = vhost ? apr_pstrcat(plan->pool, name, "@", vhost, NULL) : service->name;
     service->policy = *policy;
@@ -56,7 +56,7 @@ fo_check_t *fo_plan_check(fo_plan_t *plan, const char *key)
             return check;
     }
     check = apr_pcalloc(plan->pool, sizeof(*check));
-    check->index = (unsigned)plan->checks->nelts;
+    check->index = check->seat = (unsigned)plan->checks->nelts;
     check->key = apr_pstrdup(plan->pool, key);
     check->endpoints = apr_array_make(plan->pool, 1, sizeof(fo_endpoint_t *));
     APR_ARRAY_PUSH(plan->checks, fo_check_t *) = check;
@@ -64,12 +64,13 @@ fo_check_t *fo_plan_check(fo_plan_t *plan, const char *key)
 }
 
 fo_endpoint_t *fo_plan_add_endpoint(fo_plan_t *plan, fo_service_t *service, const char *name,
-                                    double weight, fo_check_t *check)
+                                    const char *identity, double weight, fo_check_t *check)
 {
     fo_endpoint_t *endpoint = apr_pcalloc(plan->pool, sizeof(*endpoint));
 
-    endpoint->index = (unsigned)plan->endpoints->nelts;
+    endpoint->index = endpoint->seat = (unsigned)plan->endpoints->nelts;
     endpoint->name = apr_pstrdup(plan->pool, name);
+    endpoint->key = apr_pstrcat(plan->pool, service->full_name, " ", name, " ", identity, NULL);
     endpoint->weight = weight;
     endpoint->service = service;
     endpoint->check = check;

@@ -14,6 +14,7 @@ struct fo_endpoint_t;
 /* What is pinged. Equal ones of different services are one, pinged once per child. */
 typedef struct fo_check_t {
     unsigned index;
+    unsigned seat;   /* in the shared memory; set before there are children */
     const char *key; /* all that makes it equal to another */
     const fo_url_t *url;
     const fo_probe_t *probe;
@@ -27,7 +28,9 @@ typedef struct fo_check_t {
 
 typedef struct fo_endpoint_t {
     unsigned index;
+    unsigned seat; /* as a check's */
     const char *name;
+    const char *key; /* all that makes it the same as one of another configuration */
     double weight;
     struct fo_service_t *service;
     fo_check_t *check;
@@ -41,6 +44,7 @@ typedef struct fo_place_t {
 
 typedef struct fo_service_t {
     unsigned index;
+    unsigned seat; /* as a check's */
     const char *name;
     const char *full_name;         /* name, or name@vhost:port */
     fo_policy_t policy;            /* every number set */
@@ -62,12 +66,22 @@ typedef struct fo_scope_t {
     apr_array_header_t *services; /* fo_service_t * */
 } fo_scope_t;
 
+/* What holds for all services. */
+typedef struct fo_ways_t {
+    bool inherits;             /* a new child starts from what its siblings see */
+    bool logs_each;            /* every child's outage is news, not the first one's alone */
+    bool by_timer;             /* pings run in an idle child too */
+    apr_interval_time_t lease; /* one child pings for all while it holds it; 0: each for itself */
+} fo_ways_t;
+
 typedef struct fo_plan_t {
     apr_pool_t *pool;
     apr_array_header_t *services;  /* fo_service_t *, by index */
     apr_array_header_t *endpoints; /* fo_endpoint_t *, by index */
     apr_array_header_t *checks;    /* fo_check_t *, by index */
     apr_array_header_t *scopes;    /* fo_scope_t *, by index */
+    apr_uint64_t generation;       /* of the configuration; set before there are children */
+    fo_ways_t ways;
 } fo_plan_t;
 
 fo_plan_t *fo_plan_make(apr_pool_t *pool);
@@ -80,8 +94,9 @@ fo_service_t *fo_plan_add_service(fo_plan_t *plan, const char *name, const char 
 /* The check with this key; a new one is empty but for the key, to be filled by the caller. */
 fo_check_t *fo_plan_check(fo_plan_t *plan, const char *key);
 
+/* identity: what is asked there, without how; its key is made of it and of the names. */
 fo_endpoint_t *fo_plan_add_endpoint(fo_plan_t *plan, fo_service_t *service, const char *name,
-                                    double weight, fo_check_t *check);
+                                    const char *identity, double weight, fo_check_t *check);
 
 /* The scope of exactly these services, shared with others that have the same. */
 const fo_scope_t *fo_plan_scope(fo_plan_t *plan, const apr_array_header_t *services);

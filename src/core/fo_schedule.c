@@ -1,12 +1,23 @@
 #include "core/fo_schedule.h"
 
+fo_draw_t fo_schedule_exact(void)
+{
+    return (fo_draw_t){ .stretch = 1, .first = 1, .jitter = 1 };
+}
+
+apr_interval_time_t fo_schedule_first(const fo_policy_t *policy, double random)
+{
+    apr_interval_time_t span = policy->value[FO_POLICY_ERROR];
+
+    return policy->value[FO_POLICY_SPREAD] ? (apr_interval_time_t)(random * (double)span) : span;
+}
+
 fo_draw_t fo_schedule_draw(const fo_policy_t *policy, bool is_first, const double random[2])
 {
     double spread = (double)policy->value[FO_POLICY_SPREAD] / 100;
-    fo_draw_t exact = { .stretch = 1, .first = 1, .jitter = 1 };
 
     if (spread <= 0)
-        return exact;
+        return fo_schedule_exact();
     return (fo_draw_t){
         .stretch = is_first ? 1 : 1 + random[0] * spread,
         .first = is_first ? random[0] : 1,

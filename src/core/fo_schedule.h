@@ -31,6 +31,12 @@ typedef struct fo_draw_t {
 /* random: two numbers in [0, 1). is_first: this ping is the first of its check in this child. */
 fo_draw_t fo_schedule_draw(const fo_policy_t *policy, bool is_first, const double random[2]);
 
+/* The draw that has no effect. */
+fo_draw_t fo_schedule_exact(void);
+
+/* How long a child that inherited a state takes until its first ping. random: in [0, 1). */
+apr_interval_time_t fo_schedule_first(const fo_policy_t *policy, double random);
+
 /*
  * The span from one ping's start to the next one's. `hurried`: an error or a hint asks for it,
  * which makes the error frequency hold whatever the state, as it does while unknown or rising.

@@ -1,62 +1,356 @@
 #include "core/fo_shared.h"
 
+#include "core/fo_layout.h"
+
+#include <limits.h>
 #include <stdatomic.h>
 #include <stdint.h>
+#include <string.h>
 
-#define CACHE_LINE 64
+/* Rises with every change of fo_layout.h that its sizes do not show. */
+#define LAYOUT_VERSION 1
+
+#define FNV_BASIS 0xcbf29ce484222325u
+#define FNV_PRIME 0x100000001b3u
 
 _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2 && ATOMIC_INT_LOCK_FREE == 2,
                "atomics with locks of their own do not work between processes");
 
-/* The count has a cache line of its own: every request of every child reads it. */
-struct fo_shared_t {
-    _Alignas(CACHE_LINE) _Atomic unsigned count;
-    _Alignas(CACHE_LINE) unsigned n_checks;
-    unsigned n_cells;            /* of each check */
-    _Atomic apr_int64_t words[]; /* the cells of all checks, then the hints */
-};
-
-static _Atomic apr_int64_t *cells_of(fo_shared_t *shared, unsigned check)
+fo_capacity_t fo_shared_need(const fo_plan_t *plan, unsigned slots, unsigned cells)
 {
-    return &shared->words[(apr_size_t)check * shared->n_cells];
+    return (fo_capacity_t){
+        .slots = slots,
+        .services = (unsigned)plan->services->nelts,
+        .checks = (unsigned)plan->checks->nelts,
+        .endpoints = (unsigned)plan->endpoints->nelts,
+        .cells = cells,
+    };
 }
 
-static const _Atomic apr_int64_t *hint_of(const fo_shared_t *shared, unsigned check)
+static apr_size_t whole_lines(apr_size_t size)
 {
-    return &shared->words[(apr_size_t)shared->n_checks * shared->n_cells + check];
+    return (size + FO_LAYOUT_LINE - 1) / FO_LAYOUT_LINE * FO_LAYOUT_LINE;
 }
 
-apr_size_t fo_shared_size(unsigned n_checks, unsigned n_cells)
+/* The next piece of the memory; *offset moves behind it. begin NULL: it is only counted. */
+static void *piece(char *begin, apr_size_t *offset, apr_size_t count, apr_size_t size)
 {
-    return CACHE_LINE + sizeof(fo_shared_t) +
-           sizeof(apr_int64_t) * (apr_size_t)n_checks * (n_cells + 1);
+    char *here = begin ? begin + *offset : NULL;
+
+    *offset += whole_lines(count * size);
+    return here;
 }
 
-fo_shared_t *fo_shared_init(void *memory, unsigned n_checks, unsigned n_cells)
+/* Returns the bytes that it takes. */
+static apr_size_t lay_out(fo_shared_t *shared, char *begin, const fo_capacity_t *capacity)
 {
-    uintptr_t line = ((uintptr_t)memory + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
+    apr_size_t offset = whole_lines(sizeof(*shared));
+    apr_size_t n_rows = (apr_size_t)capacity->slots * capacity->endpoints;
+    apr_size_t n_cells = (apr_size_t)capacity->checks * capacity->cells;
+
+    shared->slots = piece(begin, &offset, capacity->slots, sizeof(*shared->slots));
+    shared->services = piece(begin, &offset, capacity->services, sizeof(*shared->services));
+    shared->checks = piece(begin, &offset, capacity->checks, sizeof(*shared->checks));
+    shared->endpoints = piece(begin, &offset, capacity->endpoints, sizeof(*shared->endpoints));
+    shared->cells = piece(begin, &offset, n_cells, sizeof(*shared->cells));
+    shared->rows = piece(begin, &offset, n_rows, sizeof(*shared->rows));
+    return offset;
+}
+
+apr_size_t fo_shared_size(const fo_capacity_t *capacity)
+{
+    fo_shared_t unused;
+
+    return FO_LAYOUT_LINE + lay_out(&unused, NULL, capacity);
+}
+
+static apr_uint64_t layout_number(void)
+{
+    apr_uint64_t number = LAYOUT_VERSION;
+
+    number = number * FNV_PRIME + sizeof(fo_shared_t);
+    number = number * FNV_PRIME + sizeof(fo_slot_words_t);
+    number = number * FNV_PRIME + sizeof(fo_service_words_t);
+    number = number * FNV_PRIME + sizeof(fo_check_words_t);
+    number = number * FNV_PRIME + sizeof(fo_endpoint_words_t);
+    return number * FNV_PRIME + sizeof(fo_row_words_t);
+}
+
+fo_shared_t *fo_shared_init(void *memory, const fo_capacity_t *capacity)
+{
+    uintptr_t line = ((uintptr_t)memory + FO_LAYOUT_LINE - 1) / FO_LAYOUT_LINE * FO_LAYOUT_LINE;
     fo_shared_t *shared = (fo_shared_t *)line;
 
-    shared->n_checks = n_checks;
-    shared->n_cells = n_cells;
+    lay_out(shared, (char *)shared, capacity);
+    shared->layout = layout_number();
+    shared->capacity = *capacity;
     return shared;
+}
+
+bool fo_shared_fits(const fo_shared_t *shared, const fo_capacity_t *capacity)
+{
+    return shared->layout == layout_number() && shared->capacity.slots == capacity->slots &&
+           shared->capacity.cells == capacity->cells;
+}
+
+/* 64 bits of FNV-1a, never 0. */
+static apr_uint64_t digest_of(const char *key)
+{
+    apr_uint64_t digest = FNV_BASIS;
+
+    for (; *key; key++)
+        digest = (digest ^ (unsigned char)*key) * FNV_PRIME;
+    return digest ? digest : 1;
+}
+
+/*
+ * The oldest generation of which a child is alive. One of the newest may just have been forked and
+ * have no slot yet.
+ */
+static apr_uint64_t oldest_generation(const fo_shared_t *shared)
+{
+    apr_uint64_t oldest = shared->generation;
+
+    for (unsigned i = 0; i < shared->capacity.slots; i++) {
+        const fo_slot_words_t *slot = &shared->slots[i];
+        apr_uint64_t generation = atomic_load(&slot->generation);
+        if (atomic_load(&slot->pid) && generation < oldest)
+            oldest = generation;
+    }
+    return oldest;
+}
+
+/* The seats of one kind; what is kept of each begins with its fo_seat_t. */
+typedef struct bench_t {
+    char *first;
+    apr_size_t size; /* of what is kept */
+    unsigned n;
+    void (*empty)(fo_shared_t *shared, unsigned seat); /* forgets what is kept elsewhere */
+} bench_t;
+
+#define NO_SEAT UINT_MAX
+
+static fo_seat_t *seat_at(const bench_t *bench, unsigned i)
+{
+    return (fo_seat_t *)(void *)(bench->first + i * bench->size);
+}
+
+static unsigned find_seat(const bench_t *bench, apr_uint64_t digest)
+{
+    for (unsigned i = 0; i < bench->n; i++)
+        if (seat_at(bench, i)->digest == digest)
+            return i;
+    return NO_SEAT;
+}
+
+/* One that nobody has, or that no child which is alive has known. */
+static unsigned free_seat(const bench_t *bench, apr_uint64_t oldest)
+{
+    for (unsigned i = 0; i < bench->n; i++)
+        if (seat_at(bench, i)->digest == 0 || seat_at(bench, i)->generation < oldest)
+            return i;
+    return NO_SEAT;
+}
+
+static void empty_check(fo_shared_t *shared, unsigned seat)
+{
+    for (unsigned i = 0; i < shared->capacity.cells; i++)
+        atomic_store(&shared->cells[(apr_size_t)seat * shared->capacity.cells + i], 0);
+}
+
+static void empty_endpoint(fo_shared_t *shared, unsigned seat)
+{
+    for (unsigned i = 0; i < shared->capacity.slots; i++)
+        memset(fo_layout_row(shared, i, seat), 0, sizeof(fo_row_words_t));
+}
+
+/* The keys of one kind of thing in the plan, by index, and where their seats are to be noted. */
+typedef struct guests_t {
+    unsigned n;
+    const char *(*key)(const fo_plan_t *plan, unsigned i);
+    unsigned *(*seat)(const fo_plan_t *plan, unsigned i);
+} guests_t;
+
+static const char *service_key(const fo_plan_t *plan, unsigned i)
+{
+    return fo_plan_service(plan, i)->full_name;
+}
+
+static unsigned *service_seat(const fo_plan_t *plan, unsigned i)
+{
+    return &fo_plan_service(plan, i)->seat;
+}
+
+static const char *check_key(const fo_plan_t *plan, unsigned i)
+{
+    return fo_plan_check_at(plan, i)->key;
+}
+
+static unsigned *check_seat(const fo_plan_t *plan, unsigned i)
+{
+    return &fo_plan_check_at(plan, i)->seat;
+}
+
+static const char *endpoint_key(const fo_plan_t *plan, unsigned i)
+{
+    return fo_plan_endpoint(plan, i)->key;
+}
+
+static unsigned *endpoint_seat(const fo_plan_t *plan, unsigned i)
+{
+    return &fo_plan_endpoint(plan, i)->seat;
+}
+
+/* The three kinds. */
+typedef enum {
+    SERVICES,
+    CHECKS,
+    ENDPOINTS,
+    N_KINDS
+} kind_e;
+
+static bench_t bench_of(const fo_shared_t *shared, kind_e kind)
+{
+    const bench_t benches[N_KINDS] = {
+        [SERVICES] = { (char *)shared->services, sizeof(fo_service_words_t),
+                       shared->capacity.services, NULL },
+        [CHECKS] = { (char *)shared->checks, sizeof(fo_check_words_t), shared->capacity.checks,
+                     empty_check },
+        [ENDPOINTS] = { (char *)shared->endpoints, sizeof(fo_endpoint_words_t),
+                        shared->capacity.endpoints, empty_endpoint },
+    };
+
+    return benches[kind];
+}
+
+static guests_t guests_of(const fo_plan_t *plan, kind_e kind)
+{
+    const guests_t guests[N_KINDS] = {
+        [SERVICES] = { (unsigned)plan->services->nelts, service_key, service_seat },
+        [CHECKS] = { (unsigned)plan->checks->nelts, check_key, check_seat },
+        [ENDPOINTS] = { (unsigned)plan->endpoints->nelts, endpoint_key, endpoint_seat },
+    };
+
+    return guests[kind];
+}
+
+static void sit(fo_shared_t *shared, const bench_t *bench, unsigned i, apr_uint64_t digest)
+{
+    fo_seat_t *seat = seat_at(bench, i);
+
+    if (seat->digest != digest) {
+        memset((void *)seat, 0, bench->size);
+        if (bench->empty)
+            bench->empty(shared, i);
+        seat->digest = digest;
+    }
+    seat->generation = shared->generation;
+}
+
+/* First those that had a seat, so that nobody else is given it. */
+static bool seat_kind(fo_shared_t *shared, const fo_plan_t *plan, kind_e kind, apr_uint64_t oldest)
+{
+    bench_t bench = bench_of(shared, kind);
+    guests_t guests = guests_of(plan, kind);
+
+    for (unsigned i = 0; i < guests.n; i++) {
+        apr_uint64_t digest = digest_of(guests.key(plan, i));
+        unsigned seat = *guests.seat(plan, i) = find_seat(&bench, digest);
+        if (seat != NO_SEAT)
+            sit(shared, &bench, seat, digest);
+    }
+    for (unsigned i = 0; i < guests.n; i++) {
+        if (*guests.seat(plan, i) != NO_SEAT)
+            continue;
+        unsigned seat = *guests.seat(plan, i) = free_seat(&bench, oldest);
+        if (seat == NO_SEAT)
+            return false;
+        sit(shared, &bench, seat, digest_of(guests.key(plan, i)));
+    }
+    return true;
+}
+
+/* Word by word, as children that are alive may write on. */
+static void copy_words(void *to, const void *from, apr_size_t size)
+{
+    _Atomic apr_uint64_t *target = to;
+    const _Atomic apr_uint64_t *source = from;
+
+    for (apr_size_t i = 0; i < size / sizeof(*target); i++)
+        atomic_store(&target[i], atomic_load(&source[i]));
+}
+
+static void carry_rows(fo_shared_t *to, unsigned seat, const fo_shared_t *from,
+                       unsigned seat_before)
+{
+    for (unsigned slot = 0; slot < to->capacity.slots && slot < from->capacity.slots; slot++)
+        copy_words(fo_layout_row(to, slot, seat), fo_layout_row(from, slot, seat_before),
+                   sizeof(fo_row_words_t));
+}
+
+/* The cells are left: the pings that are under way do not know these. */
+static void carry_kind(fo_shared_t *to, const fo_shared_t *from, kind_e kind)
+{
+    bench_t bench = bench_of(to, kind), before = bench_of(from, kind);
+
+    for (unsigned i = 0; i < bench.n; i++) {
+        fo_seat_t seat = *seat_at(&bench, i);
+        unsigned found = seat.digest ? find_seat(&before, seat.digest) : NO_SEAT;
+        if (found == NO_SEAT)
+            continue;
+        copy_words(seat_at(&bench, i), seat_at(&before, found), bench.size);
+        *seat_at(&bench, i) = seat;
+        if (kind == ENDPOINTS)
+            carry_rows(to, i, from, found);
+    }
+}
+
+static void carry(fo_shared_t *to, const fo_shared_t *from)
+{
+    for (unsigned i = 0; i < to->capacity.slots && i < from->capacity.slots; i++)
+        copy_words(&to->slots[i], &from->slots[i], sizeof(fo_slot_words_t));
+    for (kind_e kind = SERVICES; kind < N_KINDS; kind++)
+        carry_kind(to, from, kind);
+    atomic_store(&to->count, atomic_load(&from->count));
+}
+
+bool fo_shared_adopt(fo_shared_t *shared, fo_plan_t *plan, const fo_shared_t *before)
+{
+    apr_uint64_t oldest;
+
+    if (before)
+        shared->generation = before->generation;
+    oldest = oldest_generation(shared);
+    plan->generation = ++shared->generation;
+    for (kind_e kind = SERVICES; kind < N_KINDS; kind++)
+        if (!seat_kind(shared, plan, kind, oldest))
+            return false;
+    if (before)
+        carry(shared, before);
+    return true;
 }
 
 unsigned fo_shared_hint(const fo_shared_t *shared, unsigned check)
 {
-    return (unsigned)atomic_load(hint_of(shared, check));
+    return (unsigned)atomic_load(&shared->checks[check].hint);
 }
 
-unsigned fo_shared_tell(fo_shared_t *shared, unsigned check, bool is_down)
+unsigned fo_shared_tell(fo_shared_t *shared, unsigned check, bool is_down, apr_time_t now)
 {
-    _Atomic apr_int64_t *hint = (_Atomic apr_int64_t *)hint_of(shared, check);
-    apr_int64_t seen = atomic_load(hint), told;
+    fo_check_words_t *words = &shared->checks[check];
+    apr_uint64_t seen = atomic_load(&words->hint), told;
 
+    atomic_store(&words->told_at, now);
     do
         told = ((seen | FO_HINT_DOWN) + 1) | (is_down ? FO_HINT_DOWN : 0);
-    while (!atomic_compare_exchange_weak(hint, &seen, told));
+    while (!atomic_compare_exchange_weak(&words->hint, &seen, told));
     atomic_fetch_add(&shared->count, 1); /* after the word, which whoever sees this will read */
     return (unsigned)told;
+}
+
+apr_time_t fo_shared_told_at(const fo_shared_t *shared, unsigned check)
+{
+    return atomic_load(&shared->checks[check].told_at);
 }
 
 const _Atomic unsigned *fo_shared_count(const fo_shared_t *shared)
@@ -64,12 +358,16 @@ const _Atomic unsigned *fo_shared_count(const fo_shared_t *shared)
     return &shared->count;
 }
 
-/* A cell holds the instant until which it is taken. */
+static _Atomic apr_int64_t *cells_of(fo_shared_t *shared, unsigned check)
+{
+    return &shared->cells[(apr_size_t)check * shared->capacity.cells];
+}
+
 fo_cell_t fo_shared_enter(fo_shared_t *shared, unsigned check, apr_time_t now, apr_time_t until_at)
 {
     _Atomic apr_int64_t *cells = cells_of(shared, check);
 
-    for (unsigned i = 0; i < shared->n_cells; i++) {
+    for (unsigned i = 0; i < shared->capacity.cells; i++) {
         apr_int64_t seen = atomic_load(&cells[i]);
         if (seen <= now && atomic_compare_exchange_strong(&cells[i], &seen, until_at))
             return (fo_cell_t){ .cell = (int)i, .until_at = until_at };
@@ -84,4 +382,15 @@ void fo_shared_leave(fo_shared_t *shared, unsigned check, fo_cell_t cell)
 
     if (cell.cell >= 0)
         atomic_compare_exchange_strong(&cells_of(shared, check)[cell.cell], &ours, 0);
+}
+
+void fo_shared_suspect(fo_shared_t *shared, unsigned check)
+{
+    atomic_store(&shared->checks[check].is_suspect, 1);
+}
+
+bool fo_shared_take_suspect(fo_shared_t *shared, unsigned check)
+{
+    return atomic_load(&shared->checks[check].is_suspect) &&
+           atomic_exchange(&shared->checks[check].is_suspect, 0);
 }

@@ -1,15 +1,28 @@
 /*
  * fo_shared.h: what the children of a server share: the hints by which one's discovery makes the
- * others look, and the cells that bound how many ping an endpoint at a time. Plain data in memory
- * that the caller maps into every child; atomic, without locks or counters, so that a child may be
- * killed at any instant and leave nothing wrong behind.
+ * others look, the cells that bound how many ping an endpoint at a time, and what they publish for
+ * people and for new children to read (fo_slot.h, fo_row.h, fo_record.h, fo_news.h, fo_lease.h).
+ *
+ * Plain data in memory that the caller maps into every child; atomic, without locks or counters, so
+ * that a child may be killed at any instant and leave nothing wrong behind. It is held over a
+ * change of the configuration: each service, check and endpoint has a seat, found again by a digest
+ * of its key, so what is the same before and after keeps what is known of it.
  */
 #ifndef FO_SHARED_H
 #define FO_SHARED_H
 
-#include "mod_failover.h"
+#include "core/fo_plan.h"
 
 typedef struct fo_shared_t fo_shared_t;
+
+/* For how many there is room. */
+typedef struct fo_capacity_t {
+    unsigned slots; /* children */
+    unsigned services;
+    unsigned checks;
+    unsigned endpoints;
+    unsigned cells; /* pings of a check at a time */
+} fo_capacity_t;
 
 /* Where a ping is counted. cell -1: nowhere. */
 typedef struct fo_cell_t {
@@ -17,21 +30,40 @@ typedef struct fo_cell_t {
     apr_time_t until_at; /* the cell is free from then on, whatever became of its ping */
 } fo_cell_t;
 
-/* Bytes, for that many checks and pings of each at a time. */
-apr_size_t fo_shared_size(unsigned n_checks, unsigned n_cells);
+/* What a plan needs. */
+fo_capacity_t fo_shared_need(const fo_plan_t *plan, unsigned slots, unsigned cells);
 
-/* Before there are children. The memory is zeroed. */
-fo_shared_t *fo_shared_init(void *memory, unsigned n_checks, unsigned n_cells);
+/* Bytes. */
+apr_size_t fo_shared_size(const fo_capacity_t *capacity);
+
+/* The memory is zeroed and of that size. */
+fo_shared_t *fo_shared_init(void *memory, const fo_capacity_t *capacity);
+
+/* True when this version of the code laid the memory out, for as many slots and cells. */
+bool fo_shared_fits(const fo_shared_t *shared, const fo_capacity_t *capacity);
+
+/*
+ * Parent, before there are children of this plan: begins a generation, plan->generation, and gives
+ * each service, check and endpoint of the plan the seat that it had, or a fresh one; none is taken
+ * from an endpoint that a living child may still know. before: memory whose knowledge goes over to
+ * this one, which is new; NULL: none. False: there are not enough seats, and nothing of it is to be
+ * used.
+ */
+bool fo_shared_adopt(fo_shared_t *shared, fo_plan_t *plan, const fo_shared_t *before);
 
 /*
  * Hints. A word for each check: it moves with every discovery, and its lowest bit says what was
- * found. Another counts all discoveries: whoever sees it move looks at the words.
+ * found. Another counts all discoveries: whoever sees it move looks at the words. Checks are named
+ * by their seats, here and below.
  */
 #define FO_HINT_DOWN 1u
 unsigned fo_shared_hint(const fo_shared_t *shared, unsigned check);
 
-/* Returns the word as it is afterwards. */
-unsigned fo_shared_tell(fo_shared_t *shared, unsigned check, bool is_down);
+/* Returns the word as it is afterwards. now: any clock that all use alike. */
+unsigned fo_shared_tell(fo_shared_t *shared, unsigned check, bool is_down, apr_time_t now);
+
+/* When that was last; 0: never. */
+apr_time_t fo_shared_told_at(const fo_shared_t *shared, unsigned check);
 
 /* The count of discoveries; any thread may read it at any time. */
 const _Atomic unsigned *fo_shared_count(const fo_shared_t *shared);
@@ -41,5 +73,12 @@ fo_cell_t fo_shared_enter(fo_shared_t *shared, unsigned check, apr_time_t now, a
 
 /* The ping is over. */
 void fo_shared_leave(fo_shared_t *shared, unsigned check, fo_cell_t cell);
+
+/*
+ * An error points at this check, in a child that does not ping itself; and what the one that does
+ * takes up. True: for the first caller since the last error.
+ */
+void fo_shared_suspect(fo_shared_t *shared, unsigned check);
+bool fo_shared_take_suspect(fo_shared_t *shared, unsigned check);
 
 #endif

@@ -1,6 +1,7 @@
 /* The monitor thread of a child: started in child_init, stopped before the child's pool goes. */
 #include "httpd/httpd_failover.h"
 
+#include "core/fo_slot.h"
 #include "httpd/httpd_log.h"
 #include "probe/probe_clock.h"
 #include "probe/probe_gate.h"
@@ -135,20 +136,25 @@ static apr_uint64_t make_seed(void)
     return seed;
 }
 
-/* What this child shares with its siblings, or has alone where there is no memory to share. */
-static fo_shared_t *shared_of(const httpd_config_t *config, apr_pool_t *pool)
+/*
+ * A place among the siblings. What they see is looked at first: the place may be that of one that
+ * has died.
+ */
+static void join(const httpd_config_t *config, fo_monitor_t *core, const server_rec *s)
 {
-    unsigned n_checks = (unsigned)config->plan->checks->nelts;
-    unsigned n_cells = (unsigned)config->ping_concurrency;
+    apr_time_t now = probe_clock_now();
+    int slot;
 
-    return config->shared ? config->shared
-                          : fo_shared_init(apr_pcalloc(pool, fo_shared_size(n_checks, n_cells)),
-                                           n_checks, n_cells);
+    fo_monitor_inherit(core, config->shared, now);
+    slot = fo_slot_claim(config->shared, getpid(), config->plan->generation, now);
+    if (slot == FO_SLOT_NONE)
+        httpd_log_no_slot(s);
+    fo_monitor_join(core, config->shared, slot);
 }
 
 /* 0, or what failed. */
-static apr_status_t start_monitor(const httpd_config_t *config, apr_pool_t *pool,
-                                  const char **ret_what)
+static apr_status_t start_monitor(const httpd_config_t *config, const server_rec *s,
+                                  apr_pool_t *pool, const char **ret_what)
 {
     const fo_plan_t *plan = config->plan;
     fo_alarm_t *alarm = fo_alarm_make(config->rules, pool);
@@ -156,7 +162,7 @@ static apr_status_t start_monitor(const httpd_config_t *config, apr_pool_t *pool
     fo_monitor_t *core = fo_monitor_make(plan, board, make_seed(), httpd_log_change, NULL, pool);
     int error;
 
-    fo_monitor_join(core, shared_of(config, pool));
+    join(config, core, s);
     *ret_what = "the monitor has no descriptor";
     child.gate = probe_gate_make(plan, pool);
     if (!child.gate)
@@ -164,6 +170,7 @@ static apr_status_t start_monitor(const httpd_config_t *config, apr_pool_t *pool
     *ret_what = "the monitor thread cannot be started";
     child.loop = probe_loop_make(plan, core, child.gate, max_askers(), pool);
     probe_loop_listen(child.loop, alarm);
+    probe_loop_share(child.loop, config->shared_fd);
     error = probe_thread_start(&child.thread, monitor, child.loop, false);
     if (error == 0) {
         child.board = board;
@@ -190,7 +197,7 @@ void httpd_child_init(apr_pool_t *pchild, server_rec *s)
     child.started_at = probe_clock_now();
     child.ping_wait = config->ping_wait;
     child.is_told = apr_pcalloc(pool, config->n_settings + 1);
-    status = start_monitor(config, pool, &what);
+    status = start_monitor(config, s, pool, &what);
     if (status != APR_SUCCESS)
         httpd_log_no_monitor(s, status, what);
     else

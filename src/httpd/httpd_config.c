@@ -4,7 +4,6 @@
 #include "httpd/httpd_log.h"
 #include "httpd/httpd_match.h"
 
-#include <apr_shm.h>
 #include <http_main.h>
 #include <string.h>
 
@@ -72,6 +71,8 @@ int httpd_config_reset(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp)
     memset(&config, 0, sizeof(config));
     config.ping_wait = FO_UNSET;
     config.ping_concurrency = FO_UNSET;
+    config.ways.inherits = true;
+    config.shared_fd = -1;
     config.warnings = apr_array_make(pconf, 4, sizeof(httpd_warning_t));
     config.secrets = apr_array_make(pconf, 4, sizeof(httpd_pending_secret_t));
     httpd_expr_reset(pconf);
@@ -141,26 +142,6 @@ static void read_secret(int index, apr_pool_t *pool, apr_pool_t *ptemp)
     pending->check->secret = secret;
 }
 
-/*
- * Inherited by every child of this configuration; those of the one before share theirs until they
- * have gone. Without it each child is alone.
- */
-static void share(apr_pool_t *pconf, const server_rec *s)
-{
-    unsigned n_checks = (unsigned)config.plan->checks->nelts;
-    unsigned n_cells = (unsigned)config.ping_concurrency;
-    apr_shm_t *memory = NULL;
-    apr_status_t status;
-
-    if (n_checks == 0)
-        return;
-    status = apr_shm_create(&memory, fo_shared_size(n_checks, n_cells), NULL, pconf);
-    if (status == APR_SUCCESS)
-        config.shared = fo_shared_init(apr_shm_baseaddr_get(memory), n_checks, n_cells);
-    else
-        httpd_log_unshared(s, status);
-}
-
 /* The real start, as root; httpd passes here once more before it, without anything to be kept. */
 int httpd_config_start(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, server_rec *s)
 {
@@ -170,7 +151,7 @@ int httpd_config_start(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, s
     log_warnings(s);
     for (int i = 0; i < config.secrets->nelts; i++)
         read_secret(i, pconf, ptemp);
-    share(pconf, s);
+    httpd_shm_start(&config, s, pconf);
     httpd_error_log_prepare(s, pconf);
     return OK;
 }

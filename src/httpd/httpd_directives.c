@@ -175,6 +175,60 @@ static const char *set_mode(cmd_parms *cmd, void *unused, const char *text)
     return read_word(cmd, modes, text, &policy_of(cmd)->value[FO_POLICY_OBSERVE]);
 }
 
+/* A directive that says one of two things of all services. */
+typedef struct way_t {
+    const word_t *words;
+    size_t offset; /* of a bool, in fo_ways_t */
+} way_t;
+
+static const word_t switches[] = { { "On", 1 }, { "Off", 0 }, { NULL, 0 } };
+static const word_t loggings[] = { { "first", 0 }, { "child", 1 }, { NULL, 0 } };
+static const word_t scopes[] = { { "child", 0 }, { "server", 1 }, { NULL, 0 } };
+
+static const way_t inherit = { switches, offsetof(fo_ways_t, inherits) };
+static const way_t timer = { switches, offsetof(fo_ways_t, by_timer) };
+static const way_t outage_logging = { loggings, offsetof(fo_ways_t, logs_each) };
+
+static const char *set_way(cmd_parms *cmd, void *unused, const char *text)
+{
+    const way_t *way = cmd->info;
+    const char *error = ap_check_cmd_context(cmd, GLOBAL_ONLY);
+    apr_int64_t value = 0;
+
+    (void)unused;
+    if (!error)
+        error = read_word(cmd, way->words, text, &value);
+    if (!error)
+        *(bool *)((char *)&httpd_config()->ways + way->offset) = value != 0;
+    return error;
+}
+
+static const char *read_lease(cmd_parms *cmd, const char *word, apr_int64_t *ret_lease)
+{
+    if (strncmp(word, "lease=", 6) != 0)
+        return apr_psprintf(cmd->pool, "'%s' is not lease=SPAN", word);
+    return read_span(cmd, word + 6, 100 * MS, HOUR, ret_lease);
+}
+
+static const char *set_scope(cmd_parms *cmd, void *unused, const char *text, const char *word)
+{
+    const char *error = ap_check_cmd_context(cmd, GLOBAL_ONLY);
+    apr_int64_t is_server = 0, lease = HTTPD_LEASE;
+
+    (void)unused;
+    if (!error)
+        error = read_word(cmd, scopes, text, &is_server);
+    if (error)
+        return error;
+    if (word && !is_server)
+        return apr_psprintf(cmd->pool, "FailoverScope: '%s' belongs to 'server' alone", word);
+    error = word ? read_lease(cmd, word, &lease) : NULL;
+    httpd_config()->ways.lease = is_server ? lease : 0;
+    httpd_config()->lease_place = (httpd_place_t){ cmd->directive->filename,
+                                                   cmd->directive->line_num };
+    return httpd_prefixed(cmd, error);
+}
+
 /* In a section for a part of the URL space cmd->path tells which. */
 static const char *set_monitor(cmd_parms *cmd, void *directory, const char *text)
 {
@@ -265,6 +319,14 @@ const command_rec httpd_directives[] = {
                   "enforce or observe: observe only logs (enforce)"),
     AP_INIT_TAKE1("FailoverSpread", set_spread, NULL, RSRC_CONF,
                   "percent by which spans are stretched at random, so that children part (5)"),
+    AP_INIT_TAKE1("FailoverInherit", set_way, (void *)&inherit, RSRC_CONF,
+                  "On or Off: a new child starts from what its siblings see (On)"),
+    AP_INIT_TAKE1("FailoverTimer", set_way, (void *)&timer, RSRC_CONF,
+                  "On or Off: pings also run in a child that has no requests (Off)"),
+    AP_INIT_TAKE1("FailoverOutageLogging", set_way, (void *)&outage_logging, RSRC_CONF,
+                  "first or child: whose outages and recoveries are crit and notice (first)"),
+    AP_INIT_TAKE12("FailoverScope", set_scope, NULL, RSRC_CONF,
+                   "child, or server [lease=SPAN]: one child pings for all (child; 10s)"),
     AP_INIT_TAKE1("FailoverMonitor", set_monitor, NULL, RSRC_CONF | ACCESS_CONF,
                   "On, Outages or Off: which pings requests here trigger (On)"),
     { .name = NULL },

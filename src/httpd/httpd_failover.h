@@ -13,6 +13,7 @@
 #include "core/fo_settings.h"
 
 #include <ap_expr.h>
+#include <ap_mpm.h>
 #include <httpd.h>
 #include <http_config.h>
 #include <http_core.h>
@@ -94,9 +95,12 @@ typedef struct httpd_directory_t {
 typedef struct httpd_config_t {
     fo_plan_t *plan;               /* NULL before check_config */
     fo_rules_t *rules;             /* likewise */
-    fo_shared_t *shared;           /* NULL before the real start, and where there is no memory */
+    fo_shared_t *shared;           /* NULL before the real start, and where nothing is monitored */
+    int shared_fd;                 /* wakes the child that pings for all; -1: there is none such */
     apr_interval_time_t ping_wait; /* FO_UNSET: the default */
     apr_int64_t ping_concurrency;  /* likewise */
+    fo_ways_t ways;
+    httpd_place_t lease_place; /* FailoverScope's */
     unsigned n_services;
     unsigned n_settings;
     apr_array_header_t *warnings; /* httpd_warning_t */
@@ -117,6 +121,7 @@ typedef struct httpd_pending_secret_t {
 
 #define HTTPD_PING_WAIT (100 * 1000)
 #define HTTPD_PING_CONCURRENCY 16
+#define HTTPD_LEASE (10 * APR_USEC_PER_SEC)
 
 static inline httpd_server_t *httpd_server_of(const server_rec *s)
 {
@@ -142,6 +147,11 @@ void httpd_config_test(apr_pool_t *pconf, server_rec *s);
 
 /* httpd_plan.c: from what was declared to the plan. NULL or a message. */
 const char *httpd_plan_build(httpd_config_t *config, server_rec *main_server, apr_pool_t *pool);
+
+/* httpd_shm.c: what the children share, held over restarts; and what is left of one that died. */
+void httpd_shm_start(httpd_config_t *config, const server_rec *s, apr_pool_t *pconf);
+void httpd_shm_child_status(server_rec *s, pid_t pid, ap_generation_t generation, int slot,
+                            mpm_child_status status);
 
 /* httpd_directives.c */
 extern const command_rec httpd_directives[];

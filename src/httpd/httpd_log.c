@@ -17,12 +17,18 @@ static const char *measure(const fo_service_t *service)
     return service->policy.value[FO_POLICY_OBSERVE] ? "Observing only." : "Failover initiated.";
 }
 
+/* One child's word is enough for those who are woken by it. */
+static int level_of(const fo_change_t *change, int level)
+{
+    return change->is_news ? level : APLOG_INFO;
+}
+
 static void log_outage(const fo_change_t *change, const server_rec *s)
 {
     char reason[LINE_TEXT];
 
     fo_report_text(change->report, reason, sizeof(reason));
-    ap_log_error(APLOG_MARK, APLOG_CRIT, 0, s,
+    ap_log_error(APLOG_MARK, level_of(change, APLOG_CRIT), 0, s,
                  "FO0001: %s outage. %s (Process ID: %d) endpoint %s: %s",
                  change->service->full_name, measure(change->service), (int)getpid(),
                  change->endpoint->name, reason);
@@ -33,7 +39,7 @@ static void log_outage_lasts(const fo_change_t *change, const server_rec *s)
     char reason[LINE_TEXT], span[FO_SPAN_TEXT];
 
     fo_report_text(change->report, reason, sizeof(reason));
-    ap_log_error(APLOG_MARK, APLOG_CRIT, 0, s,
+    ap_log_error(APLOG_MARK, level_of(change, APLOG_CRIT), 0, s,
                  "FO0002: %s outage. %s (Process ID: %d) endpoint %s: %s, since %s",
                  change->service->full_name, measure(change->service), (int)getpid(),
                  change->endpoint->name, reason, fo_span_text(fo_span_round(change->lasted), span));
@@ -43,7 +49,7 @@ static void log_recovery(const fo_change_t *change, const server_rec *s)
 {
     char span[FO_SPAN_TEXT];
 
-    ap_log_error(APLOG_MARK, APLOG_NOTICE, 0, s,
+    ap_log_error(APLOG_MARK, level_of(change, APLOG_NOTICE), 0, s,
                  "FO0003: %s is back up. Recovery complete. (Process ID: %d) after %s",
                  change->service->full_name, (int)getpid(),
                  fo_span_text(fo_span_round(change->lasted), span));
@@ -170,4 +176,12 @@ void httpd_log_unshared(const server_rec *s, apr_status_t status)
         APLOG_MARK, APLOG_ERR, status, s,
         "FO0014: no memory to share: the children do not hear of each other's discoveries, "
         "and FailoverPingConcurrency holds for each alone");
+}
+
+void httpd_log_no_slot(const server_rec *s)
+{
+    ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
+                 "FO0015: more children than there is room for in the memory that they share: this "
+                 "one monitors, but what it sees is not published (Process ID: %d)",
+                 (int)getpid());
 }

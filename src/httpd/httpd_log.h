@@ -32,4 +32,7 @@ void httpd_log_control_bytes(request_rec *r, const fo_service_t *service,
 /* FO0014: there is no memory to share. */
 void httpd_log_unshared(const server_rec *s, apr_status_t status);
 
+/* FO0015: a child without a slot there. */
+void httpd_log_no_slot(const server_rec *s);
+
 #endif

@@ -47,6 +47,14 @@ static void compare_deadline(httpd_config_t *config, const httpd_endpoint_t *dec
                      fo_span_text(service->policy.value[frequency], span)));
 }
 
+/* What is asked, and as whom: the same however long it may take. */
+static const char *identity_of(const httpd_endpoint_t *declared, apr_pool_t *pool)
+{
+    return apr_psprintf(pool, "%s %d:%s%s", declared->url->text, (int)declared->secret.kind,
+                        declared->secret.kind ? declared->secret.source : "",
+                        declared->options_key);
+}
+
 static fo_check_t *plan_check(httpd_config_t *config, const httpd_endpoint_t *declared,
                               const fo_service_t *service)
 {
@@ -56,10 +64,8 @@ static fo_check_t *plan_check(httpd_config_t *config, const httpd_endpoint_t *de
     apr_interval_time_t down = declared->timeout ? declared->timeout
                                                  : policy->value[FO_POLICY_TIMEOUT_DOWN];
     apr_pool_t *pool = config->plan->pool;
-    const char *key = apr_psprintf(pool, "%s %d:%s %" APR_TIME_T_FMT " %" APR_TIME_T_FMT " %d%s",
-                                   declared->url->text, (int)declared->secret.kind,
-                                   declared->secret.kind ? declared->secret.source : "", up, down,
-                                   declared->busy_fails, declared->options_key);
+    const char *key = apr_psprintf(pool, "%s %" APR_TIME_T_FMT " %" APR_TIME_T_FMT " %d",
+                                   identity_of(declared, pool), up, down, declared->busy_fails);
     fo_check_t *check = fo_plan_check(config->plan, key);
 
     compare_deadline(config, declared, service, up, FO_POLICY_MONITORING,
@@ -105,8 +111,8 @@ static fo_service_t *plan_service(httpd_config_t *config, const httpd_service_t 
     for (int i = 0; i < declared->endpoints->nelts; i++) {
         const httpd_endpoint_t *endpoint = APR_ARRAY_IDX(declared->endpoints, i,
                                                          httpd_endpoint_t *);
-        fo_plan_add_endpoint(plan, service, endpoint->name, endpoint->weight,
-                             plan_check(config, endpoint, service));
+        fo_plan_add_endpoint(plan, service, endpoint->name, identity_of(endpoint, plan->pool),
+                             endpoint->weight, plan_check(config, endpoint, service));
     }
     return service;
 }
@@ -172,11 +178,36 @@ static void plan_monitor(httpd_server_t *server, const httpd_server_t *main_serv
     server->at_once = server->asks_directory ? HTTPD_MONITOR_OFF : server->monitor;
 }
 
+/* A lease that runs out while its holder waits for an answer would go from hand to hand. */
+static const char *check_lease(const httpd_config_t *config, apr_pool_t *pool)
+{
+    apr_interval_time_t lease = config->ways.lease;
+    char span[FO_SPAN_TEXT], timeout[FO_SPAN_TEXT];
+
+    for (unsigned i = 0; lease && i < (unsigned)config->plan->checks->nelts; i++) {
+        const fo_check_t *check = fo_plan_check_at(config->plan, i);
+        apr_interval_time_t longest = check->timeout_up > check->timeout_down ? check->timeout_up
+                                                                              : check->timeout_down;
+        if (longest < lease)
+            continue;
+        return apr_psprintf(pool,
+                            "%s:%d: FailoverScope: lease=%s is not longer than the %s that a ping "
+                            "of %s may take: give it more, or the ping less (FailoverPingTimeout)",
+                            config->lease_place.file, config->lease_place.line,
+                            fo_span_text(lease, span), fo_span_text(longest, timeout),
+                            fo_check_endpoint(check, 0)->service->full_name);
+    }
+    return NULL;
+}
+
 const char *httpd_plan_build(httpd_config_t *config, server_rec *main_server, apr_pool_t *pool)
 {
     apr_array_header_t *declared = collect(main_server, pool);
 
+    const char *error;
+
     config->plan = fo_plan_make(pool);
+    config->plan->ways = config->ways;
     for (int i = 0; i < declared->nelts; i++)
         plan_service(config, APR_ARRAY_IDX(declared, i, httpd_service_t *));
     for (server_rec *s = main_server; s; s = s->next) {
@@ -186,5 +217,6 @@ const char *httpd_plan_build(httpd_config_t *config, server_rec *main_server, ap
         server->scope = plan_scope(config->plan, declared, s, main_server);
         plan_monitor(server, httpd_server_of(main_server));
     }
-    return httpd_match_rules(config->plan, declared, &config->rules);
+    error = check_lease(config, pool);
+    return error ? error : httpd_match_rules(config->plan, declared, &config->rules);
 }

@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Pings of one child under way at a time; others wait for a place, their time not yet running. */
 #define FLIGHTS_MAX 256
@@ -25,7 +26,9 @@ struct probe_loop_t {
     probe_field_t field;
     probe_flight_t *flights[FLIGHTS_MAX];
     unsigned n_flights;
-    struct pollfd polled[FLIGHTS_MAX + 1];
+    struct pollfd polled[FLIGHTS_MAX + 2];
+    int shared_fd; /* by which other children wake the one that pings for all; -1: none */
+    bool is_leading;
     unsigned *queue; /* indices of checks that wait for a place; a ring */
     unsigned queue_first;
     unsigned queue_length;
@@ -50,6 +53,7 @@ probe_loop_t *probe_loop_make(const fo_plan_t *plan, fo_monitor_t *monitor, prob
     loop->monitor = monitor;
     loop->gate = gate;
     loop->max_askers = max_askers;
+    loop->shared_fd = -1;
     loop->queue = apr_pcalloc(pool, n * sizeof(*loop->queue));
     loop->field.is_asking = apr_pcalloc(pool, n * sizeof(bool));
     publish_due(loop); /* now: a child's first request may come before its thread runs */
@@ -59,6 +63,11 @@ probe_loop_t *probe_loop_make(const fo_plan_t *plan, fo_monitor_t *monitor, prob
 void probe_loop_listen(probe_loop_t *loop, fo_alarm_t *alarm)
 {
     loop->alarm = alarm;
+}
+
+void probe_loop_share(probe_loop_t *loop, int fd)
+{
+    loop->shared_fd = fd;
 }
 
 void probe_loop_stop(probe_loop_t *loop)
@@ -170,13 +179,24 @@ static void want_scope(probe_loop_t *loop, const fo_scope_t *scope, fo_trigger_e
     count_down(loop, ticket);
 }
 
+/* Where another child pings, it takes note there, and errors are news again here. */
+static void hear_error(probe_loop_t *loop, const fo_check_t *check)
+{
+    apr_uint64_t one = 1;
+
+    if (!fo_alarm_is_raised(loop->alarm, check) || fo_monitor_hurry(loop->monitor, check))
+        return;
+    fo_alarm_lower(loop->alarm, check);
+    (void)!write(loop->shared_fd, &one, sizeof(one));
+}
+
 static void hear_errors(probe_loop_t *loop)
 {
+    fo_monitor_hear_suspects(loop->monitor);
     if (!loop->alarm || !fo_alarm_is_any_raised(loop->alarm))
         return;
     for (unsigned i = 0; i < (unsigned)loop->plan->checks->nelts; i++)
-        if (fo_alarm_is_raised(loop->alarm, fo_plan_check_at(loop->plan, i)))
-            fo_monitor_hurry(loop->monitor, fo_plan_check_at(loop->plan, i));
+        hear_error(loop, fo_plan_check_at(loop->plan, i));
 }
 
 static void hear_requests(probe_loop_t *loop)
@@ -234,12 +254,12 @@ static void land_ended(probe_loop_t *loop, apr_time_t now)
             land(loop, i, now);
 }
 
-/* polled[i + 1] is flight i's: none has come or gone since it was filled. */
+/* polled[i + 2] is flight i's: none has come or gone since it was filled. */
 static void drive_flights(probe_loop_t *loop, unsigned n_polled, apr_time_t now)
 {
     for (unsigned i = 0; i < n_polled; i++)
-        if (loop->polled[i + 1].fd >= 0 && loop->polled[i + 1].revents)
-            probe_flight_ready(loop->flights[i], loop->polled[i + 1].revents, now);
+        if (loop->polled[i + 2].fd >= 0 && loop->polled[i + 2].revents)
+            probe_flight_ready(loop->flights[i], loop->polled[i + 2].revents, now);
     for (unsigned i = 0; i < n_polled; i++)
         probe_flight_tick(loop->flights[i], now);
 }
@@ -256,7 +276,10 @@ static void take_ended_calls(probe_loop_t *loop, apr_time_t now)
 static apr_time_t wake_at(const probe_loop_t *loop, apr_time_t now)
 {
     apr_time_t at = fo_monitor_next_at(loop->monitor, FO_TRIGGER_TIMER);
+    apr_time_t lead_at = fo_monitor_lead_at(loop->monitor);
 
+    if (lead_at < at)
+        at = lead_at;
     if (loop->n_flights > 0 && now + TICK < at)
         at = now + TICK;
     for (unsigned i = 0; i < loop->n_flights; i++) {
@@ -295,16 +318,47 @@ static unsigned sleep_until(probe_loop_t *loop, apr_time_t at, apr_time_t now)
     int timeout = poll_timeout(at, now);
 
     loop->polled[0] = (struct pollfd){ .fd = probe_gate_fd(loop->gate), .events = POLLIN };
+    loop->polled[1] = (struct pollfd){
+        .fd = loop->is_leading ? loop->shared_fd : -1,
+        .events = POLLIN,
+    };
     for (unsigned i = 0; i < n; i++)
-        loop->polled[i + 1] = (struct pollfd){
+        loop->polled[i + 2] = (struct pollfd){
             .fd = loop->flights[i]->fd,
             .events = loop->flights[i]->events,
         };
-    poll(loop->polled, n + 1, timeout);
+    poll(loop->polled, n + 2, timeout);
     loop->woke_at = probe_clock_now();
     if (timeout >= 0)
         mark_starved(loop, now + (apr_interval_time_t)timeout * 1000, loop->woke_at);
     return n;
+}
+
+static void drop_flights(probe_loop_t *loop)
+{
+    while (loop->n_flights > 0) {
+        probe_flight_t *flight = loop->flights[--loop->n_flights];
+        fo_monitor_give_up(loop->monitor, flight->ping.check);
+        count_down(loop, flight->ticket);
+        probe_flight_free(flight);
+    }
+    for (; loop->queue_length > 0; loop->queue_length--) {
+        fo_monitor_give_up(loop->monitor,
+                           fo_plan_check_at(loop->plan, loop->queue[loop->queue_first]));
+        loop->queue_first = (loop->queue_first + 1) % (unsigned)loop->plan->checks->nelts;
+    }
+}
+
+/* What one that has lost its lease was still asking is not to be judged by it. */
+static void lead(probe_loop_t *loop, apr_time_t now)
+{
+    apr_uint64_t count;
+
+    if (loop->polled[1].revents)
+        (void)!read(loop->shared_fd, &count, sizeof(count));
+    loop->is_leading = fo_monitor_lead(loop->monitor, now);
+    if (!loop->is_leading)
+        drop_flights(loop);
 }
 
 /* The wake-ups are taken before what they speak of, so that none is lost in between. */
@@ -315,26 +369,27 @@ static void one_round(probe_loop_t *loop)
 
     now = loop->woke_at;
     probe_gate_drain(loop->gate);
+    lead(loop, now);
+    if (!loop->is_leading)
+        n_polled = 0;
     take_ended_calls(loop, now);
     drive_flights(loop, n_polled, now);
     land_ended(loop, now);
     serve_queue(loop, now);
     hear_errors(loop);
-    fo_monitor_hear_hints(loop->monitor);
+    fo_monitor_hear_hints(loop->monitor, now);
     hear_requests(loop);
     mind_timer(loop, now);
     land_ended(loop, now);
-    fo_monitor_hear_hints(loop->monitor); /* its own discoveries are no news to a request */
+    fo_monitor_hear_hints(loop->monitor, now); /* its own discoveries are no news to a request */
     publish_due(loop);
+    fo_monitor_beat(loop->monitor, 0, 0, now);
 }
 
 static void close_field(probe_loop_t *loop)
 {
-    while (loop->n_flights > 0) {
-        probe_flight_t *flight = loop->flights[--loop->n_flights];
-        fo_monitor_give_up(loop->monitor, flight->ping.check);
-        probe_flight_free(flight);
-    }
+    drop_flights(loop);
+    fo_monitor_leave(loop->monitor);
     if (loop->field.askers)
         probe_workers_stop(loop->field.askers, PROBE_STOP_PATIENCE);
     if (loop->field.resolver)

@@ -22,6 +22,9 @@ probe_loop_t *probe_loop_make(const fo_plan_t *plan, fo_monitor_t *monitor, prob
 /* Before the thread starts: what errors raise is pinged. */
 void probe_loop_listen(probe_loop_t *loop, fo_alarm_t *alarm);
 
+/* Before the thread starts: an eventfd of all children, for the one of them that pings for all. */
+void probe_loop_share(probe_loop_t *loop, int fd);
+
 /*
  * The thread's body: returns after probe_loop_stop, at the latest PROBE_STOP_PATIENCE and half of
  * it later. It logs nothing itself, the monitor's observer may; its memory is malloc's.

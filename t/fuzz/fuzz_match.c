@@ -170,7 +170,7 @@ static fo_service_t *add_service(fo_plan_t *plan, const char *name, const char *
     *hosts = (fo_host_t){ .name = host, .port = 80 };
     *url = (fo_url_t){ .hosts = hosts, .n_hosts = 1, .path = "" };
     check->url = url;
-    fo_plan_add_endpoint(plan, service, name, 1, check);
+    fo_plan_add_endpoint(plan, service, name, name, 1, check);
     return service;
 }
 

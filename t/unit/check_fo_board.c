@@ -194,13 +194,13 @@ static fo_shared_t *shared;
 /* A sibling has found something. */
 static void tell(void)
 {
-    fo_shared_tell(shared, 0, true);
+    fo_shared_tell(shared, 0, true, 1);
 }
 
 static void make_joined_board(void)
 {
     make_board(1);
-    shared = fo_shared_init(apr_pcalloc(pool, fo_shared_size(1, 1)), 1, 1);
+    shared = unit_shared(1, 1);
     tell(); /* before it joined: no news */
     fo_board_join(board, shared);
 }

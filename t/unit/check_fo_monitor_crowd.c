@@ -57,14 +57,13 @@ static void start(int n_children, unsigned n_cells)
     unsigned n_checks = (unsigned)plan->checks->nelts;
 
     scope = unit_scope(plan);
-    shared = fo_shared_init(apr_pcalloc(pool, fo_shared_size(n_checks, n_cells)), n_checks,
-                            n_cells);
+    shared = unit_shared(n_checks, n_cells);
     for (int i = 0; i < n_children; i++) {
         child_t *child = &children[i];
         child->board = fo_board_make(plan, pool);
         child->monitor = fo_monitor_make(plan, child->board, 4711 + (apr_uint64_t)i, observe, child,
                                          pool);
-        fo_monitor_join(child->monitor, shared);
+        fo_monitor_join(child->monitor, shared, FO_SLOT_NONE);
     }
 }
 
@@ -97,8 +96,8 @@ static fo_service_state_e state_of(const child_t *child)
 /* A sibling has found this. */
 static void hint(child_t *child, bool is_down)
 {
-    fo_shared_tell(shared, 0, is_down);
-    fo_monitor_hear_hints(child->monitor);
+    fo_shared_tell(shared, 0, is_down, now);
+    fo_monitor_hear_hints(child->monitor, now);
 }
 
 static child_t *one_child(void)
@@ -163,7 +162,7 @@ START_TEST(what_it_has_found_itself_is_no_news)
 
     for (int i = 0; i < COUNT(answers); i++) {
         ping(child, answers[i]);
-        fo_monitor_hear_hints(child->monitor);
+        fo_monitor_hear_hints(child->monitor, now);
         ck_assert_int_eq(due_at(child, FO_TRIGGER_TIMER), FO_NEVER);
     }
     ck_assert_uint_eq(fo_shared_hint(shared, 0) / 2, 3); /* up from the start is no discovery */
@@ -213,7 +212,7 @@ START_TEST(a_hint_while_a_ping_is_under_way)
     fo_monitor_answer(child->monitor, check_at(0), under_way[_i].answer, now + 1 * SEC);
     ck_assert_int_eq(due_at(child, FO_TRIGGER_TIMER),
                      under_way[_i].is_kept ? now + ERROR : FO_NEVER);
-    fo_monitor_hear_hints(child->monitor);
+    fo_monitor_hear_hints(child->monitor, now);
     ck_assert_int_eq(due_at(child, FO_TRIGGER_TIMER),
                      under_way[_i].is_kept ? now + ERROR : FO_NEVER);
 }
@@ -225,9 +224,9 @@ START_TEST(a_hint_that_is_heard_after_the_answer)
     child_t *child = one_child();
 
     ping(child, &passed);
-    fo_shared_tell(shared, 0, true);
+    fo_shared_tell(shared, 0, true, now);
     ping(child, _i ? &refused : &passed);
-    fo_monitor_hear_hints(child->monitor);
+    fo_monitor_hear_hints(child->monitor, now);
     ck_assert_int_eq(due_at(child, FO_TRIGGER_TIMER), _i ? FO_NEVER : now + ERROR);
 }
 END_TEST
@@ -252,13 +251,13 @@ START_TEST(hints_from_before_it_joined)
 
     add("db", "tcp://db:1");
     start(1, 4);
-    fo_shared_tell(shared, 0, true);
+    fo_shared_tell(shared, 0, true, now);
     child = &children[1];
     child->board = fo_board_make(plan, pool);
     child->monitor = fo_monitor_make(plan, child->board, 1, observe, child, pool);
-    fo_monitor_join(child->monitor, shared);
+    fo_monitor_join(child->monitor, shared, FO_SLOT_NONE);
     ping(child, &passed);
-    fo_monitor_hear_hints(child->monitor);
+    fo_monitor_hear_hints(child->monitor, now);
     ck_assert_int_eq(due_at(child, FO_TRIGGER_TIMER), FO_NEVER);
     hint(child, true);
     ck_assert_int_eq(due_at(child, FO_TRIGGER_TIMER), now + ERROR);
@@ -273,10 +272,10 @@ START_TEST(old_hints_stay_old)
     add("a", "tcp://a:1");
     add("b", "tcp://b:1");
     start(1, 4);
-    fo_shared_tell(shared, 1, true);
+    fo_shared_tell(shared, 1, true, now);
     child = &children[0];
     child->monitor = fo_monitor_make(plan, child->board, 1, observe, child, pool);
-    fo_monitor_join(child->monitor, shared);
+    fo_monitor_join(child->monitor, shared, FO_SLOT_NONE);
     hint(child, true);
     ck_assert_int_eq(fo_monitor_due_at(child->monitor, check_at(0), FO_TRIGGER_TIMER), 0);
     ck_assert_int_eq(fo_monitor_due_at(child->monitor, check_at(1), FO_TRIGGER_TIMER), FO_NEVER);
@@ -295,8 +294,8 @@ START_TEST(a_hint_is_for_one_check)
         fo_monitor_start(child->monitor, check_at(i), now);
         fo_monitor_answer(child->monitor, check_at(i), &passed, now);
     }
-    fo_shared_tell(shared, 1, true);
-    fo_monitor_hear_hints(child->monitor);
+    fo_shared_tell(shared, 1, true, now);
+    fo_monitor_hear_hints(child->monitor, now);
     ck_assert_int_eq(fo_monitor_due_at(child->monitor, check_at(0), FO_TRIGGER_TIMER), FO_NEVER);
     ck_assert_int_eq(fo_monitor_due_at(child->monitor, check_at(1), FO_TRIGGER_TIMER), now + ERROR);
 }
@@ -314,7 +313,7 @@ START_TEST(news_to_one_service_of_two)
     start(1, 4);
     child = &children[0];
     ping(child, &refused);
-    fo_monitor_hear_hints(child->monitor);
+    fo_monitor_hear_hints(child->monitor, now);
     ck_assert_int_eq(due_at(child, FO_TRIGGER_TIMER), now + 60 * SEC);
     hint(child, true); /* a sibling's is */
     ck_assert_int_eq(due_at(child, FO_TRIGGER_TIMER), now + ERROR);
@@ -329,9 +328,9 @@ START_TEST(the_board_knows_what_has_been_heard)
     ping(child, &passed);
     fo_monitor_publish_due(child->monitor, FO_TRIGGER_REQUEST);
     ck_assert(fo_board_is_calm(child->board, scope, FO_TRIGGER_REQUEST, now));
-    fo_shared_tell(shared, 0, false);
+    fo_shared_tell(shared, 0, false, now);
     ck_assert(!fo_board_is_calm(child->board, scope, FO_TRIGGER_REQUEST, now));
-    fo_monitor_hear_hints(child->monitor);
+    fo_monitor_hear_hints(child->monitor, now);
     ck_assert(fo_board_is_calm(child->board, scope, FO_TRIGGER_REQUEST, now));
     ck_assert(!fo_board_claim_due(child->board, scope, FO_TRIGGER_REQUEST, now));
 }
@@ -426,7 +425,7 @@ START_TEST(without_siblings_there_is_always_a_place)
 
     add("db", "tcp://db:1");
     monitor = fo_monitor_make(plan, fo_board_make(plan, pool), 1, NULL, NULL, pool);
-    fo_monitor_hear_hints(monitor);
+    fo_monitor_hear_hints(monitor, now);
     for (int i = 0; i < 100; i++) {
         ck_assert(fo_monitor_enter(monitor, check_at(0), now));
         fo_monitor_start(monitor, check_at(0), now);
@@ -549,13 +548,13 @@ START_TEST(two_converge_each_by_its_own_ping)
         fo_service_state_e before = state_of(other);
         now += 20 * SEC;
         ping(one, report);
-        fo_monitor_hear_hints(other->monitor);
+        fo_monitor_hear_hints(other->monitor, now);
         ck_assert_int_eq(state_of(other), before); /* a hint alone changes nothing */
         ck_assert_int_le(due_at(other, FO_TRIGGER_TIMER), now);
         ping(other, report);
         ck_assert_int_eq(state_of(other), state_of(one));
-        fo_monitor_hear_hints(one->monitor);
-        fo_monitor_hear_hints(other->monitor);
+        fo_monitor_hear_hints(one->monitor, now);
+        fo_monitor_hear_hints(other->monitor, now);
         ck_assert_int_eq(due_at(one, FO_TRIGGER_TIMER), FO_NEVER);
         ck_assert_int_eq(due_at(other, FO_TRIGGER_TIMER), FO_NEVER);
     }
@@ -578,7 +577,7 @@ START_TEST(one_that_differs_is_no_alarm_bell)
     ping(sane, &passed);
     for (int i = 0; i < 1000; i++, now += 100 * MS) {
         for (int j = 0; j < 2; j++) {
-            fo_monitor_hear_hints(children[j].monitor);
+            fo_monitor_hear_hints(children[j].monitor, now);
             if (due_at(&children[j], FO_TRIGGER_TIMER) <= now) {
                 ping(&children[j], j ? &passed : &refused);
                 n++;
@@ -600,7 +599,7 @@ static void turn(child_t *child, bool is_down)
         child->is_pinging = false;
         fo_monitor_answer(child->monitor, check_at(0), is_down ? &refused : &passed, now);
     }
-    fo_monitor_hear_hints(child->monitor);
+    fo_monitor_hear_hints(child->monitor, now);
     if (due_at(child, FO_TRIGGER_REQUEST) > now && due_at(child, FO_TRIGGER_TIMER) > now)
         return;
     if (!fo_monitor_enter(child->monitor, check_at(0), now))

@@ -168,7 +168,7 @@ END_TEST
 START_TEST(several_endpoints_of_one_service)
 {
     fo_service_t *service = unit_service(plan, "redis", &policy, "tcp://east:1", NULL);
-    fo_endpoint_t *west = fo_plan_add_endpoint(plan, service, "west", 0.5,
+    fo_endpoint_t *west = fo_plan_add_endpoint(plan, service, "west", "tcp://west:1", 0.5,
                                                fo_plan_check(plan, "tcp://west:1"));
 
     ck_assert_int_eq(service->endpoints->nelts, 2);

@@ -18,12 +18,19 @@
 static void *memory;
 static fo_shared_t *shared;
 
+static fo_capacity_t room(unsigned n_checks, unsigned n_cells)
+{
+    return (fo_capacity_t){ 2, n_checks, n_checks, n_checks, n_cells };
+}
+
 static fo_shared_t *make(unsigned n_checks, unsigned n_cells)
 {
-    memory = mmap(NULL, fo_shared_size(n_checks, n_cells) + sysconf(_SC_PAGESIZE),
+    fo_capacity_t capacity = room(n_checks, n_cells);
+
+    memory = mmap(NULL, fo_shared_size(&capacity) + (size_t)sysconf(_SC_PAGESIZE),
                   PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     ck_assert_ptr_ne(memory, MAP_FAILED);
-    return fo_shared_init(memory, n_checks, n_cells);
+    return fo_shared_init(memory, &capacity);
 }
 
 static void setup(void)
@@ -38,18 +45,19 @@ START_TEST(size_and_alignment)
     static const unsigned sizes[][2] = { { 0, 0 }, { 1, 0 }, { 0, 16 }, { 1, 1 }, { 7, 3 },
                                          { 300, 16 } };
     unsigned n_checks = sizes[_i][0], n_cells = sizes[_i][1];
-    apr_size_t size = fo_shared_size(n_checks, n_cells);
+    fo_capacity_t capacity = room(n_checks, n_cells);
+    apr_size_t size = fo_shared_size(&capacity);
 
     ck_assert_uint_ge(size, (apr_size_t)n_checks * (n_cells + 1) * sizeof(apr_int64_t));
     for (unsigned shift = 0; shift < 64; shift += 8) {
         char *begin = aligned_alloc(64, (shift + size + 64 + 63) / 64 * 64), *block = begin + shift;
         memset(block, 0, size);
         memset(block + size, 0x5a, 8);
-        shared = fo_shared_init(block, n_checks, n_cells);
+        shared = fo_shared_init(block, &capacity);
         ck_assert_uint_eq((uintptr_t)fo_shared_count(shared) % 64, 0);
         ck_assert((const char *)fo_shared_count(shared) >= block);
         for (unsigned i = 0; i < n_checks; i++) {
-            fo_shared_tell(shared, i, true);
+            fo_shared_tell(shared, i, true, 1);
             for (unsigned j = 0; j < n_cells; j++)
                 ck_assert_int_eq(fo_shared_enter(shared, i, 1, APR_INT64_MAX).cell, (int)j);
         }
@@ -65,7 +73,8 @@ END_TEST
 START_TEST(the_count_has_a_line_of_its_own)
 {
     const char *count = (const char *)fo_shared_count(shared);
-    const char *end = (const char *)memory + fo_shared_size(CHECKS, CELLS);
+    fo_capacity_t capacity = room(CHECKS, CELLS);
+    const char *end = (const char *)memory + fo_shared_size(&capacity);
     char before[64];
 
     memcpy(before, count, sizeof(before));
@@ -85,7 +94,7 @@ START_TEST(a_hint_moves_and_says_what_was_found)
 
     ck_assert_uint_eq(atomic_load(fo_shared_count(shared)), 0);
     for (int i = 0; i < COUNT(found); i++) {
-        unsigned told = fo_shared_tell(shared, 1, found[i]);
+        unsigned told = fo_shared_tell(shared, 1, found[i], 1);
         ck_assert_uint_ne(told, before);
         ck_assert_uint_eq(told, fo_shared_hint(shared, 1));
         ck_assert_int_eq((told & FO_HINT_DOWN) != 0, found[i]);
@@ -102,7 +111,7 @@ static void *tell_on(void *opaque)
     unsigned check = (unsigned)(uintptr_t)opaque % CHECKS;
 
     for (int i = 0; i < 5000; i++)
-        fo_shared_tell(shared, check, i % 2);
+        fo_shared_tell(shared, check, i % 2, 1);
     return NULL;
 }
 
@@ -140,7 +149,7 @@ START_TEST(the_word_is_there_when_the_count_moves)
 
     pthread_create(&looker, NULL, look_on, NULL);
     for (int i = 0; i < 50000; i++)
-        fo_shared_tell(shared, 0, true);
+        fo_shared_tell(shared, 0, true, 1);
     atomic_store(&is_over, true);
     pthread_join(looker, NULL);
 }
@@ -219,7 +228,7 @@ START_TEST(no_cells_at_all)
 {
     shared = make(2, 0);
     ck_assert_int_eq(fo_shared_enter(shared, 1, 100, 200).cell, -1);
-    ck_assert_uint_eq(fo_shared_tell(shared, 1, true) & FO_HINT_DOWN, FO_HINT_DOWN);
+    ck_assert_uint_eq(fo_shared_tell(shared, 1, true, 1) & FO_HINT_DOWN, FO_HINT_DOWN);
     ck_assert_uint_eq(fo_shared_hint(shared, 0), 0);
 }
 END_TEST
@@ -300,7 +309,7 @@ START_TEST(a_crowd_of_processes)
         ck_assert_int_ge(children[i], 0);
         if (children[i] == 0) {
             come_and_go(2000);
-            fo_shared_tell(shared, 1, true);
+            fo_shared_tell(shared, 1, true, 1);
             _exit(0);
         }
     }

@@ -742,11 +742,8 @@ static void listen_to_errors(void)
 
 static void join_siblings(unsigned n_cells)
 {
-    unsigned n_checks = (unsigned)plan->checks->nelts;
-    void *memory = apr_pcalloc(pool, fo_shared_size(n_checks, n_cells));
-
-    shared = fo_shared_init(memory, n_checks, n_cells);
-    fo_monitor_join(monitor, shared);
+    shared = unit_shared((unsigned)plan->checks->nelts, n_cells);
+    fo_monitor_join(monitor, shared, FO_SLOT_NONE);
 }
 
 /* As the hook on the error log does. True: it was news. */
@@ -877,7 +874,7 @@ START_TEST(a_hint_makes_a_ping)
     await(&rig->begun);
     request(LIMIT);
     ck_assert_int_eq(atomic_load(&rig->n_begun), 1);
-    fo_shared_tell(shared, 0, true);
+    fo_shared_tell(shared, 0, true, 1);
     ck_assert(fo_board_claim_due(board, scope, FO_TRIGGER_REQUEST, probe_clock_now()));
     rig->does = RIG_LATER;
     ck_assert_int_lt(request(LIMIT), LIMIT);

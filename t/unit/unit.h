@@ -79,7 +79,7 @@ static inline fo_service_t *unit_service(fo_plan_t *plan, const char *name,
 
     check->timeout_up = policy->value[FO_POLICY_TIMEOUT_UP];
     check->timeout_down = policy->value[FO_POLICY_TIMEOUT_DOWN];
-    fo_plan_add_endpoint(plan, service, key, 1, check);
+    fo_plan_add_endpoint(plan, service, key, key, 1, check);
     return service;
 }
 
@@ -92,6 +92,14 @@ static inline fo_check_t *unit_check(const fo_service_t *service)
 static inline const fo_scope_t *unit_scope(fo_plan_t *plan)
 {
     return fo_plan_scope(plan, plan->services);
+}
+
+/* Memory for that many of each, not shared with anybody else. */
+static inline fo_shared_t *unit_shared(unsigned n_checks, unsigned n_cells)
+{
+    fo_capacity_t capacity = { 4, n_checks + 8, n_checks, n_checks + 8, n_cells };
+
+    return fo_shared_init(apr_pcalloc(pool, fo_shared_size(&capacity)), &capacity);
 }
 
 /* False: it took longer. Not by sem_clockwait(), which the thread sanitizer does not know. */

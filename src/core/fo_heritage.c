@@ -1,0 +1,57 @@
+#include "core/fo_heritage.h"
+
+#include "core/fo_slot.h"
+
+/* What is seen of one endpoint, up and down. */
+typedef struct votes_t {
+    unsigned n[2];
+    fo_row_t youngest[2];
+} votes_t;
+
+static bool is_young(const fo_row_t *row, const fo_policy_t *policy, apr_time_t now)
+{
+    bool is_usable = fo_state_is_usable((fo_state_e)row->state);
+    fo_policy_e frequency = is_usable ? FO_POLICY_MONITORING : FO_POLICY_OUTAGE;
+
+    return row->pinged_at && now - row->pinged_at < 2 * policy->value[frequency];
+}
+
+/* It was measured before somebody discovered the contrary. */
+static bool is_outdated(const fo_shared_t *shared, const fo_check_t *check, const fo_row_t *row)
+{
+    bool is_down = !fo_state_is_usable((fo_state_e)row->state);
+    bool told_down = fo_shared_hint(shared, check->seat) & FO_HINT_DOWN;
+
+    return is_down != told_down && row->pinged_at < fo_shared_told_at(shared, check->seat);
+}
+
+static void count(votes_t *votes, const fo_row_t *row)
+{
+    bool is_down = !fo_state_is_usable((fo_state_e)row->state);
+
+    if (votes->n[is_down] == 0 || row->pinged_at > votes->youngest[is_down].pinged_at)
+        votes->youngest[is_down] = *row;
+    votes->n[is_down]++;
+}
+
+bool fo_heritage_find(const fo_shared_t *shared, const fo_endpoint_t *endpoint, apr_time_t now,
+                      fo_row_t *ret_row)
+{
+    votes_t votes = { .n = { 0, 0 } };
+    unsigned n;
+    bool is_down;
+
+    for (unsigned slot = 0; slot < fo_slot_count(shared); slot++) {
+        fo_row_t row;
+        if (fo_row_read(shared, slot, endpoint->seat, &row) &&
+            is_young(&row, &endpoint->service->policy, now) &&
+            !is_outdated(shared, endpoint->check, &row))
+            count(&votes, &row);
+    }
+    n = votes.n[0] + votes.n[1];
+    is_down = votes.n[1] > votes.n[0];
+    if (n < 2 || votes.n[is_down] * 2 <= n)
+        return false;
+    *ret_row = votes.youngest[is_down];
+    return true;
+}

@@ -1,0 +1,84 @@
+/*
+ * fo_layout.h: how the shared memory is laid out, for the files that read and write it. What stands
+ * here may change with every version: memory of another one is not used.
+ */
+#ifndef FO_LAYOUT_H
+#define FO_LAYOUT_H
+
+#include "core/fo_record.h"
+#include "core/fo_row.h"
+#include "core/fo_shared.h"
+#include "core/fo_slot.h"
+
+#define FO_LAYOUT_LINE 64
+#define FO_LAYOUT_ROW_WORDS ((sizeof(fo_row_t) + 7) / 8)
+#define FO_LAYOUT_REPORT_WORDS ((sizeof(fo_failure_t) + 7) / 8)
+
+/* Who sits where. Written by the parent alone. digest 0: nobody, ever. */
+typedef struct fo_seat_t {
+    apr_uint64_t digest;
+    apr_uint64_t generation; /* the last one whose plan had it */
+} fo_seat_t;
+
+typedef struct fo_slot_words_t {
+    _Alignas(FO_LAYOUT_LINE) _Atomic apr_int64_t pid; /* 0: free */
+    _Atomic apr_uint64_t generation;
+    _Atomic apr_int64_t started_at;
+    _Atomic apr_int64_t beat_at;
+    _Atomic apr_uint64_t waits;
+    _Atomic apr_int64_t waited;
+} fo_slot_words_t;
+
+typedef struct fo_service_words_t {
+    fo_seat_t seat;
+    _Atomic apr_int64_t announced_at; /* the outage that the log tells of; 0: none */
+    _Atomic apr_int64_t reminded_at;  /* when it last told of it */
+} fo_service_words_t;
+
+/* Several children may write a failure at a time: it carries a sum by which a torn one is known. */
+typedef struct fo_check_words_t {
+    _Alignas(FO_LAYOUT_LINE) fo_seat_t seat;
+    _Atomic apr_uint64_t hint;
+    _Atomic apr_int64_t told_at;
+    _Atomic unsigned is_suspect;
+    _Atomic unsigned n_history; /* of all times */
+    _Atomic apr_uint64_t counts[FO_VERDICT_COUNT];
+    _Atomic apr_uint64_t history[FO_HISTORY];
+    _Atomic apr_uint64_t failure[FO_LAYOUT_REPORT_WORDS];
+    _Atomic apr_uint64_t failure_sum;
+} fo_check_words_t;
+
+typedef struct fo_endpoint_words_t {
+    fo_seat_t seat;
+} fo_endpoint_words_t;
+
+/* A row has a version: odd while its one writer is at work. */
+typedef struct fo_row_words_t {
+    _Atomic apr_uint64_t version;
+    _Atomic apr_uint64_t words[FO_LAYOUT_ROW_WORDS];
+} fo_row_words_t;
+
+_Static_assert(sizeof(fo_row_words_t) <= 128, "what each child publishes of each endpoint");
+
+/* The count has a cache line of its own: every request of every child reads it. */
+struct fo_shared_t {
+    _Alignas(FO_LAYOUT_LINE) _Atomic unsigned count;
+    _Alignas(FO_LAYOUT_LINE) apr_uint64_t layout;
+    apr_uint64_t generation; /* of the newest plan; the parent's to change */
+    fo_capacity_t capacity;
+    _Atomic apr_uint64_t lease;
+    fo_slot_words_t *slots; /* all of these lie behind, at the same address in every process */
+    fo_service_words_t *services;
+    fo_check_words_t *checks;
+    fo_endpoint_words_t *endpoints;
+    fo_row_words_t *rows;       /* by slot, then by endpoint */
+    _Atomic apr_int64_t *cells; /* by check; each the instant until which it is taken */
+};
+
+static inline fo_row_words_t *fo_layout_row(const fo_shared_t *shared, unsigned slot,
+                                            unsigned endpoint)
+{
+    return &shared->rows[(apr_size_t)slot * shared->capacity.endpoints + endpoint];
+}
+
+#endif

@@ -1,0 +1,29 @@
+/*
+ * fo_lease.h: which one of all children pings, where one does for all. It holds a lease that
+ * expires, so that one which was killed or stopped is followed by another; a child of a newer
+ * configuration takes it from one of an older.
+ */
+#ifndef FO_LEASE_H
+#define FO_LEASE_H
+
+#include "core/fo_slot.h"
+
+typedef struct fo_lease_t {
+    int slot; /* the holder's; FO_SLOT_NONE: nobody's yet */
+    apr_uint64_t generation;
+    apr_time_t until_at; /* exact to a millisecond */
+} fo_lease_t;
+
+fo_lease_t fo_lease_read(const fo_shared_t *shared);
+
+/*
+ * Takes or renews it for this child if that may be; true: this child has it, until now + span at
+ * least for a millisecond less.
+ */
+bool fo_lease_take(fo_shared_t *shared, int slot, apr_uint64_t generation, apr_time_t now,
+                   apr_interval_time_t span);
+
+/* The child ends: whoever comes next need not wait. */
+void fo_lease_give_up(fo_shared_t *shared, int slot);
+
+#endif

@@ -1,0 +1,28 @@
+/*
+ * fo_news.h: whose outages and recoveries are news to those who read the log: the first child's
+ * that sees a service down, and the last one's that sees it back. A child that dies while it sees
+ * an outage takes nothing along: the next one whose ping passes says that it is over.
+ */
+#ifndef FO_NEWS_H
+#define FO_NEWS_H
+
+#include "core/fo_row.h"
+
+/*
+ * All of these: after this child's own rows say what it sees. slot: its own, or FO_SLOT_NONE.
+ * True: it is the one to tell.
+ */
+bool fo_news_outage(fo_shared_t *shared, const fo_service_t *service, int slot, apr_time_t now);
+
+/* The service works. ret_lasted: how long it did not. */
+bool fo_news_recovery(fo_shared_t *shared, const fo_service_t *service, int slot, apr_time_t now,
+                      apr_interval_time_t *ret_lasted);
+
+/* It is still down, and time to say so again. ret_lasted: since when it is. */
+bool fo_news_reminder(fo_shared_t *shared, const fo_service_t *service, apr_time_t now,
+                      apr_interval_time_t *ret_lasted);
+
+/* An outage has been told of, and not yet its end. */
+bool fo_news_is_open(const fo_shared_t *shared, const fo_service_t *service);
+
+#endif

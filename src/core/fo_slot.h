@@ -1,0 +1,44 @@
+/*
+ * fo_slot.h: the children's places in the shared memory. A child claims one when it starts; the
+ * parent gives it back when the child has died, in whatever way. What the dead one published stays
+ * until the place is claimed again, and says how old it is.
+ */
+#ifndef FO_SLOT_H
+#define FO_SLOT_H
+
+#include "core/fo_shared.h"
+
+/* No place: the child works, but what it sees is not published. */
+#define FO_SLOT_NONE (-1)
+
+typedef struct fo_slot_t {
+    apr_int64_t pid;
+    apr_uint64_t generation; /* of its configuration */
+    apr_time_t started_at;
+    apr_time_t beat_at;         /* when its monitor thread last ran */
+    apr_uint64_t waits;         /* requests that waited for a ping */
+    apr_interval_time_t waited; /* by all of them together */
+} fo_slot_t;
+
+/*
+ * Child: the free place in which there has been no life for longest; its rows are empty then.
+ * FO_SLOT_NONE: there is none.
+ */
+int fo_slot_claim(fo_shared_t *shared, apr_int64_t pid, apr_uint64_t generation, apr_time_t now);
+
+/* The monitor thread of the child that has it. */
+void fo_slot_beat(fo_shared_t *shared, int slot, apr_uint64_t waits, apr_interval_time_t waited,
+                  apr_time_t now);
+
+/* Parent: this child has died. */
+void fo_slot_release(fo_shared_t *shared, apr_int64_t pid);
+
+/* Parent: the same for all that are not alive any more. */
+void fo_slot_sweep(fo_shared_t *shared, bool (*is_alive)(apr_int64_t pid));
+
+/* False: nobody is there. */
+bool fo_slot_read(const fo_shared_t *shared, unsigned slot, fo_slot_t *ret_slot);
+
+unsigned fo_slot_count(const fo_shared_t *shared);
+
+#endif
