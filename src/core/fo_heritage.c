@@ -43,7 +43,7 @@ bool fo_heritage_find(const fo_shared_t *shared, const fo_endpoint_t *endpoint, 
 
     for (unsigned slot = 0; slot < fo_slot_count(shared); slot++) {
         fo_row_t row;
-        if (fo_row_read(shared, slot, endpoint->seat, &row) &&
+        if (fo_slot_was_used(shared, slot) && fo_row_read(shared, slot, endpoint->seat, &row) &&
             is_young(&row, &endpoint->service->policy, now) &&
             !is_outdated(shared, endpoint->check, &row))
             count(&votes, &row);

@@ -21,8 +21,7 @@ typedef enum {
 /* What the observer is told. Valid during the call. */
 typedef struct fo_change_t {
     fo_change_e kind;
-    bool
-        is_news; /* outages and recoveries: no sibling has told of it, as FailoverOutageLogging says */
+    bool is_news; /* no sibling has told of it before, if it is an outage or a recovery */
     const fo_service_t *service;
     const fo_endpoint_t *endpoint;
     const fo_report_t *report;

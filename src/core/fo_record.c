@@ -5,7 +5,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
-/* A past ping is one word: its end in tenths of seconds, the microseconds it took, stage, verdict. */
+/* A past ping is one word: its end in tenths of a second, how long it took, stage, verdict. */
 #define AT_SHIFT 32
 #define TOOK_SHIFT 6
 #define TOOK_MAX 0x3ffffff

@@ -9,6 +9,11 @@ unsigned fo_slot_count(const fo_shared_t *shared)
     return shared->capacity.slots;
 }
 
+bool fo_slot_was_used(const fo_shared_t *shared, unsigned slot)
+{
+    return atomic_load(&shared->slots[slot].started_at) != 0;
+}
+
 /* The free slot in which there was no life for longest; FO_SLOT_NONE. */
 static int stalest(const fo_shared_t *shared)
 {

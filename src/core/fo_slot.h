@@ -39,6 +39,9 @@ void fo_slot_sweep(fo_shared_t *shared, bool (*is_alive)(apr_int64_t pid));
 /* False: nobody is there. */
 bool fo_slot_read(const fo_shared_t *shared, unsigned slot, fo_slot_t *ret_slot);
 
+/* Somebody has been there: only then do its rows take memory, and a look at them would too. */
+bool fo_slot_was_used(const fo_shared_t *shared, unsigned slot);
+
 unsigned fo_slot_count(const fo_shared_t *shared);
 
 #endif
