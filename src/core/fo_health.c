@@ -41,6 +41,13 @@ bool fo_health_step(fo_health_t *health, const fo_policy_t *policy, bool passed)
     return health->state != before;
 }
 
+void fo_health_doubt(fo_health_t *health)
+{
+    health->fails++;
+    health->passes = 0;
+    health->state = fo_health_next(health->state, FO_EVENT_FAIL);
+}
+
 bool fo_state_is_usable(fo_state_e state)
 {
     return state == FO_STATE_UNKNOWN || state == FO_STATE_UP || state == FO_STATE_FAILING;

@@ -39,6 +39,9 @@ fo_state_e fo_health_next(fo_state_e state, fo_event_e event);
 /* Counts one answer and moves on. True when the state changed. */
 bool fo_health_step(fo_health_t *health, const fo_policy_t *policy, bool passed);
 
+/* Counts a failure that would be a FALL as a FAIL, this once: the next one is a FALL. */
+void fo_health_doubt(fo_health_t *health);
+
 /* Requests may be sent there. */
 bool fo_state_is_usable(fo_state_e state);
 

@@ -18,7 +18,8 @@ struct fo_judge_t {
     int slot;
     fo_observer_fn observer;
     void *baton;
-    fo_health_t *healths;  /* by endpoint */
+    fo_health_t *healths; /* by endpoint */
+    fo_doubt_t *doubt;
     fo_row_t *rows;        /* by endpoint: what is published */
     standing_t *standings; /* by service */
 };
@@ -36,6 +37,7 @@ fo_judge_t *fo_judge_make(const fo_plan_t *plan, fo_board_t *board, fo_observer_
     judge->observer = observer;
     judge->baton = baton;
     judge->healths = apr_pcalloc(pool, sizeof(fo_health_t) * n_endpoints);
+    judge->doubt = fo_doubt_make(plan, judge->healths, pool);
     judge->rows = apr_pcalloc(pool, sizeof(fo_row_t) * n_endpoints);
     judge->standings = apr_pcalloc(pool, sizeof(standing_t) * n_services);
     return judge;
@@ -44,6 +46,11 @@ fo_judge_t *fo_judge_make(const fo_plan_t *plan, fo_board_t *board, fo_observer_
 const fo_health_t *fo_judge_health(const fo_judge_t *judge, const fo_endpoint_t *endpoint)
 {
     return &judge->healths[endpoint->index];
+}
+
+fo_doubt_t *fo_judge_doubt(const fo_judge_t *judge)
+{
+    return judge->doubt;
 }
 
 static standing_t *standing_of(const fo_judge_t *judge, const fo_endpoint_t *endpoint)
@@ -280,7 +287,8 @@ bool fo_judge_answer(fo_judge_t *judge, const fo_endpoint_t *endpoint, const fo_
     note_ping(judge, endpoint, report, pinged_at);
     if (!has_passed)
         health->failure = *report;
-    if (fo_health_step(health, &endpoint->service->policy, has_passed))
+    fo_doubt_step(judge->doubt, endpoint, has_passed, now);
+    if (health->state != before)
         judge->rows[endpoint->index].since_at = now;
     is_usable = fo_state_is_usable(health->state);
     if (is_usable && has_passed)

@@ -6,7 +6,7 @@
 #define FO_JUDGE_H
 
 #include "core/fo_board.h"
-#include "core/fo_health.h"
+#include "core/fo_doubt.h"
 #include "core/fo_row.h"
 #include "core/fo_slot.h"
 
@@ -65,6 +65,9 @@ void fo_judge_publish_due(fo_judge_t *judge, const fo_endpoint_t *endpoint, apr_
 void fo_judge_tell(const fo_judge_t *judge, const fo_change_t *change);
 const fo_health_t *fo_judge_health(const fo_judge_t *judge, const fo_endpoint_t *endpoint);
 fo_service_state_e fo_judge_state(const fo_judge_t *judge, const fo_service_t *service);
+
+/* What is thought of falls that come together; answers are to be heard by it before they count. */
+fo_doubt_t *fo_judge_doubt(const fo_judge_t *judge);
 
 /* The protocol's own "ok", or a refusal of our credentials alone. */
 bool fo_judge_has_passed(const fo_report_t *report);

@@ -80,17 +80,6 @@ const fo_health_t *fo_monitor_health(const fo_monitor_t *monitor, const fo_endpo
     return fo_judge_health(monitor->judge, endpoint);
 }
 
-/* In [0, 1): Vigna's splitmix64, good from any seed; it parts children from each other, no more. */
-static double draw_random(fo_monitor_t *monitor)
-{
-    apr_uint64_t bits = monitor->random += 0x9e3779b97f4a7c15;
-
-    bits = (bits ^ bits >> 30) * 0xbf58476d1ce4e5b9;
-    bits = (bits ^ bits >> 27) * 0x94d049bb133111eb;
-    bits ^= bits >> 31;
-    return (double)(bits >> 11) / (double)((apr_uint64_t)1 << 53);
-}
-
 static bool inherit_check(fo_monitor_t *monitor, const fo_shared_t *shared, const fo_check_t *check,
                           apr_time_t now)
 {
@@ -114,7 +103,8 @@ void fo_monitor_inherit(fo_monitor_t *monitor, const fo_shared_t *shared, apr_ti
         const fo_check_t *check = fo_plan_check_at(monitor->plan, i);
         const fo_policy_t *policy = &fo_check_endpoint(check, 0)->service->policy;
         if (inherit_check(monitor, shared, check, now))
-            monitor->courses[i].first_at = now + fo_schedule_first(policy, draw_random(monitor));
+            monitor->courses[i].first_at = now + fo_schedule_first(policy, fo_schedule_random(
+                                                                               &monitor->random));
     }
 }
 
@@ -219,7 +209,7 @@ static apr_interval_time_t retry_span(fo_monitor_t *monitor, unsigned refusals)
     apr_interval_time_t span = RETRY_FIRST
                                << (refusals < RETRY_DOUBLINGS ? refusals : RETRY_DOUBLINGS);
 
-    return span / 2 + (apr_interval_time_t)(draw_random(monitor) * (double)span);
+    return span / 2 + (apr_interval_time_t)(fo_schedule_random(&monitor->random) * (double)span);
 }
 
 bool fo_monitor_enter(fo_monitor_t *monitor, const fo_check_t *check, apr_time_t now)
@@ -263,7 +253,8 @@ fo_ping_t fo_monitor_start(fo_monitor_t *monitor, const fo_check_t *check, apr_t
         .is_final = is_final(course),
         .is_slow = course->is_slow,
     };
-    const double random[2] = { draw_random(monitor), draw_random(monitor) };
+    const double random[2] = { fo_schedule_random(&monitor->random),
+                               fo_schedule_random(&monitor->random) };
 
     /* The first endpoint's policy rules: equal checks of services with different spreads share. */
     course->draw = fo_schedule_draw(&fo_check_endpoint(check, 0)->service->policy,
@@ -341,10 +332,23 @@ static void judge_all(fo_monitor_t *monitor, const fo_check_t *check, const fo_r
         course->is_hurried = course->is_hinted = false; /* a hint that came meanwhile said so too */
 }
 
+void fo_monitor_announce(fo_monitor_t *monitor, const fo_check_t *check, const fo_report_t *report,
+                         apr_time_t now)
+{
+    fo_doubt_t *doubt = fo_judge_doubt(monitor->judge);
+
+    if (!fo_doubt_hear(doubt, check, report, now))
+        return;
+    for (unsigned i = 0; i < (unsigned)monitor->plan->checks->nelts; i++)
+        if (fo_doubt_takes_back(doubt, fo_plan_check_at(monitor->plan, i), now))
+            fo_monitor_hurry(monitor, fo_plan_check_at(monitor->plan, i));
+}
+
 void fo_monitor_answer(fo_monitor_t *monitor, const fo_check_t *check, const fo_report_t *report,
                        apr_time_t now)
 {
     leave(monitor, check);
+    fo_monitor_announce(monitor, check, report, now);
     if (monitor->shared)
         fo_record_add(monitor->shared, check->seat, report, now);
     if (report->verdict == FO_VERDICT_SELF)

@@ -77,6 +77,13 @@ bool fo_monitor_enter(fo_monitor_t *monitor, const fo_check_t *check, apr_time_t
 /* A ping of this check starts now. It ends with exactly one answer, or is given up. */
 fo_ping_t fo_monitor_start(fo_monitor_t *monitor, const fo_check_t *check, apr_time_t now);
 
+/*
+ * Of pings that end together, what each found; before the first is answered, so that each is judged
+ * in the light of all (fo_doubt.h). One that ends alone needs none.
+ */
+void fo_monitor_announce(fo_monitor_t *monitor, const fo_check_t *check, const fo_report_t *report,
+                         apr_time_t now);
+
 /* What the ping found. */
 void fo_monitor_answer(fo_monitor_t *monitor, const fo_check_t *check, const fo_report_t *report,
                        apr_time_t now);

@@ -1,5 +1,16 @@
 #include "core/fo_schedule.h"
 
+/* Vigna's splitmix64, good from any seed; it parts children from each other, no more. */
+double fo_schedule_random(apr_uint64_t *state)
+{
+    apr_uint64_t bits = *state += 0x9e3779b97f4a7c15;
+
+    bits = (bits ^ bits >> 30) * 0xbf58476d1ce4e5b9;
+    bits = (bits ^ bits >> 27) * 0x94d049bb133111eb;
+    bits ^= bits >> 31;
+    return (double)(bits >> 11) / (double)((apr_uint64_t)1 << 53);
+}
+
 fo_draw_t fo_schedule_exact(void)
 {
     return (fo_draw_t){ .stretch = 1, .first = 1, .jitter = 1 };

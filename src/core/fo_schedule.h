@@ -18,6 +18,9 @@ typedef enum {
     FO_TRIGGER_COUNT
 } fo_trigger_e;
 
+/* In [0, 1), the next after *state, which may start from any number. */
+double fo_schedule_random(apr_uint64_t *state);
+
 /*
  * The draws that part children from each other, made when a ping starts. With a spread of 0 they
  * have no effect.

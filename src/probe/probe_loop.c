@@ -247,8 +247,13 @@ static void land(probe_loop_t *loop, unsigned index, apr_time_t now)
     count_down(loop, ticket);
 }
 
+/* All that ended in this round are announced before the first is judged. */
 static void land_ended(probe_loop_t *loop, apr_time_t now)
 {
+    for (unsigned i = 0; i < loop->n_flights; i++)
+        if (loop->flights[i]->is_over)
+            fo_monitor_announce(loop->monitor, loop->flights[i]->ping.check,
+                                &loop->flights[i]->report, now);
     for (unsigned i = loop->n_flights; i-- > 0;)
         if (loop->flights[i]->is_over)
             land(loop, i, now);

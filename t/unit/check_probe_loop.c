@@ -617,6 +617,29 @@ START_TEST(confirming_pings_follow_by_themselves)
 }
 END_TEST
 
+/* What ends in one round is judged together: the first ones are doubted as well. */
+START_TEST(many_that_fall_together)
+{
+    fo_service_t *services[3];
+    peer_t peer;
+
+    policy.value[FO_POLICY_CONFIRM] = 50 * MS;
+    peer_bind(&peer);
+    for (int i = 0; i < 3; i++)
+        services[i] = add_at(apr_psprintf(pool, "s%d", i), &fo_probe_tcp, NULL, peer.port);
+    start_loop(2);
+    request(LIMIT);
+    for (int i = 0; i < 3; i++)
+        await(&changed);
+    stop_loop();
+    for (int i = 0; i < 3; i++) {
+        ck_assert_int_eq(state_of(services[i]), FO_SERVICE_DOWN);
+        ck_assert_int_eq(health_of(services[i])->fails, 2);
+    }
+    peer_stop(&peer);
+}
+END_TEST
+
 /* The board says when a request finds something due. */
 START_TEST(due_is_claimed_on_the_board)
 {
@@ -1033,6 +1056,7 @@ static TCase *loop_case(void)
     tcase_add_test(tc, a_hung_service_costs_one_wait);
     tcase_add_test(tc, nobody_waits_for_what_is_not_due);
     tcase_add_test(tc, confirming_pings_follow_by_themselves);
+    tcase_add_test(tc, many_that_fall_together);
     tcase_add_test(tc, due_is_claimed_on_the_board);
     tcase_add_test(tc, more_than_fit_at_a_time);
     tcase_add_test(tc, waiting_for_a_place_is_no_work);
