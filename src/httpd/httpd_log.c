@@ -83,6 +83,9 @@ static const char *remedy(const fo_report_t *report)
     case EAGAIN:
         return "calls to services that hang hold the workers of this child";
     case APR_TIMEUP:
+    case APR_EOF:
+    case ECONNRESET:
+    case EPIPE:
         return "this host is overloaded, or its resolver does not answer";
     default:
         return "look at this host's resolver (/etc/resolv.conf)";

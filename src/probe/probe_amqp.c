@@ -134,7 +134,7 @@ static bool fail(talk_t *talk, apr_status_t status, const char *text)
         text = talk->link.words;
     if (status == PROBE_LINK_BROKEN)
         report->stage = FO_STAGE_TLS; /* TLS 1.3 hears after the handshake what the server thinks */
-    if (APR_STATUS_IS_EOF(status) || status == PROBE_LINK_BROKEN)
+    if (status == PROBE_LINK_BROKEN)
         status = 0;
     fo_report_fill(report, verdict, status, 0, text);
     return false;

@@ -2,6 +2,7 @@
 
 #include "core/fo_report.h"
 
+#include <errno.h>
 #include <netdb.h>
 #include <stdlib.h>
 #include <string.h>
@@ -322,11 +323,23 @@ static void next_host(probe_flight_t *flight, apr_time_t now)
     end(flight, now);
 }
 
+/* The server ended a connection that it had accepted. */
+static bool is_given_up(const fo_report_t *report)
+{
+    return report->verdict == FO_VERDICT_FAIL &&
+           (APR_STATUS_IS_EOF(report->status) || report->status == ECONNRESET ||
+            report->status == EPIPE);
+}
+
 void probe_flight_settle(probe_flight_t *flight, apr_time_t now)
 {
-    fo_verdict_e verdict = flight->report.verdict;
+    fo_verdict_e verdict;
 
     finish_run(flight);
+    /* It may have lost patience with us: MariaDB gives a client 10 s to log in. */
+    if (flight->is_starved && !flight->ping.is_final && is_given_up(&flight->report))
+        flight->report.verdict = FO_VERDICT_SELF;
+    verdict = flight->report.verdict;
     if (verdict == FO_VERDICT_FAIL || verdict == FO_VERDICT_SELF)
         next_address(flight, now);
     else

@@ -326,8 +326,7 @@ static void fill_report(const node_t *nodes, unsigned n, fo_report_t *report)
     else if (worst->verdict != FO_VERDICT_PASS && !list(nodes, n, worst->verdict, true, text))
         (void)list(nodes, n, worst->verdict, false, text);
     report->stage = worst->stage;
-    fo_report_fill(report, worst->verdict, APR_STATUS_IS_EOF(worst->status) ? 0 : worst->status, 0,
-                   text);
+    fo_report_fill(report, worst->verdict, worst->status, 0, text);
 }
 
 static void ask(const void *conf, const fo_ask_t *ask, fo_report_t *report)

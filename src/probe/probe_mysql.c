@@ -46,6 +46,7 @@ typedef struct meaning_t {
     unsigned code;
     fo_verdict_e verdict;
     bool has_errno;   /* the library's text ends in an errno */
+    bool is_end;      /* without one: the server closed the connection */
     const char *text; /* NULL: the server's or the library's own words */
 } meaning_t;
 
@@ -79,10 +80,12 @@ static const meaning_t meanings[] = {
     { .code = CR_ERR_NET_WRITE, .verdict = FO_VERDICT_FAIL, .has_errno = true },
     { .code = CR_SERVER_GONE_ERROR,
       .verdict = FO_VERDICT_FAIL,
+      .is_end = true,
       .text = "the server closed the connection" },
     { .code = CR_SERVER_LOST,
       .verdict = FO_VERDICT_FAIL,
       .has_errno = true,
+      .is_end = true,
       .text = "the server closed the connection" },
     { .code = CR_OUT_OF_MEMORY, .verdict = FO_VERDICT_SELF },
 };
@@ -257,6 +260,8 @@ static void judge(MYSQL *mysql, fo_report_t *report)
         status = ENOMEM;
     fo_report_fill(report, verdict, status, is_client_code(code) ? 0 : (int)code,
                    status ? NULL : text);
+    if (!status && meaning->is_end)
+        report->status = APR_EOF;
     make_printable(report->text);
 }
 

@@ -350,7 +350,7 @@ static void end_here(int n, peer_end_e end)
 START_TEST(closed_from_here_on)
 {
     end_here(_i, PEER_CLOSE);
-    expect(FO_VERDICT_FAIL, stages[_i], 0, "the server closed the connection");
+    expect(FO_VERDICT_FAIL, stages[_i], APR_EOF, "the server closed the connection");
     ck_assert_int_lt(report.took, PEER_SLACK);
 }
 END_TEST
@@ -708,8 +708,8 @@ static const struct {
     { SAYS("AMQP\0\0\x09\x01"), 0, "wrong version number" },
     { SAYS("\x15\x03\x03\0\x02\x02\x28"), 0, "sslv3 alert handshake failure" },
     { SAYS("\x15\x03\x03\0\x02\x02\x46"), 0, "tlsv1 alert protocol version" },
-    { SAYS("\x16\x03\x03\0\x05"), 0, "the server closed the connection" },
-    { SAYS(""), 0, "the server closed the connection" },
+    { SAYS("\x16\x03\x03\0\x05"), APR_EOF, "the server closed the connection" },
+    { SAYS(""), APR_EOF, "the server closed the connection" },
 };
 
 START_TEST(tls_with_none)

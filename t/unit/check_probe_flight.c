@@ -354,19 +354,40 @@ START_TEST(time_out_of_the_starved)
 }
 END_TEST
 
-/* A pass, a refusal and a reset are believed however late. */
-START_TEST(answers_are_believed_however_late)
-{
-    int fd = greet();
+static const struct {
+    const char *said; /* NULL: reset; empty: closed */
+    bool is_final;
+    fo_verdict_e verdict;
+    apr_status_t status;
+} late_answers[] = {
+    { "+OK\n", false, FO_VERDICT_PASS, 0 },
+    { "-GONE\n", false, FO_VERDICT_FAIL, APR_EGENERAL },
+    { NULL, false, FO_VERDICT_SELF, ECONNRESET },
+    { NULL, true, FO_VERDICT_FAIL, ECONNRESET },
+    { "", false, FO_VERDICT_SELF, APR_EOF },
+    { "", true, FO_VERDICT_FAIL, APR_EOF },
+};
 
+/*
+ * What the server said is believed however late. That it ended a connection on which we made it
+ * wait is not, until that had to be thrown away too often.
+ */
+START_TEST(answers_of_the_starved)
+{
+    int fd;
+
+    order.is_final = late_answers[_i].is_final;
+    fd = greet();
     flight->is_starved = true;
     now += 10 * TIMEOUT;
-    if (_i)
+    if (!late_answers[_i].said)
         reset(fd);
+    else if (late_answers[_i].said[0])
+        say(fd, late_answers[_i].said);
     else
-        say(fd, "+OK\n");
+        close(fd);
     pump_out();
-    expect(_i ? FO_VERDICT_FAIL : FO_VERDICT_PASS, FO_STAGE_ANSWER, _i ? ECONNRESET : 0);
+    expect(late_answers[_i].verdict, FO_STAGE_ANSWER, late_answers[_i].status);
 }
 END_TEST
 
@@ -922,7 +943,7 @@ static TCase *dialogue_case(void)
     tcase_add_test(tc, times_out_while_asking);
     tcase_add_test(tc, times_out_while_dripping);
     tcase_add_loop_test(tc, time_out_of_the_starved, 0, COUNT(timeouts));
-    tcase_add_loop_test(tc, answers_are_believed_however_late, 0, 2);
+    tcase_add_loop_test(tc, answers_of_the_starved, 0, COUNT(late_answers));
     return tc;
 }
 

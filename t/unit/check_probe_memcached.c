@@ -93,28 +93,29 @@ static const struct {
     peer_end_e end;
     fo_verdict_e verdict;
     const char *text;
+    apr_status_t status;
 } answers[] = {
-    { { SAYS("VERSION 1.6.18\r\n") }, PEER_HOLD, FO_VERDICT_PASS, "" },
-    { { SAYS("VERSION 0.5.0\n") }, PEER_CLOSE, FO_VERDICT_PASS, "" },
-    { { SAYS("VERSION\r\n") }, PEER_HOLD, FO_VERDICT_FAIL, "answered 'VERSION'" },
-    { { SAYS("ERROR\r\n") }, PEER_HOLD, FO_VERDICT_FAIL, "answered 'ERROR'" },
-    { { SAYS("OK\r\n") }, PEER_HOLD, FO_VERDICT_FAIL, "answered 'OK'" },
+    { { SAYS("VERSION 1.6.18\r\n") }, PEER_HOLD, FO_VERDICT_PASS, "", 0 },
+    { { SAYS("VERSION 0.5.0\n") }, PEER_CLOSE, FO_VERDICT_PASS, "", 0 },
+    { { SAYS("VERSION\r\n") }, PEER_HOLD, FO_VERDICT_FAIL, "answered 'VERSION'", 0 },
+    { { SAYS("ERROR\r\n") }, PEER_HOLD, FO_VERDICT_FAIL, "answered 'ERROR'", 0 },
+    { { SAYS("OK\r\n") }, PEER_HOLD, FO_VERDICT_FAIL, "answered 'OK'", 0 },
     { { SAYS("SERVER_ERROR out of\tmemory\r\n") }, PEER_HOLD, FO_VERDICT_FAIL,
-      "answered 'SERVER_ERROR out of?memory'" },
+      "answered 'SERVER_ERROR out of?memory'", 0 },
     { { SAYS("220 mail.example.com ESMTP ready when you are\r\n") }, PEER_HOLD, FO_VERDICT_FAIL,
-      "answered '220 mail.example.com ESMTP ready when yo'" },
-    { { SAYS("VERSION 1.6") }, PEER_CLOSE, FO_VERDICT_FAIL, "answered 'VERSION 1.6'" },
+      "answered '220 mail.example.com ESMTP ready when yo'", 0 },
+    { { SAYS("VERSION 1.6") }, PEER_CLOSE, FO_VERDICT_FAIL, "answered 'VERSION 1.6'", 0 },
     { { { .await = QUESTION, BYTES("\0\xff\x01\n") } }, PEER_HOLD, FO_VERDICT_FAIL,
-      "answered ''" },
+      "answered ''", 0 },
     { { { BYTES("ERROR Too many open connections\r\n") } }, PEER_CLOSE, FO_VERDICT_BUSY,
-      "answered 'ERROR Too many open connections'" },
+      "answered 'ERROR Too many open connections'", 0 },
     { { SAYS("CLIENT_ERROR unauthenticated\r\n") }, PEER_HOLD, FO_VERDICT_LOGIN,
-      "answered 'CLIENT_ERROR unauthenticated'" },
+      "answered 'CLIENT_ERROR unauthenticated'", 0 },
     { { SAYS("xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
              "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx") },
       PEER_HOLD, FO_VERDICT_FAIL,
-      "answered 'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx'" },
-    { { SAYS("") }, PEER_CLOSE, FO_VERDICT_FAIL, "closed the connection" },
+      "answered 'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx'", 0 },
+    { { SAYS("") }, PEER_CLOSE, FO_VERDICT_FAIL, "closed the connection", APR_EOF },
 };
 
 START_TEST(one_node_answers)
@@ -123,7 +124,7 @@ START_TEST(one_node_answers)
 
     peer_start(&peer, answers[_i].lines, answers[_i].end);
     ask(&peer, 1);
-    expect(answers[_i].verdict, FO_STAGE_ANSWER, 0, answers[_i].text);
+    expect(answers[_i].verdict, FO_STAGE_ANSWER, answers[_i].status, answers[_i].text);
     ck_assert_int_lt(report.took, PEER_SLACK);
 }
 END_TEST

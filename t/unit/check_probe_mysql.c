@@ -155,7 +155,7 @@ START_TEST(closed_at_once)
 
     peer_start(&peer, lines, PEER_CLOSE);
     ping("");
-    expect(FO_VERDICT_FAIL, FO_STAGE_LOGIN, 0, 0);
+    expect(FO_VERDICT_FAIL, FO_STAGE_LOGIN, APR_EOF, 0);
     ck_assert_str_eq(report.text, "the server closed the connection");
 }
 END_TEST
@@ -166,7 +166,7 @@ START_TEST(closed_after_the_login)
 
     peer_start(&peer, lines, PEER_CLOSE);
     ping("");
-    expect(FO_VERDICT_FAIL, FO_STAGE_LOGIN, 0, 0);
+    expect(FO_VERDICT_FAIL, FO_STAGE_LOGIN, APR_EOF, 0);
     ck_assert_str_eq(report.text, "the server closed the connection");
 }
 END_TEST
