@@ -58,9 +58,9 @@ apr_time_t httpd_child_started_at(void)
     return child.started_at;
 }
 
-void httpd_child_trigger(const fo_scope_t *scope, fo_trigger_e trigger, bool waits)
+apr_interval_time_t httpd_child_trigger(const fo_scope_t *scope, fo_trigger_e trigger, bool waits)
 {
-    probe_gate_ask(child.gate, scope, trigger, waits ? child.ping_wait : 0);
+    return probe_gate_ask(child.gate, scope, trigger, waits ? child.ping_wait : 0);
 }
 
 bool httpd_child_first_time(unsigned setting_serial)

@@ -168,7 +168,8 @@ void httpd_child_init(apr_pool_t *pchild, server_rec *s);
 fo_board_t *httpd_child_board(void);
 fo_alarm_t *httpd_child_alarm(void); /* NULL: no error is of interest here */
 apr_time_t httpd_child_started_at(void);
-void httpd_child_trigger(const fo_scope_t *scope, fo_trigger_e trigger, bool waits);
+/* Returns how long the request waited; 0: not at all. */
+apr_interval_time_t httpd_child_trigger(const fo_scope_t *scope, fo_trigger_e trigger, bool waits);
 void httpd_child_wake(void); /* any thread, signal handlers too */
 bool httpd_child_first_time(unsigned setting_serial);
 

@@ -10,6 +10,9 @@
 
 #include <http_protocol.h>
 
+/* The note of a request that waited: microseconds. No service's, whose notes begin failover: */
+#define WAITED "failover-waited"
+
 /*
  * One request's, in its request_config. A request and its sub-requests are a family: their tables
  * are copied into each other's (mod_include, fast redirects), so each may have to give back what
@@ -94,13 +97,17 @@ static state_t *inherited_state(request_rec *r)
     return r->main ? join_family(r, state->root) : new_state(r, state->snapshot);
 }
 
-static void trigger(fo_board_t *board, const fo_scope_t *scope, int monitor, apr_time_t now,
-                    bool waits)
+static void trigger(request_rec *r, fo_board_t *board, int monitor, apr_time_t now, bool waits)
 {
+    const fo_scope_t *scope = httpd_server_of(r->server)->scope;
     fo_trigger_e wanted = (fo_trigger_e)monitor;
+    apr_interval_time_t waited;
 
-    if (fo_board_claim_due(board, scope, wanted, now))
-        httpd_child_trigger(scope, wanted, waits);
+    if (!fo_board_claim_due(board, scope, wanted, now))
+        return;
+    waited = httpd_child_trigger(scope, wanted, waits);
+    if (waited > 0)
+        apr_table_setn(r->notes, WAITED, apr_psprintf(r->pool, "%" APR_TIME_T_FMT, waited));
 }
 
 static state_t *first_state(request_rec *r, fo_board_t *board)
@@ -265,7 +272,7 @@ int httpd_request_begin(request_rec *r)
         return DECLINED;
     }
     if (!r->prev)
-        trigger(board, server->scope, server->at_once, now, true);
+        trigger(r, board, server->at_once, now, true);
     take_state(r);
     return DECLINED;
 }
@@ -283,14 +290,14 @@ int httpd_request_early(request_rec *r)
  * Where a directory says what its requests trigger. Nobody waits here: this request has its state
  * already, and the verdict serves the next one.
  */
-static void ask_directory(const request_rec *r, const httpd_server_t *server)
+static void ask_directory(request_rec *r, const httpd_server_t *server)
 {
     const httpd_directory_t *directory = httpd_directory_of(r->per_dir_config);
     fo_board_t *board = httpd_child_board();
     int monitor = directory->monitor == HTTPD_MONITOR_UNSET ? server->monitor : directory->monitor;
 
     if (board)
-        trigger(board, server->scope, monitor, probe_clock_read(CLOCK_MONOTONIC_COARSE), false);
+        trigger(r, board, monitor, probe_clock_read(CLOCK_MONOTONIC_COARSE), false);
 }
 
 int httpd_request_header_parser(request_rec *r)

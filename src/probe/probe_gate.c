@@ -24,6 +24,8 @@ struct probe_gate_t {
     int fd;
     _Atomic apr_uint64_t *wishes; /* by scope and trigger; 0: none */
     seat_t seats[PROBE_SEATS];
+    _Atomic apr_uint64_t n_waits; /* by those that wait alone: the others' way has no counter */
+    _Atomic apr_uint64_t waited;
 };
 
 probe_gate_t *probe_gate_make(const fo_plan_t *plan, apr_pool_t *pool)
@@ -58,9 +60,11 @@ static seat_t *take_seat(probe_gate_t *gate, probe_ticket_t *ret_ticket)
     return NULL;
 }
 
-static void wait_for_release(seat_t *seat, unsigned serial, apr_interval_time_t wait)
+/* Returns how long it took. */
+static apr_interval_time_t wait_for_release(seat_t *seat, unsigned serial, apr_interval_time_t wait)
 {
-    apr_time_t until = probe_clock_now() + wait;
+    apr_time_t began_at = probe_clock_now();
+    apr_time_t until = began_at + wait;
     struct timespec limit = {
         .tv_sec = (time_t)(until / APR_USEC_PER_SEC),
         .tv_nsec = (long)(until % APR_USEC_PER_SEC * 1000),
@@ -69,11 +73,19 @@ static void wait_for_release(seat_t *seat, unsigned serial, apr_interval_time_t 
     while (atomic_load(&seat->released) != serial)
         if (sem_clockwait(&seat->sem, CLOCK_MONOTONIC, &limit) != 0 && errno != EINTR)
             break;
+    return probe_clock_now() - began_at + 1;
 }
 
-void probe_gate_ask(probe_gate_t *gate, const fo_scope_t *scope, fo_trigger_e trigger,
-                    apr_interval_time_t wait)
+static void count_wait(probe_gate_t *gate, apr_interval_time_t waited)
 {
+    atomic_fetch_add_explicit(&gate->n_waits, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&gate->waited, (apr_uint64_t)waited, memory_order_relaxed);
+}
+
+apr_interval_time_t probe_gate_ask(probe_gate_t *gate, const fo_scope_t *scope,
+                                   fo_trigger_e trigger, apr_interval_time_t wait)
+{
+    apr_interval_time_t waited = 0;
     probe_ticket_t ticket = { 0 };
     seat_t *seat = wait > 0 ? take_seat(gate, &ticket) : NULL;
     apr_uint64_t wish = seat ? (apr_uint64_t)ticket.serial << 8 | (ticket.seat + 1) : NOBODY_WAITS;
@@ -82,10 +94,21 @@ void probe_gate_ask(probe_gate_t *gate, const fo_scope_t *scope, fo_trigger_e tr
 
     if (is_first)
         probe_gate_wake(gate);
-    if (is_first && seat)
-        wait_for_release(seat, ticket.serial, wait);
+    if (is_first && seat) {
+        waited = wait_for_release(seat, ticket.serial, wait);
+        count_wait(gate, waited);
+    }
     if (seat)
         atomic_store(&seat->is_taken, false);
+    return waited;
+}
+
+probe_waits_t probe_gate_waits(const probe_gate_t *gate)
+{
+    return (probe_waits_t){
+        .requests = atomic_load_explicit(&gate->n_waits, memory_order_relaxed),
+        .waited = (apr_interval_time_t)atomic_load_explicit(&gate->waited, memory_order_relaxed),
+    };
 }
 
 void probe_gate_wake(probe_gate_t *gate)
