@@ -462,11 +462,10 @@ void fo_monitor_leave(fo_monitor_t *monitor)
         fo_lease_give_up(monitor->shared, monitor->slot);
 }
 
-void fo_monitor_beat(fo_monitor_t *monitor, apr_uint64_t waits, apr_interval_time_t waited,
-                     apr_time_t now)
+void fo_monitor_beat(fo_monitor_t *monitor, apr_time_t now)
 {
     if (monitor->shared)
-        fo_slot_beat(monitor->shared, monitor->slot, waits, waited, now);
+        fo_slot_beat(monitor->shared, monitor->slot, now);
 }
 
 static apr_time_t scope_due_at(const fo_scope_t *scope, const apr_time_t *due_at)

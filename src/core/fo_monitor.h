@@ -54,9 +54,8 @@ apr_time_t fo_monitor_lead_at(const fo_monitor_t *monitor);
 /* The child ends: nobody need wait for its lease to run out. */
 void fo_monitor_leave(fo_monitor_t *monitor);
 
-/* The child lives: requests of it have waited that often and long, in all. */
-void fo_monitor_beat(fo_monitor_t *monitor, apr_uint64_t waits, apr_interval_time_t waited,
-                     apr_time_t now);
+/* The child lives. */
+void fo_monitor_beat(fo_monitor_t *monitor, apr_time_t now);
 
 /* The instant from which this check is due for that trigger; FO_NEVER while a ping is under way. */
 apr_time_t fo_monitor_due_at(const fo_monitor_t *monitor, const fo_check_t *check,

@@ -52,17 +52,18 @@ int fo_slot_claim(fo_shared_t *shared, apr_int64_t pid, apr_uint64_t generation,
     return found;
 }
 
-void fo_slot_beat(fo_shared_t *shared, int slot, apr_uint64_t waits, apr_interval_time_t waited,
-                  apr_time_t now)
+void fo_slot_beat(fo_shared_t *shared, int slot, apr_time_t now)
 {
-    fo_slot_words_t *words;
+    if (slot != FO_SLOT_NONE)
+        atomic_store_explicit(&shared->slots[slot].beat_at, now, memory_order_relaxed);
+}
 
+void fo_slot_count_wait(fo_shared_t *shared, int slot, apr_interval_time_t waited)
+{
     if (slot == FO_SLOT_NONE)
         return;
-    words = &shared->slots[slot];
-    atomic_store_explicit(&words->waits, waits, memory_order_relaxed);
-    atomic_store_explicit(&words->waited, waited, memory_order_relaxed);
-    atomic_store_explicit(&words->beat_at, now, memory_order_relaxed);
+    atomic_fetch_add_explicit(&shared->slots[slot].waits, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&shared->slots[slot].waited, waited, memory_order_relaxed);
 }
 
 /* The generation first: who sees the slot taken again must not take its child for a newer one. */

@@ -27,8 +27,10 @@ typedef struct fo_slot_t {
 int fo_slot_claim(fo_shared_t *shared, apr_int64_t pid, apr_uint64_t generation, apr_time_t now);
 
 /* The monitor thread of the child that has it. */
-void fo_slot_beat(fo_shared_t *shared, int slot, apr_uint64_t waits, apr_interval_time_t waited,
-                  apr_time_t now);
+void fo_slot_beat(fo_shared_t *shared, int slot, apr_time_t now);
+
+/* Any thread of it: a request has waited for a ping. */
+void fo_slot_count_wait(fo_shared_t *shared, int slot, apr_interval_time_t waited);
 
 /* Parent: this child has died. */
 void fo_slot_release(fo_shared_t *shared, apr_int64_t pid);

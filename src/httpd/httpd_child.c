@@ -30,6 +30,7 @@
 static struct {
     _Atomic(fo_alarm_t *) alarm;
     fo_board_t *board;
+    int slot;
     probe_gate_t *gate;
     probe_loop_t *loop;
     apr_time_t started_at;
@@ -60,7 +61,12 @@ apr_time_t httpd_child_started_at(void)
 
 apr_interval_time_t httpd_child_trigger(const fo_scope_t *scope, fo_trigger_e trigger, bool waits)
 {
-    return probe_gate_ask(child.gate, scope, trigger, waits ? child.ping_wait : 0);
+    apr_interval_time_t waited = probe_gate_ask(child.gate, scope, trigger,
+                                                waits ? child.ping_wait : 0);
+
+    if (waited > 0)
+        fo_slot_count_wait(httpd_config()->shared, child.slot, waited);
+    return waited;
 }
 
 bool httpd_child_first_time(unsigned setting_serial)
@@ -143,13 +149,12 @@ static apr_uint64_t make_seed(void)
 static void join(const httpd_config_t *config, fo_monitor_t *core, const server_rec *s)
 {
     apr_time_t now = probe_clock_now();
-    int slot;
 
     fo_monitor_inherit(core, config->shared, now);
-    slot = fo_slot_claim(config->shared, getpid(), config->plan->generation, now);
-    if (slot == FO_SLOT_NONE)
+    child.slot = fo_slot_claim(config->shared, getpid(), config->plan->generation, now);
+    if (child.slot == FO_SLOT_NONE)
         httpd_log_no_slot(s);
-    fo_monitor_join(core, config->shared, slot);
+    fo_monitor_join(core, config->shared, child.slot);
 }
 
 /* 0, or what failed. */

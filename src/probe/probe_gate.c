@@ -24,8 +24,6 @@ struct probe_gate_t {
     int fd;
     _Atomic apr_uint64_t *wishes; /* by scope and trigger; 0: none */
     seat_t seats[PROBE_SEATS];
-    _Atomic apr_uint64_t n_waits; /* by those that wait alone: the others' way has no counter */
-    _Atomic apr_uint64_t waited;
 };
 
 probe_gate_t *probe_gate_make(const fo_plan_t *plan, apr_pool_t *pool)
@@ -76,12 +74,6 @@ static apr_interval_time_t wait_for_release(seat_t *seat, unsigned serial, apr_i
     return probe_clock_now() - began_at + 1;
 }
 
-static void count_wait(probe_gate_t *gate, apr_interval_time_t waited)
-{
-    atomic_fetch_add_explicit(&gate->n_waits, 1, memory_order_relaxed);
-    atomic_fetch_add_explicit(&gate->waited, (apr_uint64_t)waited, memory_order_relaxed);
-}
-
 apr_interval_time_t probe_gate_ask(probe_gate_t *gate, const fo_scope_t *scope,
                                    fo_trigger_e trigger, apr_interval_time_t wait)
 {
@@ -94,21 +86,11 @@ apr_interval_time_t probe_gate_ask(probe_gate_t *gate, const fo_scope_t *scope,
 
     if (is_first)
         probe_gate_wake(gate);
-    if (is_first && seat) {
+    if (is_first && seat)
         waited = wait_for_release(seat, ticket.serial, wait);
-        count_wait(gate, waited);
-    }
     if (seat)
         atomic_store(&seat->is_taken, false);
     return waited;
-}
-
-probe_waits_t probe_gate_waits(const probe_gate_t *gate)
-{
-    return (probe_waits_t){
-        .requests = atomic_load_explicit(&gate->n_waits, memory_order_relaxed),
-        .waited = (apr_interval_time_t)atomic_load_explicit(&gate->waited, memory_order_relaxed),
-    };
 }
 
 void probe_gate_wake(probe_gate_t *gate)

@@ -19,12 +19,6 @@ typedef struct probe_ticket_t {
 
 typedef struct probe_gate_t probe_gate_t;
 
-/* What all requests of this child have waited so far. */
-typedef struct probe_waits_t {
-    apr_uint64_t requests;      /* that waited */
-    apr_interval_time_t waited; /* by all of them together */
-} probe_waits_t;
-
 /* NULL: no descriptor to be had (errno tells). */
 probe_gate_t *probe_gate_make(const fo_plan_t *plan, apr_pool_t *pool);
 
@@ -35,9 +29,6 @@ probe_gate_t *probe_gate_make(const fo_plan_t *plan, apr_pool_t *pool);
  */
 apr_interval_time_t probe_gate_ask(probe_gate_t *gate, const fo_scope_t *scope,
                                    fo_trigger_e trigger, apr_interval_time_t wait);
-
-/* Any thread. The two are read one after the other: a request may end its wait in between. */
-probe_waits_t probe_gate_waits(const probe_gate_t *gate);
 
 /* Any thread, signal handlers too: wakes the monitor thread. */
 void probe_gate_wake(probe_gate_t *gate);

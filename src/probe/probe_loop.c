@@ -388,7 +388,7 @@ static void one_round(probe_loop_t *loop)
     land_ended(loop, now);
     fo_monitor_hear_hints(loop->monitor, now); /* its own discoveries are no news to a request */
     publish_due(loop);
-    fo_monitor_beat(loop->monitor, 0, 0, now);
+    fo_monitor_beat(loop->monitor, now);
 }
 
 static void close_field(probe_loop_t *loop)
