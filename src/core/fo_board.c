@@ -23,10 +23,11 @@ typedef struct seat_t {
 
 /* The first two members are all that a request reads while its services are up. */
 typedef struct desk_t {
-    _Atomic apr_int64_t due_at[FO_TRIGGER_COUNT + 1]; /* the last: of no trigger, never */
+    atomic_bool is_due[FO_TRIGGER_COUNT + 1]; /* the last: of no trigger, never */
     _Atomic unsigned n_not_up;
     unsigned n_words;
-    _Atomic apr_uint64_t *not_up; /* a bit for each position in the scope */
+    _Atomic apr_uint64_t *not_up;     /* a bit for each position in the scope */
+    _Atomic apr_uint64_t *any_not_up; /* a bit for each word of not_up: it is not 0 */
 } desk_t;
 
 struct fo_board_t {
@@ -49,6 +50,12 @@ const char *fo_service_state_name(fo_service_state_e state)
     return state_names[state];
 }
 
+/* The words of any_not_up. */
+static unsigned n_tops(const desk_t *desk)
+{
+    return (desk->n_words + WORD_BITS - 1) / WORD_BITS;
+}
+
 fo_board_t *fo_board_make(const fo_plan_t *plan, apr_pool_t *pool)
 {
     fo_board_t *board = apr_pcalloc(pool, sizeof(*board));
@@ -62,8 +69,7 @@ fo_board_t *fo_board_make(const fo_plan_t *plan, apr_pool_t *pool)
         unsigned n = (unsigned)fo_plan_scope_at(plan, i)->services->nelts;
         desk->n_words = (n + WORD_BITS - 1) / WORD_BITS;
         desk->not_up = apr_pcalloc(pool, sizeof(*desk->not_up) * (desk->n_words + 1));
-        for (int trigger = 0; trigger <= FO_TRIGGER_COUNT; trigger++)
-            atomic_store(&desk->due_at[trigger], FO_NEVER);
+        desk->any_not_up = apr_pcalloc(pool, sizeof(*desk->any_not_up) * (n_tops(desk) + 1));
     }
     return board;
 }
@@ -114,23 +120,39 @@ static void write_detail(seat_t *seat, const fo_detail_t *detail)
     atomic_store_explicit(&seat->version, version + 2, memory_order_seq_cst);
 }
 
+static apr_uint64_t bit_of(unsigned index)
+{
+    return (apr_uint64_t)1 << index % WORD_BITS;
+}
+
+static void mark_not_up(desk_t *desk, unsigned position)
+{
+    unsigned word = position / WORD_BITS;
+
+    atomic_fetch_or(&desk->not_up[word], bit_of(position));
+    atomic_fetch_or(&desk->any_not_up[word / WORD_BITS], bit_of(word));
+    atomic_fetch_add(&desk->n_not_up, 1);
+}
+
+static void mark_up(desk_t *desk, unsigned position)
+{
+    unsigned word = position / WORD_BITS;
+    apr_uint64_t before = atomic_fetch_and(&desk->not_up[word], ~bit_of(position));
+
+    if (before == bit_of(position))
+        atomic_fetch_and(&desk->any_not_up[word / WORD_BITS], ~bit_of(word));
+    atomic_fetch_sub(&desk->n_not_up, 1);
+}
+
 static void write_places(fo_board_t *board, const fo_service_t *service, bool is_up)
 {
     for (int i = 0; i < service->places->nelts; i++) {
         fo_place_t place = APR_ARRAY_IDX(service->places, i, fo_place_t);
         desk_t *desk = &board->desks[place.scope];
-        _Atomic apr_uint64_t *word = &desk->not_up[place.position / WORD_BITS];
-        apr_uint64_t bit = (apr_uint64_t)1 << place.position % WORD_BITS;
-        bool was_up = !(atomic_load(word) & bit);
-        if (was_up == is_up)
-            continue;
-        if (is_up) {
-            atomic_fetch_and(word, ~bit);
-            atomic_fetch_sub(&desk->n_not_up, 1);
-        } else {
-            atomic_fetch_or(word, bit);
-            atomic_fetch_add(&desk->n_not_up, 1);
-        }
+        apr_uint64_t word = atomic_load(&desk->not_up[place.position / WORD_BITS]);
+        bool was_up = !(word & bit_of(place.position));
+        if (was_up != is_up)
+            (is_up ? mark_up : mark_not_up)(desk, place.position);
     }
 }
 
@@ -145,9 +167,9 @@ void fo_board_publish(fo_board_t *board, const fo_service_t *service, fo_word_t 
 }
 
 void fo_board_publish_due(fo_board_t *board, const fo_scope_t *scope, fo_trigger_e trigger,
-                          apr_time_t due_at)
+                          bool is_due)
 {
-    atomic_store_explicit(&board->desks[scope->index].due_at[trigger], due_at,
+    atomic_store_explicit(&board->desks[scope->index].is_due[trigger], is_due,
                           memory_order_release);
 }
 
@@ -174,12 +196,11 @@ fo_detail_t fo_board_detail(const fo_board_t *board, const fo_service_t *service
     return detail;
 }
 
-bool fo_board_is_calm(const fo_board_t *board, const fo_scope_t *scope, fo_trigger_e trigger,
-                      apr_time_t now)
+bool fo_board_is_calm(const fo_board_t *board, const fo_scope_t *scope, fo_trigger_e trigger)
 {
     const desk_t *desk = &board->desks[scope->index];
 
-    return atomic_load_explicit(&desk->due_at[trigger], memory_order_relaxed) > now &&
+    return !atomic_load_explicit(&desk->is_due[trigger], memory_order_relaxed) &&
            !has_hints(board, trigger) &&
            atomic_load_explicit(&desk->n_not_up, memory_order_acquire) == 0;
 }
@@ -192,15 +213,55 @@ static bool claim_hints(fo_board_t *board)
     return count != heard && atomic_compare_exchange_strong(&board->hints_heard, &heard, count);
 }
 
-bool fo_board_claim_due(fo_board_t *board, const fo_scope_t *scope, fo_trigger_e trigger,
-                        apr_time_t now)
+bool fo_board_claim_due(fo_board_t *board, const fo_scope_t *scope, fo_trigger_e trigger)
 {
-    _Atomic apr_int64_t *due_at = &board->desks[scope->index].due_at[trigger];
-    apr_int64_t seen = atomic_load_explicit(due_at, memory_order_relaxed);
+    atomic_bool *is_due = &board->desks[scope->index].is_due[trigger];
 
-    if (seen <= now && atomic_compare_exchange_strong(due_at, &seen, FO_NEVER))
+    if (atomic_load_explicit(is_due, memory_order_relaxed) && atomic_exchange(is_due, false))
         return true;
     return has_hints(board, trigger) && claim_hints(board);
+}
+
+/* The first bit that is set from this one on; n_words * WORD_BITS: none. */
+static unsigned first_bit(const _Atomic apr_uint64_t *words, unsigned n_words, unsigned from)
+{
+    for (unsigned i = from / WORD_BITS; i < n_words; i++, from = 0) {
+        apr_uint64_t bits = atomic_load_explicit(&words[i], memory_order_acquire);
+        bits &= ~(apr_uint64_t)0 << from % WORD_BITS;
+        if (bits)
+            return i * WORD_BITS + (unsigned)__builtin_ctzll(bits);
+    }
+    return n_words * WORD_BITS;
+}
+
+/* The first position from this one on that is not up; n_words * WORD_BITS: none. */
+static unsigned next_not_up(const desk_t *desk, unsigned from)
+{
+    unsigned word = from / WORD_BITS;
+
+    while (word < desk->n_words) {
+        unsigned end = (word + 1) * WORD_BITS;
+        unsigned position = first_bit(desk->not_up, word + 1, from);
+        if (position < end)
+            return position;
+        word = first_bit(desk->any_not_up, n_tops(desk), word + 1);
+        from = word * WORD_BITS;
+    }
+    return desk->n_words * WORD_BITS;
+}
+
+static void see(fo_seen_t *seen, const fo_service_t *service, fo_word_t word)
+{
+    char *digit = &seen->digits[sizeof(seen->digits) - 1];
+    unsigned rest = word.epoch;
+
+    *digit = '\0';
+    do
+        *--digit = (char)('0' + rest % 10);
+    while ((rest /= 10) > 0);
+    seen->service = service;
+    seen->word = word;
+    seen->epoch = digit;
 }
 
 /* NULL: more services went down meanwhile than there is room for. */
@@ -209,26 +270,19 @@ static const fo_snapshot_t *take_snapshot(const fo_board_t *board, const fo_scop
 {
     const desk_t *desk = &board->desks[scope->index];
     fo_snapshot_t *snapshot = apr_palloc(pool, sizeof(*snapshot) + room * sizeof(fo_seen_t));
+    unsigned none = desk->n_words * WORD_BITS;
 
     snapshot->n = 0;
     snapshot->is_plain = true;
-    for (unsigned i = 0; i < desk->n_words; i++) {
-        apr_uint64_t bits = atomic_load_explicit(&desk->not_up[i], memory_order_acquire);
-        for (; bits; bits &= bits - 1) {
-            unsigned position = i * WORD_BITS + (unsigned)__builtin_ctzll(bits);
-            const fo_service_t *service = fo_scope_service(scope, position);
-            fo_word_t word = fo_board_word(board, service);
-            if (word.state == FO_SERVICE_UP)
-                continue;
-            if (snapshot->n == room)
-                return NULL;
-            snapshot->is_plain = snapshot->is_plain && service->is_plain;
-            snapshot->seen[snapshot->n++] = (fo_seen_t){
-                .service = service,
-                .word = word,
-                .epoch = apr_ltoa(pool, (long)word.epoch),
-            };
-        }
+    for (unsigned i = next_not_up(desk, 0); i < none; i = next_not_up(desk, i + 1)) {
+        const fo_service_t *service = fo_scope_service(scope, i);
+        fo_word_t word = fo_board_word(board, service);
+        if (word.state == FO_SERVICE_UP)
+            continue;
+        if (snapshot->n == room)
+            return NULL;
+        snapshot->is_plain = snapshot->is_plain && service->is_plain;
+        see(&snapshot->seen[snapshot->n++], service, word);
     }
     return snapshot;
 }

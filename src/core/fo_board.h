@@ -33,7 +33,8 @@ typedef struct fo_detail_t {
 typedef struct fo_seen_t {
     const fo_service_t *service;
     fo_word_t word;
-    const char *epoch; /* the word's, in decimal */
+    const char *epoch; /* the word's, in decimal; in a snapshot it ends where digits ends */
+    char digits[11];
 } fo_seen_t;
 
 /* All that a request sees of its services: those not listed are up. */
@@ -58,7 +59,7 @@ void fo_board_hints_heard(fo_board_t *board, unsigned count);
 void fo_board_publish(fo_board_t *board, const fo_service_t *service, fo_word_t word,
                       const fo_detail_t *detail);
 void fo_board_publish_due(fo_board_t *board, const fo_scope_t *scope, fo_trigger_e trigger,
-                          apr_time_t due_at);
+                          bool is_due);
 
 /* Any thread. */
 fo_word_t fo_board_word(const fo_board_t *board, const fo_service_t *service);
@@ -68,16 +69,14 @@ fo_detail_t fo_board_detail(const fo_board_t *board, const fo_service_t *service
  * Nothing is due, no sibling has found anything, and all is up: all that most requests ask. trigger
  * may be the COUNT: none, then hints are no matter either.
  */
-bool fo_board_is_calm(const fo_board_t *board, const fo_scope_t *scope, fo_trigger_e trigger,
-                      apr_time_t now);
+bool fo_board_is_calm(const fo_board_t *board, const fo_scope_t *scope, fo_trigger_e trigger);
 
 /*
  * True for exactly one caller once something in this scope is due, or a sibling has found
- * something. The others go on, until the monitor publishes the next instant or a sibling finds
+ * something. The others go on, until the monitor publishes that more is due or a sibling finds
  * something else.
  */
-bool fo_board_claim_due(fo_board_t *board, const fo_scope_t *scope, fo_trigger_e trigger,
-                        apr_time_t now);
+bool fo_board_claim_due(fo_board_t *board, const fo_scope_t *scope, fo_trigger_e trigger);
 
 /* NULL: all services of the scope are up. Lives in pool. */
 const fo_snapshot_t *fo_board_snapshot(const fo_board_t *board, const fo_scope_t *scope,

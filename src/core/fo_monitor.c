@@ -484,9 +484,10 @@ static apr_time_t scope_due_at(const fo_scope_t *scope, const apr_time_t *due_at
 }
 
 /* Where one child pings for all, requests have nothing to trigger but a look at what it found. */
-void fo_monitor_publish_due(fo_monitor_t *monitor, fo_trigger_e trigger)
+apr_time_t fo_monitor_publish_due(fo_monitor_t *monitor, fo_trigger_e trigger, apr_time_t now)
 {
     const fo_plan_t *plan = monitor->plan;
+    apr_time_t next_at = FO_NEVER;
 
     for (unsigned i = 0; i < (unsigned)plan->checks->nelts; i++)
         monitor->due_at[i] = plan->ways.lease
@@ -494,6 +495,10 @@ void fo_monitor_publish_due(fo_monitor_t *monitor, fo_trigger_e trigger)
                                  : fo_monitor_due_at(monitor, fo_plan_check_at(plan, i), trigger);
     for (unsigned i = 0; i < (unsigned)plan->scopes->nelts; i++) {
         const fo_scope_t *scope = fo_plan_scope_at(plan, i);
-        fo_board_publish_due(monitor->board, scope, trigger, scope_due_at(scope, monitor->due_at));
+        apr_time_t due_at = scope_due_at(scope, monitor->due_at);
+        fo_board_publish_due(monitor->board, scope, trigger, due_at <= now);
+        if (due_at > now && due_at < next_at)
+            next_at = due_at;
     }
+    return next_at;
 }

@@ -102,8 +102,11 @@ void fo_monitor_hear_hints(fo_monitor_t *monitor, apr_time_t now);
 /* Where this child pings for all: the same for what errors in others point at. */
 void fo_monitor_hear_suspects(fo_monitor_t *monitor);
 
-/* Writes into the board when each scope is due next for this trigger. */
-void fo_monitor_publish_due(fo_monitor_t *monitor, fo_trigger_e trigger);
+/*
+ * Writes into the board in which scopes something is due for this trigger. Returns the instant at
+ * which that is to be done again, if nothing happens before; FO_NEVER: all are due, or nothing is.
+ */
+apr_time_t fo_monitor_publish_due(fo_monitor_t *monitor, fo_trigger_e trigger, apr_time_t now);
 
 const fo_health_t *fo_monitor_health(const fo_monitor_t *monitor, const fo_endpoint_t *endpoint);
 

@@ -221,7 +221,78 @@ bool fo_settings_are_plain(const apr_array_header_t *settings)
     return true;
 }
 
-void fo_settings_write(apr_table_t *env, const fo_seen_t *seen)
+static bool begins_as(unsigned initials, const char *name)
+{
+    return initials >> (name[0] & 31) & 1;
+}
+
+static bool is_variable(const fo_setting_t *setting)
+{
+    return setting->kind != FO_SETTING_NOTE;
+}
+
+/* Most names part within two bytes, which is not worth a call. */
+static bool is_same(const char *name, const char *other)
+{
+    return ((name[0] ^ other[0]) & 31) == 0 && ((name[1] ^ other[1]) & 31) == 0 &&
+           strcasecmp(name, other) == 0;
+}
+
+/* How often this service writes a variable of this name. */
+static unsigned times_written(const fo_service_t *service, const char *name)
+{
+    unsigned n = 0;
+
+    for (int i = 0; i < service->settings->nelts; i++) {
+        const fo_setting_t *setting = &APR_ARRAY_IDX(service->settings, i, fo_setting_t);
+        n += is_variable(setting) && is_same(setting->name, name);
+    }
+    return n + is_same(service->env_state, name) + is_same(service->env_endpoint, name) +
+           is_same(service->env_epoch, name);
+}
+
+unsigned fo_settings_initials(const fo_service_t *service)
+{
+    unsigned initials = 1u << (service->env_state[0] & 31); /* that of all three exports */
+
+    for (int i = 0; i < service->settings->nelts; i++) {
+        const fo_setting_t *setting = &APR_ARRAY_IDX(service->settings, i, fo_setting_t);
+        if (!is_variable(setting))
+            continue;
+        if (times_written(service, setting->name) > 1)
+            return 0;
+        initials |= 1u << (setting->name[0] & 31);
+    }
+    return initials;
+}
+
+/* None of the n entries has the name of a variable that this service writes. */
+static bool are_others(const apr_table_entry_t *entry, int n, const fo_service_t *service)
+{
+    unsigned initials = service->initials;
+
+    for (const apr_table_entry_t *end = entry + n; entry < end; entry++)
+        if (begins_as(initials, entry->key) && times_written(service, entry->key) > 0)
+            return false;
+    return true;
+}
+
+static void add(apr_table_t *env, const fo_seen_t *seen)
+{
+    const fo_service_t *service = seen->service;
+
+    for (int i = 0; i < service->settings->nelts; i++) {
+        const fo_setting_t *setting = &APR_ARRAY_IDX(service->settings, i, fo_setting_t);
+        if (setting->kind == FO_SETTING_SET)
+            apr_table_addn(env, setting->name, setting->value);
+    }
+    apr_table_addn(env, service->env_state, fo_service_state_name(seen->word.state));
+    apr_table_addn(env, service->env_endpoint,
+                   fo_service_endpoint(service, seen->word.endpoint)->name);
+    apr_table_addn(env, service->env_epoch, seen->epoch);
+}
+
+static void set(apr_table_t *env, const fo_seen_t *seen)
 {
     const fo_service_t *service = seen->service;
 
@@ -238,8 +309,99 @@ void fo_settings_write(apr_table_t *env, const fo_seen_t *seen)
     apr_table_setn(env, service->env_epoch, seen->epoch);
 }
 
-void fo_settings_write_notes(apr_table_t *notes, const fo_seen_t *seen)
+static bool is_entry(const apr_table_entry_t *entry, const char *name, const char *value)
 {
+    return entry->key == name && entry->val == value;
+}
+
+/* The entry behind those that this service added; NULL: they do not stand here. */
+static const apr_table_entry_t *skip(const apr_table_entry_t *entry, const fo_seen_t *seen)
+{
+    const fo_service_t *service = seen->service;
+
+    for (int i = 0; i < service->settings->nelts; i++) {
+        const fo_setting_t *setting = &APR_ARRAY_IDX(service->settings, i, fo_setting_t);
+        if (setting->kind == FO_SETTING_SET && !is_entry(entry++, setting->name, setting->value))
+            return NULL;
+    }
+    if (is_entry(&entry[0], service->env_state, fo_service_state_name(seen->word.state)) &&
+        is_entry(&entry[1], service->env_endpoint,
+                 fo_service_endpoint(service, seen->word.endpoint)->name) &&
+        is_entry(&entry[2], service->env_epoch, seen->epoch))
+        return entry + 3;
+    return NULL;
+}
+
+static bool stands(const apr_table_t *env, const fo_snapshot_t *snapshot, const fo_run_t *run)
+{
+    int n;
+    const apr_table_entry_t *entry;
+
+    if (run->n == 0)
+        return false;
+    entry = entries(env, &n) + run->first;
+    if (run->first + run->n > n)
+        return false;
+    for (unsigned i = 0; i < snapshot->n && entry; i++)
+        if (fo_settings_are_shown(&snapshot->seen[i]))
+            entry = skip(entry, &snapshot->seen[i]);
+    return entry != NULL;
+}
+
+/*
+ * Nobody has added one of the names. What is added comes last in a table, and what is taken away
+ * moves what is behind it: a run that stands where it stood has the same entries before it.
+ */
+static bool is_alone(const apr_table_t *env, const fo_snapshot_t *snapshot, const fo_run_t *run)
+{
+    int n, end = run->first + run->n;
+    const apr_table_entry_t *entry = entries(env, &n);
+
+    for (unsigned i = 0; i < snapshot->n && end < n; i++)
+        if (!are_others(entry + end, n - end, snapshot->seen[i].service))
+            return false;
+    return true;
+}
+
+static bool is_absent(const apr_table_t *env, const fo_service_t *service)
+{
+    for (int i = 0; i < service->settings->nelts; i++) {
+        const fo_setting_t *setting = &APR_ARRAY_IDX(service->settings, i, fo_setting_t);
+        if (is_variable(setting) && apr_table_get(env, setting->name))
+            return false;
+    }
+    return !apr_table_get(env, service->env_state) && !apr_table_get(env, service->env_endpoint) &&
+           !apr_table_get(env, service->env_epoch);
+}
+
+/* True: it was added, none of its names having been there. */
+static bool write_one(apr_table_t *env, const fo_seen_t *seen)
+{
+    if (seen->service->initials && is_absent(env, seen->service)) {
+        add(env, seen);
+        return true;
+    }
+    set(env, seen);
+    return false;
+}
+
+void fo_settings_write_plain(apr_table_t *env, const fo_snapshot_t *snapshot, fo_run_t *run)
+{
+    bool all_added = true;
+
+    if (stands(env, snapshot, run) && is_alone(env, snapshot, run))
+        return;
+    entries(env, &run->first);
+    for (unsigned i = 0; i < snapshot->n; i++)
+        if (fo_settings_are_shown(&snapshot->seen[i]))
+            all_added = write_one(env, &snapshot->seen[i]) && all_added;
+    entries(env, &run->n);
+    run->n = all_added ? run->n - run->first : 0;
+}
+
+static void write_notes(apr_table_t *notes, const fo_seen_t *seen)
+{
+    void (*put)(apr_table_t *, const char *, const char *);
     const fo_service_t *service = seen->service;
 
     for (int i = 0; i < service->settings->nelts; i++) {
@@ -247,12 +409,19 @@ void fo_settings_write_notes(apr_table_t *notes, const fo_seen_t *seen)
         if (setting->kind == FO_SETTING_NOTE)
             apr_table_setn(notes, setting->name, setting->value);
     }
-    apr_table_setn(notes, service->note_state, fo_service_state_name(seen->word.state));
-    apr_table_setn(notes, service->note_endpoint,
-                   fo_service_endpoint(service, seen->word.endpoint)->name);
+    put = apr_is_empty_table(notes) ? apr_table_addn : apr_table_setn; /* nothing to search */
+    put(notes, service->note_state, fo_service_state_name(seen->word.state));
+    put(notes, service->note_endpoint, fo_service_endpoint(service, seen->word.endpoint)->name);
 }
 
-bool fo_settings_differ(const apr_table_t *env, const fo_seen_t *seen)
+void fo_settings_write_plain_notes(apr_table_t *notes, const fo_snapshot_t *snapshot)
+{
+    for (unsigned i = 0; i < snapshot->n; i++)
+        if (fo_settings_are_shown(&snapshot->seen[i]))
+            write_notes(notes, &snapshot->seen[i]);
+}
+
+static bool differs(const apr_table_t *env, const fo_seen_t *seen)
 {
     const fo_service_t *service = seen->service;
 
@@ -264,8 +433,19 @@ bool fo_settings_differ(const apr_table_t *env, const fo_seen_t *seen)
     for (int i = 0; i < service->settings->nelts; i++) {
         const fo_setting_t *setting = &APR_ARRAY_IDX(service->settings, i, fo_setting_t);
         const char *ours = setting->kind == FO_SETTING_SET ? setting->value : NULL;
-        if (setting->kind != FO_SETTING_NOTE && apr_table_get(env, setting->name) != ours)
+        if (is_variable(setting) && apr_table_get(env, setting->name) != ours)
             return true;
     }
+    return false;
+}
+
+bool fo_settings_lost_plain(const apr_table_t *env, const fo_snapshot_t *snapshot,
+                            const fo_run_t *run)
+{
+    if (stands(env, snapshot, run)) /* a lookup finds the first of its name */
+        return false;
+    for (unsigned i = 0; i < snapshot->n; i++)
+        if (fo_settings_are_shown(&snapshot->seen[i]) && differs(env, &snapshot->seen[i]))
+            return true;
     return false;
 }

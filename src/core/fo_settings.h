@@ -56,15 +56,38 @@ apr_array_header_t *fo_settings_undo_make(apr_pool_t *pool);
 /* Writes what this service changes, its own FAILOVER_ variables and notes included. */
 void fo_settings_apply(fo_layer_t *layer, const fo_seen_t *seen);
 
-/* The same where the service is plain: no undo is needed, and writing twice does no harm. */
-void fo_settings_write(apr_table_t *env, const fo_seen_t *seen);
-void fo_settings_write_notes(apr_table_t *notes, const fo_seen_t *seen);
-
-/* True when a variable of a plain service has another value now. */
-bool fo_settings_differ(const apr_table_t *env, const fo_seen_t *seen);
-
 /* True when none of the settings reads what others wrote. */
 bool fo_settings_are_plain(const apr_array_header_t *settings);
+
+/* fo_service_t's. */
+unsigned fo_settings_initials(const fo_service_t *service);
+
+/* While observing, nothing that a request can branch on changes. */
+static inline bool fo_settings_are_shown(const fo_seen_t *seen)
+{
+    return !seen->service->policy.value[FO_POLICY_OBSERVE];
+}
+
+/*
+ * Where the variables of a plain snapshot stand in a request's table: one behind the other, as they
+ * were added. n 0: they were not, which is how it begins, or not all of them.
+ */
+typedef struct fo_run_t {
+    int first;
+    int n;
+} fo_run_t;
+
+/*
+ * The same as apply where all services are plain: no undo is needed, and writing twice does no
+ * harm. Where all still stand as they were written, and nobody has added one of their names, it
+ * only looks.
+ */
+void fo_settings_write_plain(apr_table_t *env, const fo_snapshot_t *snapshot, fo_run_t *run);
+void fo_settings_write_plain_notes(apr_table_t *notes, const fo_snapshot_t *snapshot);
+
+/* True when a variable of a plain snapshot has another value now. */
+bool fo_settings_lost_plain(const apr_table_t *env, const fo_snapshot_t *snapshot,
+                            const fo_run_t *run);
 
 /*
  * Gives back, last change first, what still has our value. `undo` is the layer's own list, which is

@@ -101,6 +101,7 @@ static fo_service_t *plan_service(httpd_config_t *config, const httpd_service_t 
                                                 declared->settings, declared->server);
 
     service->is_plain = fo_settings_are_plain(declared->settings);
+    service->initials = fo_settings_initials(service);
     if (policy.value[FO_POLICY_CONFIRM] > policy.value[FO_POLICY_CAP])
         httpd_config_warn(
             declared->place,

@@ -6,7 +6,6 @@
 #include "httpd/httpd_failover.h"
 
 #include "httpd/httpd_log.h"
-#include "probe/probe_clock.h"
 
 #include <http_protocol.h>
 
@@ -22,6 +21,7 @@ typedef struct state_t {
     const fo_snapshot_t *snapshot; /* NULL: all up */
     bool is_written;               /* at least once, here */
     apr_array_header_t *undo;      /* of this request's own tables; NULL: nothing to undo */
+    fo_run_t run;                  /* of a plain snapshot, in this request's own table */
     struct state_t *root;          /* the main request's */
     struct state_t *next;          /* in the root's list of all that are alive */
 } state_t;
@@ -97,13 +97,13 @@ static state_t *inherited_state(request_rec *r)
     return r->main ? join_family(r, state->root) : new_state(r, state->snapshot);
 }
 
-static void trigger(request_rec *r, fo_board_t *board, int monitor, apr_time_t now, bool waits)
+static void trigger(request_rec *r, fo_board_t *board, int monitor, bool waits)
 {
     const fo_scope_t *scope = httpd_server_of(r->server)->scope;
     fo_trigger_e wanted = (fo_trigger_e)monitor;
     apr_interval_time_t waited;
 
-    if (!fo_board_claim_due(board, scope, wanted, now))
+    if (!fo_board_claim_due(board, scope, wanted))
         return;
     waited = httpd_child_trigger(scope, wanted, waits);
     if (waited > 0)
@@ -183,16 +183,10 @@ static fo_layer_t layer_of(request_rec *r, state_t *state)
     };
 }
 
-/* While observing, nothing that a request can branch on changes. */
-static bool is_shown(const fo_seen_t *seen)
-{
-    return !seen->service->policy.value[FO_POLICY_OBSERVE];
-}
-
 static void apply_all(fo_layer_t *layer, const fo_snapshot_t *snapshot)
 {
     for (unsigned i = 0; i < snapshot->n; i++)
-        if (is_shown(&snapshot->seen[i]))
+        if (fo_settings_are_shown(&snapshot->seen[i]))
             fo_settings_apply(layer, &snapshot->seen[i]);
 }
 
@@ -222,16 +216,11 @@ static void rewrite(request_rec *r, state_t *state, bool is_late)
 }
 
 /* Where no setting reads what others wrote there is nothing to go back to; notes stay. */
-static void write_plain(request_rec *r, const state_t *state)
+static void write_plain(request_rec *r, state_t *state)
 {
-    for (unsigned i = 0; i < state->snapshot->n; i++) {
-        const fo_seen_t *seen = &state->snapshot->seen[i];
-        if (!is_shown(seen))
-            continue;
-        fo_settings_write(r->subprocess_env, seen);
-        if (!state->is_written)
-            fo_settings_write_notes(r->notes, seen);
-    }
+    fo_settings_write_plain(r->subprocess_env, state->snapshot, &state->run);
+    if (!state->is_written)
+        fo_settings_write_plain_notes(r->notes, state->snapshot);
 }
 
 static void write_settings(request_rec *r, state_t *state, bool is_late)
@@ -245,35 +234,47 @@ static void write_settings(request_rec *r, state_t *state, bool is_late)
 
 static bool is_lost(request_rec *r, state_t *state)
 {
-    const fo_snapshot_t *snapshot = state->snapshot;
+    fo_layer_t layer;
 
-    if (!snapshot->is_plain) {
-        fo_layer_t layer = layer_of(r, state);
-        return fo_settings_lost(&layer);
-    }
-    for (unsigned i = 0; i < snapshot->n; i++)
-        if (is_shown(&snapshot->seen[i]) &&
-            fo_settings_differ(r->subprocess_env, &snapshot->seen[i]))
-            return true;
-    return false;
+    if (state->snapshot->is_plain)
+        return fo_settings_lost_plain(r->subprocess_env, state->snapshot, &state->run);
+    layer = layer_of(r, state);
+    return fo_settings_lost(&layer);
+}
+
+/*
+ * The hooks themselves hold what a request does while all is well; the rest stands apart, so that
+ * such a request does not pay for its registers and stack.
+ */
+#define APART __attribute__((noinline))
+
+static APART int begin_restless(request_rec *r, const httpd_server_t *server)
+{
+    fo_board_t *board = httpd_child_board();
+
+    if (!board)
+        return DECLINED;
+    if (!r->prev)
+        trigger(r, board, server->at_once, true);
+    take_state(r);
+    return DECLINED;
 }
 
 int httpd_request_begin(request_rec *r)
 {
-    fo_board_t *board = httpd_child_board();
+    const fo_board_t *board = httpd_child_board();
     const httpd_server_t *server = httpd_server_of(r->server);
-    apr_time_t now;
 
-    if (!board)
-        return DECLINED;
-    now = probe_clock_read(CLOCK_MONOTONIC_COARSE);
-    if (!r->prev && fo_board_is_calm(board, server->scope, (fo_trigger_e)server->at_once, now)) {
-        set_state(r, &all_up);
-        return DECLINED;
-    }
-    if (!r->prev)
-        trigger(r, board, server->at_once, now, true);
-    take_state(r);
+    if (!board || r->prev || !fo_board_is_calm(board, server->scope, (fo_trigger_e)server->at_once))
+        return begin_restless(r, server);
+    set_state(r, &all_up);
+    return DECLINED;
+}
+
+static APART int write_early(request_rec *r, state_t *state)
+{
+    if (state)
+        write_settings(r, state, false);
     return DECLINED;
 }
 
@@ -281,9 +282,7 @@ int httpd_request_early(request_rec *r)
 {
     state_t *state = state_of(r);
 
-    if (state && state != &all_up)
-        write_settings(r, state, false);
-    return DECLINED;
+    return state == &all_up ? DECLINED : write_early(r, state);
 }
 
 /*
@@ -297,29 +296,39 @@ static void ask_directory(request_rec *r, const httpd_server_t *server)
     int monitor = directory->monitor == HTTPD_MONITOR_UNSET ? server->monitor : directory->monitor;
 
     if (board)
-        trigger(r, board, monitor, probe_clock_read(CLOCK_MONOTONIC_COARSE), false);
+        trigger(r, board, monitor, false);
+}
+
+static APART int ask_and_write(request_rec *r, const httpd_server_t *server)
+{
+    state_t *state = state_of(r);
+
+    if (server->asks_directory)
+        ask_directory(r, server);
+    if (state && state->is_written && is_lost(r, state))
+        write_settings(r, state, false);
+    return DECLINED;
 }
 
 int httpd_request_header_parser(request_rec *r)
 {
     const httpd_server_t *server = httpd_server_of(r->server);
-    state_t *state = state_of(r);
 
-    if (server->asks_directory)
-        ask_directory(r, server);
-    if (state && state != &all_up && state->is_written && is_lost(r, state))
-        write_settings(r, state, false);
+    if (state_of(r) == &all_up && !server->asks_directory)
+        return DECLINED;
+    return ask_and_write(r, server);
+}
+
+static APART int write_late(request_rec *r)
+{
+    state_t *state = take_state(r);
+
+    if (state && state->snapshot)
+        write_settings(r, state, true);
     return DECLINED;
 }
 
 int httpd_request_late(request_rec *r)
 {
-    state_t *state = state_of(r);
-
-    if (state == &all_up)
-        return DECLINED;
-    state = take_state(r);
-    if (state && state->snapshot)
-        write_settings(r, state, true);
-    return DECLINED;
+    return state_of(r) == &all_up ? DECLINED : write_late(r);
 }

@@ -7,17 +7,12 @@
 
 #include <time.h>
 
-static inline apr_time_t probe_clock_read(clockid_t clock)
+static inline apr_time_t probe_clock_now(void)
 {
     struct timespec now;
 
-    clock_gettime(clock, &now);
+    clock_gettime(CLOCK_MONOTONIC, &now);
     return (apr_time_t)now.tv_sec * APR_USEC_PER_SEC + now.tv_nsec / 1000 + 1;
-}
-
-static inline apr_time_t probe_clock_now(void)
-{
-    return probe_clock_read(CLOCK_MONOTONIC);
 }
 
 #endif

@@ -35,12 +35,17 @@ struct probe_loop_t {
     unsigned pending[PROBE_SEATS];        /* awaited pings of the request in this seat */
     unsigned pending_serial[PROBE_SEATS]; /* whose they are */
     apr_time_t woke_at;
+    apr_time_t publish_at; /* when more becomes due for requests */
 };
 
+/* Requests read no clock: what they may trigger is shown to them when its time has come. */
 static void publish_due(probe_loop_t *loop)
 {
-    fo_monitor_publish_due(loop->monitor, FO_TRIGGER_REQUEST);
-    fo_monitor_publish_due(loop->monitor, FO_TRIGGER_OUTAGES);
+    apr_time_t now = probe_clock_now();
+    apr_time_t all_at = fo_monitor_publish_due(loop->monitor, FO_TRIGGER_REQUEST, now);
+    apr_time_t outages_at = fo_monitor_publish_due(loop->monitor, FO_TRIGGER_OUTAGES, now);
+
+    loop->publish_at = all_at < outages_at ? all_at : outages_at;
 }
 
 probe_loop_t *probe_loop_make(const fo_plan_t *plan, fo_monitor_t *monitor, probe_gate_t *gate,
@@ -285,6 +290,8 @@ static apr_time_t wake_at(const probe_loop_t *loop, apr_time_t now)
 
     if (lead_at < at)
         at = lead_at;
+    if (loop->publish_at < at)
+        at = loop->publish_at;
     if (loop->n_flights > 0 && now + TICK < at)
         at = now + TICK;
     for (unsigned i = 0; i < loop->n_flights; i++) {

@@ -57,7 +57,7 @@ START_TEST(begins_with_all_up_and_nothing_due)
         ck_assert_str_eq(fo_board_detail(board, fo_plan_service(plan, i)).reason, "");
     }
     for (int trigger = 0; trigger < FO_TRIGGER_COUNT; trigger++)
-        ck_assert(!fo_board_claim_due(board, scope, (fo_trigger_e)trigger, FO_NEVER - 1));
+        ck_assert(!fo_board_claim_due(board, scope, (fo_trigger_e)trigger));
 }
 END_TEST
 
@@ -102,10 +102,10 @@ END_TEST
 /* Around the bounds of the bit words; in the order of the configuration. */
 START_TEST(snapshot_lists_what_is_not_up)
 {
-    static const unsigned down[] = { 0, 1, 62, 63, 64, 65, 127, 128, 129 };
+    static const unsigned down[] = { 0, 1, 62, 63, 64, 65, 127, 128, 129, 2000, 4095, 4096, 4199 };
     const fo_snapshot_t *snapshot;
 
-    make_board(130);
+    make_board(4200);
     for (int i = COUNT(down); i-- > 0;)
         publish(down[i], i % 2 ? FO_SERVICE_DOWN : FO_SERVICE_FAILOVER, down[i] + 1);
     snapshot = fo_board_snapshot(board, scope, pool);
@@ -114,9 +114,14 @@ START_TEST(snapshot_lists_what_is_not_up)
     for (int i = 0; i < COUNT(down); i++) {
         ck_assert_ptr_eq(snapshot->seen[i].service, fo_plan_service(plan, down[i]));
         ck_assert_uint_eq(snapshot->seen[i].word.epoch, down[i] + 1);
+        ck_assert_str_eq(snapshot->seen[i].epoch, apr_ltoa(pool, (long)down[i] + 1));
     }
-    for (int i = 0; i < COUNT(down); i++)
+    for (int i = 0; i < COUNT(down); i++) {
+        snapshot = fo_board_snapshot(board, scope, pool);
+        ck_assert_uint_eq(snapshot->n, (unsigned)(COUNT(down) - i));
+        ck_assert_ptr_eq(snapshot->seen[0].service, fo_plan_service(plan, down[i]));
         publish(down[i], FO_SERVICE_UP, 1000);
+    }
     ck_assert_ptr_null(fo_board_snapshot(board, scope, pool));
 }
 END_TEST
@@ -168,22 +173,24 @@ START_TEST(a_scope_sees_its_own_services)
     publish(1, FO_SERVICE_DOWN, 1);
     ck_assert_uint_eq(fo_board_snapshot(board, small, pool)->n, 1);
     ck_assert_uint_eq(fo_board_snapshot(board, scope, pool)->n, 2);
-    fo_board_publish_due(board, small, FO_TRIGGER_REQUEST, 5);
-    ck_assert(!fo_board_claim_due(board, scope, FO_TRIGGER_REQUEST, 5));
-    ck_assert(fo_board_claim_due(board, small, FO_TRIGGER_REQUEST, 5));
+    fo_board_publish_due(board, small, FO_TRIGGER_REQUEST, true);
+    ck_assert(!fo_board_claim_due(board, scope, FO_TRIGGER_REQUEST));
+    ck_assert(fo_board_claim_due(board, small, FO_TRIGGER_REQUEST));
 }
 END_TEST
 
-START_TEST(due_from_exactly_that_instant)
+START_TEST(what_is_due_is_claimed_until_it_is_published_again)
 {
     make_board(1);
-    fo_board_publish_due(board, scope, FO_TRIGGER_REQUEST, 1000);
-    ck_assert(!fo_board_claim_due(board, scope, FO_TRIGGER_REQUEST, 999));
-    ck_assert(!fo_board_claim_due(board, scope, FO_TRIGGER_OUTAGES, 1000));
-    ck_assert(fo_board_claim_due(board, scope, FO_TRIGGER_REQUEST, 1000));
-    ck_assert(!fo_board_claim_due(board, scope, FO_TRIGGER_REQUEST, FO_NEVER - 1));
-    fo_board_publish_due(board, scope, FO_TRIGGER_REQUEST, 2000);
-    ck_assert(fo_board_claim_due(board, scope, FO_TRIGGER_REQUEST, 2001));
+    fo_board_publish_due(board, scope, FO_TRIGGER_REQUEST, true);
+    ck_assert(!fo_board_claim_due(board, scope, FO_TRIGGER_OUTAGES));
+    ck_assert(fo_board_claim_due(board, scope, FO_TRIGGER_REQUEST));
+    ck_assert(!fo_board_claim_due(board, scope, FO_TRIGGER_REQUEST));
+    fo_board_publish_due(board, scope, FO_TRIGGER_REQUEST, true);
+    fo_board_publish_due(board, scope, FO_TRIGGER_REQUEST, false);
+    ck_assert(!fo_board_claim_due(board, scope, FO_TRIGGER_REQUEST));
+    fo_board_publish_due(board, scope, FO_TRIGGER_REQUEST, true);
+    ck_assert(fo_board_claim_due(board, scope, FO_TRIGGER_REQUEST));
 }
 END_TEST
 
@@ -207,12 +214,12 @@ static void make_joined_board(void)
 
 static bool is_calm(fo_trigger_e trigger)
 {
-    return fo_board_is_calm(board, scope, trigger, 1000);
+    return fo_board_is_calm(board, scope, trigger);
 }
 
 static bool claim(fo_trigger_e trigger)
 {
-    return fo_board_claim_due(board, scope, trigger, 1000);
+    return fo_board_claim_due(board, scope, trigger);
 }
 
 START_TEST(calm_while_all_is_up_and_nothing_is_due)
@@ -224,11 +231,12 @@ START_TEST(calm_while_all_is_up_and_nothing_is_due)
     ck_assert(!is_calm(FO_TRIGGER_REQUEST));
     ck_assert(!is_calm(FO_TRIGGER_COUNT));
     publish(1, FO_SERVICE_UP, 2);
-    fo_board_publish_due(board, scope, FO_TRIGGER_OUTAGES, 1000);
+    fo_board_publish_due(board, scope, FO_TRIGGER_OUTAGES, true);
     ck_assert(is_calm(FO_TRIGGER_REQUEST));
     ck_assert(!is_calm(FO_TRIGGER_OUTAGES));
     ck_assert(is_calm(FO_TRIGGER_COUNT));
-    ck_assert(fo_board_is_calm(board, scope, FO_TRIGGER_OUTAGES, 999));
+    fo_board_publish_due(board, scope, FO_TRIGGER_OUTAGES, false);
+    ck_assert(is_calm(FO_TRIGGER_OUTAGES));
 }
 END_TEST
 
@@ -274,7 +282,7 @@ END_TEST
 START_TEST(what_is_due_beside_a_hint)
 {
     make_joined_board();
-    fo_board_publish_due(board, scope, FO_TRIGGER_REQUEST, 1000);
+    fo_board_publish_due(board, scope, FO_TRIGGER_REQUEST, true);
     tell();
     ck_assert(claim(FO_TRIGGER_REQUEST));
     ck_assert(claim(FO_TRIGGER_REQUEST));
@@ -374,7 +382,7 @@ static void *claim_once(void *unused)
 {
     for (int round = 1; round <= 200; round++) {
         pthread_barrier_wait(&barrier);
-        if (fo_board_claim_due(board, scope, FO_TRIGGER_REQUEST, round))
+        if (fo_board_claim_due(board, scope, FO_TRIGGER_REQUEST))
             atomic_fetch_add(&n_claims, 1);
         pthread_barrier_wait(&barrier);
     }
@@ -391,7 +399,7 @@ START_TEST(one_of_all_threads_claims)
         pthread_create(&claimers[i], NULL, claim_once, NULL);
     for (int round = 1; round <= 200; round++) {
         atomic_store(&n_claims, 0);
-        fo_board_publish_due(board, scope, FO_TRIGGER_REQUEST, round);
+        fo_board_publish_due(board, scope, FO_TRIGGER_REQUEST, true);
         pthread_barrier_wait(&barrier);
         pthread_barrier_wait(&barrier);
         ck_assert_int_eq(atomic_load(&n_claims), 1);
@@ -448,7 +456,7 @@ static Suite *suite(void)
     tcase_add_test(tc, publishing_again_changes_nothing_but_the_word);
     tcase_add_test(tc, a_snapshot_does_not_change);
     tcase_add_test(tc, a_scope_sees_its_own_services);
-    tcase_add_test(tc, due_from_exactly_that_instant);
+    tcase_add_test(tc, what_is_due_is_claimed_until_it_is_published_again);
     tcase_add_test(tc, a_word_and_its_detail_are_never_torn);
     tcase_add_test(tc, one_of_all_threads_claims);
     tcase_add_test(tc, calm_while_all_is_up_and_nothing_is_due);

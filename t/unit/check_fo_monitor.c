@@ -895,6 +895,11 @@ END_TEST
 
 /* When each scope is due */
 
+static apr_time_t publish_due(fo_trigger_e trigger, apr_time_t at)
+{
+    return fo_monitor_publish_due(monitor, trigger, at);
+}
+
 START_TEST(due_is_published_by_scope)
 {
     apr_array_header_t *one = apr_array_make(pool, 1, sizeof(fo_service_t *));
@@ -906,16 +911,21 @@ START_TEST(due_is_published_by_scope)
     start();
     ping(a, &passed);
     ping(b, &refused);
-    fo_monitor_publish_due(monitor, FO_TRIGGER_REQUEST);
-    fo_monitor_publish_due(monitor, FO_TRIGGER_OUTAGES);
+    ck_assert_int_eq(publish_due(FO_TRIGGER_REQUEST, now), now + 30 * SEC);
+    ck_assert_int_eq(publish_due(FO_TRIGGER_OUTAGES, now), now + 30 * SEC);
     now += 30 * SEC;
-    ck_assert(!fo_board_claim_due(board, scope, FO_TRIGGER_REQUEST, now - 1));
-    ck_assert(fo_board_claim_due(board, scope, FO_TRIGGER_REQUEST, now));
-    ck_assert(fo_board_claim_due(board, scope, FO_TRIGGER_OUTAGES, now));
-    ck_assert(!fo_board_claim_due(board, only_a, FO_TRIGGER_REQUEST, now));
-    ck_assert(!fo_board_claim_due(board, only_a, FO_TRIGGER_OUTAGES, FO_NEVER - 1));
+    publish_due(FO_TRIGGER_REQUEST, now - 1);
+    ck_assert(!fo_board_claim_due(board, scope, FO_TRIGGER_REQUEST));
+    ck_assert_int_eq(publish_due(FO_TRIGGER_REQUEST, now), now + 90 * SEC);
+    ck_assert_int_eq(publish_due(FO_TRIGGER_OUTAGES, now), FO_NEVER);
+    ck_assert(fo_board_claim_due(board, scope, FO_TRIGGER_REQUEST));
+    ck_assert(fo_board_claim_due(board, scope, FO_TRIGGER_OUTAGES));
+    ck_assert(!fo_board_claim_due(board, only_a, FO_TRIGGER_REQUEST));
     now += 90 * SEC;
-    ck_assert(fo_board_claim_due(board, only_a, FO_TRIGGER_REQUEST, now));
+    ck_assert_int_eq(publish_due(FO_TRIGGER_REQUEST, now), FO_NEVER);
+    publish_due(FO_TRIGGER_OUTAGES, now);
+    ck_assert(fo_board_claim_due(board, only_a, FO_TRIGGER_REQUEST));
+    ck_assert(!fo_board_claim_due(board, only_a, FO_TRIGGER_OUTAGES));
 }
 END_TEST
 
@@ -924,11 +934,11 @@ START_TEST(nothing_is_due_while_all_is_under_way)
     const fo_service_t *service = one_service();
 
     fo_monitor_start(monitor, unit_check(service), now);
-    fo_monitor_publish_due(monitor, FO_TRIGGER_REQUEST);
-    ck_assert(!fo_board_claim_due(board, scope, FO_TRIGGER_REQUEST, FO_NEVER - 1));
+    ck_assert_int_eq(publish_due(FO_TRIGGER_REQUEST, now + 120 * SEC), FO_NEVER);
+    ck_assert(!fo_board_claim_due(board, scope, FO_TRIGGER_REQUEST));
     fo_monitor_answer(monitor, unit_check(service), &passed, now);
-    fo_monitor_publish_due(monitor, FO_TRIGGER_REQUEST);
-    ck_assert(fo_board_claim_due(board, scope, FO_TRIGGER_REQUEST, now + 120 * SEC));
+    publish_due(FO_TRIGGER_REQUEST, now + 120 * SEC);
+    ck_assert(fo_board_claim_due(board, scope, FO_TRIGGER_REQUEST));
 }
 END_TEST
 
@@ -1001,9 +1011,9 @@ START_TEST(a_due_ping_is_claimed_once)
 {
     const fo_service_t *service = one_service();
 
-    fo_monitor_publish_due(monitor, FO_TRIGGER_REQUEST);
-    ck_assert(fo_board_claim_due(board, scope, FO_TRIGGER_REQUEST, now));
-    ck_assert(!fo_board_claim_due(board, scope, FO_TRIGGER_REQUEST, now));
+    publish_due(FO_TRIGGER_REQUEST, now);
+    ck_assert(fo_board_claim_due(board, scope, FO_TRIGGER_REQUEST));
+    ck_assert(!fo_board_claim_due(board, scope, FO_TRIGGER_REQUEST));
     ping(service, &refused);
     ck_assert_int_eq(n_changes, 1);
     ck_assert_uint_eq(fo_board_word(board, service).epoch, 1);

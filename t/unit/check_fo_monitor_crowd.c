@@ -326,13 +326,13 @@ START_TEST(the_board_knows_what_has_been_heard)
     child_t *child = one_child();
 
     ping(child, &passed);
-    fo_monitor_publish_due(child->monitor, FO_TRIGGER_REQUEST);
-    ck_assert(fo_board_is_calm(child->board, scope, FO_TRIGGER_REQUEST, now));
+    fo_monitor_publish_due(child->monitor, FO_TRIGGER_REQUEST, now);
+    ck_assert(fo_board_is_calm(child->board, scope, FO_TRIGGER_REQUEST));
     fo_shared_tell(shared, 0, false, now);
-    ck_assert(!fo_board_is_calm(child->board, scope, FO_TRIGGER_REQUEST, now));
+    ck_assert(!fo_board_is_calm(child->board, scope, FO_TRIGGER_REQUEST));
     fo_monitor_hear_hints(child->monitor, now);
-    ck_assert(fo_board_is_calm(child->board, scope, FO_TRIGGER_REQUEST, now));
-    ck_assert(!fo_board_claim_due(child->board, scope, FO_TRIGGER_REQUEST, now));
+    ck_assert(fo_board_is_calm(child->board, scope, FO_TRIGGER_REQUEST));
+    ck_assert(!fo_board_claim_due(child->board, scope, FO_TRIGGER_REQUEST));
 }
 END_TEST
 

@@ -640,19 +640,25 @@ START_TEST(many_that_fall_together)
 }
 END_TEST
 
-/* The board says when a request finds something due. */
+/* The board says when a request finds something due: in time, without being asked. */
 START_TEST(due_is_claimed_on_the_board)
 {
     rig_t *rig = rig_make(RIG_PASS);
+    apr_time_t pinged_at, until;
 
+    policy.value[FO_POLICY_MONITORING] = 300 * MS;
+    policy.value[FO_POLICY_SPREAD] = 0;
     add_at("steps", &rig_probe_steps, rig, 1);
     start_loop(2);
-    while (!fo_board_claim_due(board, scope, FO_TRIGGER_REQUEST, probe_clock_now()))
-        sched_yield();
+    ck_assert(fo_board_claim_due(board, scope, FO_TRIGGER_REQUEST));
+    pinged_at = probe_clock_now();
+    until = pinged_at + LIMIT;
     request(LIMIT);
+    while (!fo_board_claim_due(board, scope, FO_TRIGGER_REQUEST))
+        ck_assert_int_lt(probe_clock_now(), until);
+    ck_assert_int_ge(probe_clock_now() - pinged_at, 300 * MS);
+    ck_assert(!fo_board_claim_due(board, scope, FO_TRIGGER_REQUEST));
     stop_loop();
-    ck_assert(!fo_board_claim_due(board, scope, FO_TRIGGER_REQUEST, probe_clock_now()));
-    ck_assert(fo_board_claim_due(board, scope, FO_TRIGGER_REQUEST, probe_clock_now() + 120 * SEC));
 }
 END_TEST
 
@@ -898,7 +904,7 @@ START_TEST(a_hint_makes_a_ping)
     request(LIMIT);
     ck_assert_int_eq(atomic_load(&rig->n_begun), 1);
     fo_shared_tell(shared, 0, true, 1);
-    ck_assert(fo_board_claim_due(board, scope, FO_TRIGGER_REQUEST, probe_clock_now()));
+    ck_assert(fo_board_claim_due(board, scope, FO_TRIGGER_REQUEST));
     rig->does = RIG_LATER;
     ck_assert_int_lt(request(LIMIT), LIMIT);
     expect_balance(rig, 2);
@@ -911,7 +917,7 @@ static void await_calm(void)
 {
     apr_time_t until = probe_clock_now() + LIMIT;
 
-    while (!fo_board_is_calm(board, scope, FO_TRIGGER_REQUEST, probe_clock_now())) {
+    while (!fo_board_is_calm(board, scope, FO_TRIGGER_REQUEST)) {
         ck_assert_msg(probe_clock_now() < until, "requests are called upon still");
         sched_yield();
     }
@@ -958,7 +964,7 @@ START_TEST(a_discovery_is_told)
     stop_loop();
     ck_assert_int_eq(state_of(service), FO_SERVICE_DOWN);
     ck_assert_uint_eq(fo_shared_hint(shared, 0) & FO_HINT_DOWN, FO_HINT_DOWN);
-    ck_assert(!fo_board_claim_due(board, scope, FO_TRIGGER_REQUEST, probe_clock_now()));
+    ck_assert(!fo_board_claim_due(board, scope, FO_TRIGGER_REQUEST));
     peer_stop(&peer);
 }
 END_TEST
