@@ -2,11 +2,9 @@
 # the hook runs, and nothing else. Entries come from a CGI's standard error, under prefork.
 use v5.36;
 use Test::More;
-use Failover::File;
+use Failover::Callgrind;
 use Failover::Httpd;
 use Failover::Peer;
-use Failover::Process;
-use Failover::Wait;
 
 my $LIMIT    = 2000;
 my $SERVICES = 20;
@@ -39,44 +37,15 @@ sub count_of ( $words, $count ) {
         for ( 1 .. $count ) { syswrite STDERR, "$text\\n"; select undef, undef, undef, 0.05 }
         print "Content-Type: text/plain\\n\\nsaid";
         CGI
-    chmod 0777, $dir, "$dir/logs" or die "cannot chmod: $!\n";    # valgrind writes as the children's user
-    my $process = Failover::Process->start(
-        command => [
-            Failover::Process::find_program('valgrind'), '--tool=callgrind', "--callgrind-out-file=$dir/counts",
-            '--toggle-collect=httpd_error_log', Failover::Httpd->program, '-X', '-d', $dir, '-f', "$dir/httpd.conf",
-        ],
-        output => "$dir/output", user => 'www-data',
-    );
-    my $run = eval {
-        wait_for( sub { $httpd->get('/')->status }, 'httpd under valgrind', 60 );
-        is $httpd->get( '/cgi-bin/say', limit => 60 )->body, 'said', "$count entries";
-        1;
-    };
-    $process->signal('TERM');
-    # A foreground prefork that was between two requests sees the signal with the next one only.
-    wait_for( sub { $httpd->get('/') if $process->leader_alive; !$process->leader_alive }, 'its end', 60 );
-    die $@ . slurp("$dir/output") if !$run;
+    my $callgrind = Failover::Callgrind->start( $httpd, '--toggle-collect=httpd_error_log' );
+    is $httpd->get( '/cgi-bin/say', limit => 60 )->body, 'said', "$count entries";
+    $callgrind->stop;
     my @line = grep {/AH01215/} split /\n/, $httpd->error_log;
     is scalar(@line), $count, 'each is one entry of the log';
     is length( $line[0] =~ s/.*?(?=AH01215)//r ), $LENGTH, "of $LENGTH bytes";
     $httpd->allow_log(qr/AH01215/);
-    return counts( slurp("$dir/counts") );
-}
-
-# Inclusive instructions by function, out of callgrind's file: what a function does itself, and what
-# its calls do, each on the line after "calls=".
-sub counts ($text) {
-    my ( %name, %count, $function, $is_call );
-    for my $line ( split /\n/, $text ) {
-        if ( $line =~ /^fn=\((\d+)\)(?: (\S+))?/ ) {
-            $name{$1} //= $2;
-            $function = $name{$1};
-        }
-        elsif ( $line =~ /^cfn=\((\d+)\)(?: (\S+))?/ ) { $name{$1} //= $2 }
-        elsif ( $line =~ /^[+\-*\d]\S* (\d+)/ && $function ) { $count{$function} += $1 }
-        elsif ( $line =~ /^(?:summary|totals): (\d+)/ ) { $count{total} = $1 }
-    }
-    return \%count;
+    my ($profile) = $callgrind->profiles;
+    return { total => $profile->count, map { $_ => $profile->count($_) } $profile->functions };
 }
 
 # Per entry: the difference between two runs, so that neither the start nor the end counts.
