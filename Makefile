@@ -4,6 +4,7 @@
 # make check      installs what is missing, builds, runs all tests
 # make install    into apxs's folders, below DESTDIR
 # make fuzz       the fuzzers, FUZZ_SECONDS=600 each
+# make bench-instructions    what a request pays for the module, counted
 # make format     clang-format
 # make clean
 #
@@ -167,6 +168,11 @@ fuzz:
 	@$(MAKE) --no-print-directory fuzzers
 	for fuzzer in $(FUZZERS); do t/fuzz/run $$fuzzer $(FUZZ_SECONDS) || exit 1; done
 
+bench-instructions:
+	@t/install check
+	@$(MAKE) --no-print-directory -s all
+	@perl -It/lib t/bench/instructions
+
 demo:
 	@t/install demo
 	@$(MAKE) --no-print-directory -s all
@@ -183,5 +189,5 @@ format:
 clean:
 	rm -rf build
 
-.PHONY: all install units fuzzers tested check fuzz demo run format clean
+.PHONY: all install units fuzzers tested check fuzz bench-instructions demo run format clean
 .DEFAULT_GOAL = all

@@ -1,0 +1,51 @@
+# What a request pays for our being there, in instructions: a fixed sum while all is well, however
+# many services there are; while one is down a sum for each entry that is written. And what it does
+# not pay: a call, a system call or a lock. Fewer cases than `make bench-instructions` has.
+use v5.36;
+use Test::More;
+use Failover::Instructions;
+
+my $OURS  = qr/mod_failover/;
+my $NOISE = 10;    # by which two equal cases may differ
+
+# More than the same request with an idle thread instead of us.
+sub delta (%arg) {
+    my %bare = map { $_ => $arg{$_} } grep { $_ ne 'services' && $_ ne 'variables' } keys %arg;
+    $bare{directory} = 'merged' if ( $bare{directory} // '' ) eq 'monitor';
+    return measure_once(%arg)->{instructions} - measure_once(%bare)->{instructions};
+}
+
+my %healthy;
+for my $case ( [ 1, 'plain' ], [ 100, 'plain' ], [ 1000, 'plain' ], [ 1, 'merged' ], [ 1000, 'merged' ] ) {
+    my ( $services, $directory ) = @$case;
+    my $delta = $healthy{"@$case"} = delta( services => $services, directory => $directory );
+    cmp_ok $delta, '<=', budget(), "$services up, $directory directory: +$delta";
+    cmp_ok $delta, '>',  60,       'and we were there: two hooks alone are more than that';
+}
+my ( $least, $most ) = ( sort { $a <=> $b } values %healthy )[ 0, -1 ];
+cmp_ok $most - $least, '<=', $NOISE, 'the same for any number of services and either directory';
+
+# Sections of ours are merged for each request, and looked at where the directory is known.
+my $sections = delta( services => 1, directory => 'monitor' );
+cmp_ok $sections, '<=', budget() + 110, "FailoverMonitor in three sections: +$sections";
+
+my $profile = measure_once( services => 1, directory => 'plain' )->{profile};
+my @ours    = sort $profile->functions_of($OURS);
+is_deeply [ grep {/^httpd_request_/} @ours ], [ map {"httpd_request_$_"} qw(begin early header_parser late) ], 'all hooks ran';
+is_deeply $profile->calls_out_of($OURS), {}, 'they call nobody: no lock, no memory, no clock, no system call';
+is $profile->count( $_, 'Ge' ), 0, "$_ has no locked instruction" for @ours;
+cmp_ok $profile->count( undef, 'Ge' ), '>', 0, 'although such ones are counted: httpd has some';
+
+for my $case ( [ 1, 1 ], [ 1, 4 ], [ 1, 16 ], [ 1000, 4 ], [ 1, 1, cgi => 1 ], [ 1, 4, cgi => 1 ], [ 1, 16, cgi => 1 ] ) {
+    my ( $services, $variables, @cgi ) = @$case;
+    my $delta = delta( services => $services, variables => $variables, directory => 'plain', @cgi );
+    my $what  = "1 of $services down, $variables variables" . ( @cgi ? ', 40 more there' : '' );
+    cmp_ok $delta, '<=', budget($variables), sprintf '%s: +%d of %d', $what, $delta, budget($variables);
+}
+my ( $few, $many ) = map { delta( services => $_, variables => 4, directory => 'plain' ) } 1, 1000;
+cmp_ok abs( $many - $few ), '<=', 3 * $NOISE, 'the healthy ones besides do not count';
+my $written = measure_once( services => 1, variables => 4, directory => 'plain' )->{profile}->calls_out_of($OURS);
+my $times = 0;
+$times += $written->{$_} for grep {/ -> apr_table_(?:add|set)n$/} keys %$written;
+is $times, entries(4), 'as many entries were written as are counted, and each once';
+done_testing;

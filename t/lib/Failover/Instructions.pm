@@ -1,0 +1,141 @@
+# What a request costs in instructions, with our services and without: the figures of
+# `make bench-instructions` and the gates of t/httpd/53-instructions.t.
+#
+#     my $bare = measure();                                         # an idle thread instead of us
+#     my $down = measure( services => 1000, variables => 4 );       # the first one down
+#     $down->{instructions} - $bare->{instructions}
+#
+# A static file of 100 bytes over one connection that is kept alive, under prefork, whose requests
+# run in the first thread. callgrind writes what that thread did from one request to the next, which
+# is the difference between two runs that differ by one request. Most requests cost exactly the same;
+# a few have to wait for their bytes, or find a new second of the clock. The cost that most of them
+# have is the figure. What libc's strcmp, strlen and strrchr do themselves is left out: httpd uses
+# them on paths, ours uses none of them, and it depends, by some 150, on the addresses that strings
+# happen to have.
+package Failover::Instructions;
+
+use v5.36;
+use Exporter qw(import);
+use Failover::Callgrind;
+use Failover::Cleanup qw(private_folder);
+use Failover::Httpd;
+use Failover::KeptAlive;
+use Failover::Peer;
+use Test::More ();
+
+our @EXPORT = qw(measure measure_once entries budget);
+
+my $STRINGS = qr/^_*str(?:cmp|len|rchr)(?:_|$)/;
+my $WARM_UP = 15;
+my $COUNTED = 80;
+
+# The variables that a CGI finds, 40 of them: here they are set early, so that each pass meets them.
+my @CGI = qw(
+    AUTH_TYPE CONTENT_LENGTH CONTENT_TYPE CONTEXT_DOCUMENT_ROOT CONTEXT_PREFIX DOCUMENT_ROOT GATEWAY_INTERFACE
+    HTTPS HTTP_ACCEPT HTTP_ACCEPT_ENCODING HTTP_ACCEPT_LANGUAGE HTTP_CACHE_CONTROL HTTP_CONNECTION HTTP_COOKIE
+    HTTP_DNT HTTP_HOST HTTP_IF_MODIFIED_SINCE HTTP_ORIGIN HTTP_REFERER HTTP_USER_AGENT HTTP_X_FORWARDED_FOR
+    HTTP_X_FORWARDED_PROTO PATH PATH_INFO PATH_TRANSLATED QUERY_STRING REMOTE_ADDR REMOTE_PORT REMOTE_USER
+    REQUEST_METHOD REQUEST_SCHEME REQUEST_URI SCRIPT_FILENAME SCRIPT_NAME SERVER_ADDR SERVER_ADMIN SERVER_NAME
+    SERVER_PORT SERVER_PROTOCOL SERVER_SOFTWARE
+);
+
+# What a service that is not up writes: its variables, three exported ones and two notes.
+sub entries ($variables) { return $variables + 3 + 2 }
+
+# The most that a request may cost more than one without us.
+sub budget ( $variables = undef ) { return 150 + ( defined $variables ? 330 * entries($variables) : 0 ) }
+
+# The same configuration again is not measured again.
+sub measure_once (%arg) {
+    state %known;
+    return $known{ join ' ', map {"$_=$arg{$_}"} sort keys %arg } //= measure(%arg);
+}
+
+# Returns { instructions, profile }: what most requests cost, and the profile of one of them.
+#   services   how many; 0: an idle thread instead of our module
+#   variables  the first service is down, with so many variables; undef: all are up
+#   directory  'plain', 'merged' from three sections, or 'monitor': each of them has FailoverMonitor
+#   cgi        1: the environment holds 40 variables before we write
+sub measure (%arg) {
+    my %all = ( services => 0, directory => 'plain', cgi => 0, %arg );
+    my ( $up, $down ) = map { Failover::Peer->new( mode => $_ ) } qw(mute refuse);
+    my $httpd = Failover::Httpd->new(
+        mpm => 'prefork', log_level => 'warn', failover => $all{services} ? ['failover'] : 0,
+        modules => $all{cgi} ? ['setenvif'] : [], config => _config( \%all, $up, $down ),
+    );
+    my $page = $httpd->file( 'htdocs/a/b/c/page.txt', 'x' x 100 );
+    utime 1_700_000_000, 1_700_000_000, $page or die "cannot set its time: $!\n";    # a part of the ETag
+    my @profile = _run( $httpd, \%all, $up );
+    $httpd->done( _name( \%all ) );
+    # Whether a request's bytes were there already or were waited for: the former is the usual case.
+    my %alike;
+    push @{ $alike{ $_->count - $_->alone($STRINGS) } }, $_ for grep { !$_->count('poll') } @profile;
+    my ($most) = sort { @{ $alike{$b} } <=> @{ $alike{$a} } || $a <=> $b } keys %alike;
+    die "hardly two requests cost the same: @{[ map { $_->count } @profile ]}\n" if !$most || @{ $alike{$most} } < 5;
+    return { instructions => $most, profile => $alike{$most}[0] };
+}
+
+# A dump is written whenever a request has been read, so a profile begins there and ends with the
+# next one: one whole request.
+sub _run ( $httpd, $all, $up ) {
+    my $callgrind = Failover::Callgrind->start( $httpd, '--separate-threads=yes', '--collect-bus=yes', '--dump-before=ap_process_request' );
+    my $pinged = $all->{services} - ( defined $all->{variables} ? 1 : 0 );
+    $callgrind->await( sub { $up->connections >= $pinged }, 'all to be pinged' );
+    $httpd->expect_log(qr/FO0001: s1 outage/) if defined $all->{variables};
+    my $socket = persistent($httpd);
+    ask( $socket, '/a/b/c/page.txt' ) for 1 .. $WARM_UP + $COUNTED + 1;
+    close $socket;
+    $callgrind->stop;
+    my @profile = $callgrind->profiles('01');
+    # Before them are the start and the warm-up, behind them the end.
+    die "there are no dumps\n" if @profile < $WARM_UP + $COUNTED + 2;
+    return @profile[ -$COUNTED - 3 .. -4 ];
+}
+
+sub _config ( $all, $up, $down ) {
+    return join '', kept_alive(),
+        qq{LogFormat "%h %l %u %t \\"%r\\" %>s %b" common\nCustomLog logs/access common\n},
+        ( map {"SetEnvIf Request_Method . $_=value\n"} $all->{cgi} ? @CGI : () ),
+        _sections( $all->{directory} ),
+        $all->{services} ? _services( $all, $up, $down ) : "LoadModule idle_module @{[ _idle_module() ]}\n";
+}
+
+sub _services ( $all, $up, $down ) {
+    my @line = map {"FailoverService s$_ tcp://@{[ $up->address ]} timeout=@{[ 60_000 + $_ ]}ms\n"} 1 .. $all->{services};
+    if ( defined $all->{variables} ) {
+        my @pair = map {"DATABASE_$_=spare"} 1 .. $all->{variables};
+        $line[0] = "FailoverService s1 tcp://@{[ $down->address ]} @pair\n";
+    }
+    return <<~'CONF', @line;
+        FailoverMonitoringPingFrequency 1h
+        FailoverOutagePingFrequency 1h
+        FailoverErrorPingFrequency 1h
+        FailoverSpread 0
+        CONF
+}
+
+sub _sections ($kind) {
+    return () if $kind eq 'plain';
+    my $line = $kind eq 'monitor' ? 'FailoverMonitor On' : 'Options -Indexes';
+    return map {"<Directory \"\@DIR\@/htdocs/$_\">\n    $line\n</Directory>\n"} qw(a a/b a/b/c);
+}
+
+sub _name ($all) {
+    return join ', ', "$all->{services} services", "$all->{directory} directory",
+        defined $all->{variables} ? "one down with $all->{variables} variables" : 'all up', $all->{cgi} ? 'a CGI environment' : ();
+}
+
+sub _idle_module () {
+    state $file = do {
+        my $dir = private_folder('idle');
+        chomp( my $include = `apxs -q INCLUDEDIR` );
+        chomp( my $flags   = `pkg-config --cflags apr-1 apr-util-1` );
+        system("cc -std=gnu11 -Wall -Wextra -Werror -O2 -fPIC -shared -pthread -I$include $flags -o $dir/mod_idle.so t/idle/mod_idle.c") == 0
+            or die "mod_idle.c was not built\n";
+        chmod 0755, $dir or die "cannot chmod $dir: $!\n";
+        "$dir/mod_idle.so";
+    };
+    return $file;
+}
+
+1;
