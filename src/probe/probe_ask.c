@@ -17,6 +17,7 @@ typedef struct call_t {
     probe_job_t job;        /* first: the pool hands back the job, which is the call */
     probe_flight_t *flight; /* NULL: it has ended meanwhile */
     bool *is_asking;        /* the loop's; not the call's to touch */
+    bool *was_cut;          /* the same */
     const fo_probe_t *probe;
     const void *conf;
     fo_ask_t ask;
@@ -47,8 +48,13 @@ static void free_call(call_t *call)
 static void run_call(probe_job_t *job)
 {
     call_t *call = (call_t *)job;
+    fo_ask_t ask = call->ask;
 
-    call->probe->ask(call->conf, &call->ask, &call->report);
+    if (job->is_trial && ask.budget > PROBE_TRIAL)
+        ask.budget = PROBE_TRIAL;
+    call->report = (fo_report_t){ .stage = FO_STAGE_CONNECT };
+    call->probe->ask(call->conf, &ask, &call->report);
+    job->is_cut = ask.budget < call->ask.budget && fo_report_is_timeout(&call->report);
 }
 
 static bool copy_peer(call_t *call, unsigned i, const fo_host_t *host,
@@ -124,9 +130,9 @@ static apr_status_t submit_call(probe_flight_t *flight, call_t *call, apr_time_t
     call->probe = flight->ping.check->probe;
     call->conf = flight->ping.check->conf;
     call->ask.budget = flight->until_at - now;
-    call->report.stage = FO_STAGE_CONNECT;
     call->job.run = run_call;
-    call->job.is_suspect = flight->ping.is_slow;
+    call->was_cut = &flight->field->was_cut[flight->ping.check->index];
+    call->job.is_suspect = flight->ping.is_slow || *call->was_cut;
     *call->is_asking = true;
     return probe_workers_submit(flight->field->askers, &call->job);
 }
@@ -156,7 +162,12 @@ static void begin(probe_flight_t *flight, apr_time_t now)
     flight->until_at = flight->wake_at + call->ask.budget + GRACE;
 }
 
-/* Half the budget has passed: a call that no worker has taken says nothing of the service. */
+static void settle_unasked(probe_flight_t *flight, apr_time_t now)
+{
+    settle_self(flight, EAGAIN, "no worker was free in time", now);
+}
+
+/* Half the budget has passed: a call that waits for a worker says nothing of the service. */
 static void timer(probe_flight_t *flight, apr_time_t now)
 {
     call_t *call = flight->state;
@@ -164,8 +175,9 @@ static void timer(probe_flight_t *flight, apr_time_t now)
     flight->wake_at = 0;
     if (!probe_workers_cancel(flight->field->askers, &call->job))
         return;
+    *call->was_cut = call->job.is_suspect; /* a further trial would take as long from the others */
     drop_call(flight, call);
-    settle_self(flight, EAGAIN, "no worker was free in time", now);
+    settle_unasked(flight, now);
 }
 
 static void ready(probe_flight_t *flight, short events, apr_time_t now)
@@ -207,7 +219,11 @@ void probe_ask_ended(probe_job_t *job, apr_time_t now)
     probe_flight_t *flight = call->flight;
 
     *call->is_asking = false;
-    if (flight) {
+    *call->was_cut = job->is_cut;
+    if (flight && job->is_cut) { /* on trial when half the budget had passed */
+        flight->state = NULL;
+        settle_unasked(flight, now);
+    } else if (flight) {
         judge_timeout(call, flight);
         flight->report = call->report;
         flight->state = NULL;

@@ -15,6 +15,7 @@ typedef struct probe_field_t {
     probe_resolver_t *resolver;
     probe_workers_t *askers;
     bool *is_asking; /* by check: a call of an ask has not come back */
+    bool *was_cut;   /* by check: the last call had a trial only, which was too short */
 } probe_field_t;
 
 struct probe_flight_t;

@@ -22,8 +22,8 @@ struct probe_workers_t {
     unsigned max;
     unsigned n_threads;
     unsigned n_idle;
-    unsigned n_waiting;  /* jobs */
-    unsigned n_suspects; /* that run */
+    unsigned n_waiting; /* jobs */
+    unsigned n_long;    /* jobs that run, and not on trial */
     bool is_stopping;
     void (*wake)(void *baton);
     void *baton;
@@ -109,11 +109,17 @@ static struct timespec after_seconds(apr_interval_time_t span)
     };
 }
 
+/* How many are kept for calls that come back soon: 2 of 8, 1 of 2, none of 1. */
+static unsigned n_quick(const probe_workers_t *workers)
+{
+    return (workers->max + 2) / 4;
+}
+
 /* The first job that may run: hung endpoints never hold every worker, or others would starve. */
 static probe_job_t *pick(probe_workers_t *workers)
 {
     probe_job_t **link = &workers->waiting.first;
-    bool is_full = workers->max > 1 && workers->n_suspects + 1 >= workers->max;
+    bool is_full = workers->n_long + n_quick(workers) >= workers->max;
 
     while (*link && (*link)->is_suspect && is_full)
         link = &(*link)->next;
@@ -121,22 +127,39 @@ static probe_job_t *pick(probe_workers_t *workers)
     if (job) {
         queue_remove(&workers->waiting, link);
         workers->n_waiting--;
+        job->is_trial = is_full;
     }
     return job;
 }
 
+/* One that was cut short waits once more, unless the time for that is over. */
+static void put_back(probe_workers_t *workers, probe_job_t *job)
+{
+    if (!job->is_cut || job->is_last || workers->is_stopping) {
+        queue_put(&workers->ended, job);
+        if (!workers->is_stopping)
+            workers->wake(workers->baton);
+        return;
+    }
+    job->is_cut = false;
+    job->is_suspect = true;
+    job->begun_at = 0;
+    queue_put(&workers->waiting, job);
+    workers->n_waiting++;
+}
+
 static void run_job(probe_workers_t *workers, probe_job_t *job)
 {
-    workers->n_suspects += job->is_suspect;
+    bool is_long = !job->is_trial;
+
+    workers->n_long += is_long;
     job->begun_at = probe_clock_now();
     pthread_mutex_unlock(&workers->mutex);
     job->run(job);
     job->ended_at = probe_clock_now();
     pthread_mutex_lock(&workers->mutex);
-    workers->n_suspects -= job->is_suspect;
-    queue_put(&workers->ended, job);
-    if (!workers->is_stopping)
-        workers->wake(workers->baton);
+    workers->n_long -= is_long;
+    put_back(workers, job);
 }
 
 /* Mutex held. True: there may be work; false: it was idle for too long, or the end has come. */
@@ -176,6 +199,7 @@ apr_status_t probe_workers_submit(probe_workers_t *workers, probe_job_t *job)
 
     pthread_mutex_lock(&workers->mutex);
     job->begun_at = 0;
+    job->is_cut = job->is_last = false;
     /* An idle worker may have been woken for an earlier job and not run yet. */
     if (workers->n_waiting >= workers->n_idle && workers->n_threads < workers->max) {
         error = probe_thread_start(&thread, work, workers, true);
@@ -204,6 +228,7 @@ bool probe_workers_cancel(probe_workers_t *workers, probe_job_t *job)
             break;
         }
     }
+    job->is_last = true;
     pthread_mutex_unlock(&workers->mutex);
     return was_waiting;
 }

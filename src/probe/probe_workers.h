@@ -14,11 +14,21 @@
 /* A call. Lives in malloc'ed memory; belongs to the pool from submit to take or cancel. */
 typedef struct probe_job_t {
     void (*run)(struct probe_job_t *job); /* on a worker */
-    bool is_suspect;     /* the last such call ran out of time: it may not take the last worker */
+    bool is_suspect; /* the last such call ran out of time: it never runs as a trial */
+    bool is_trial;   /* the pool's, for run: it has no more than PROBE_TRIAL, if it can help it */
+    bool is_cut;     /* run's: that was too short for an answer */
+    bool is_last;    /* the pool's: a cut one comes back and is not run again */
     apr_time_t begun_at; /* when a worker took it; 0: not yet */
     apr_time_t ended_at;
     struct probe_job_t *next; /* the pool's */
 } probe_job_t;
+
+/*
+ * Some workers are kept for calls that come back soon. A call that gets one of these is on trial: if
+ * it has not come back by then, it queues once more, as a suspect, for one of the others and for all
+ * of its time. So those that hang, known or not, never hold up the rest for longer.
+ */
+#define PROBE_TRIAL (100 * 1000)
 
 typedef struct probe_workers_t probe_workers_t;
 
@@ -28,7 +38,10 @@ probe_workers_t *probe_workers_make(unsigned max, void (*wake)(void *baton), voi
 /* Monitor thread, all of these. An errno when no thread runs and none can be started. */
 apr_status_t probe_workers_submit(probe_workers_t *workers, probe_job_t *job);
 
-/* True: the job had not begun and is the caller's again. False: it comes back through take. */
+/*
+ * True: the job waits, and is the caller's again. False: it comes back through take, as is_cut if it
+ * was on trial and that was too short.
+ */
 bool probe_workers_cancel(probe_workers_t *workers, probe_job_t *job);
 
 /* An ended job, the caller's again; NULL: none. */

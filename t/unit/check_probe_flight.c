@@ -16,7 +16,7 @@
 #define TIMEOUT (3 * SEC)
 
 static probe_field_t field;
-static bool is_asking[2];
+static bool is_asking[2], was_cut[2];
 static sem_t woken;
 static fo_check_t check;
 static fo_ping_t order;
@@ -39,6 +39,7 @@ static void setup(void)
     field.resolver = probe_resolver_make(4, wake, NULL);
     field.askers = probe_workers_make(2, wake, NULL);
     field.is_asking = is_asking;
+    field.was_cut = was_cut;
     rig = rig_make(RIG_PASS);
     now = 1000 * SEC;
 }
@@ -924,6 +925,60 @@ START_TEST(ask_without_a_worker_in_time)
 }
 END_TEST
 
+static sem_t busy_go;
+
+static void run_until_told(probe_job_t *job)
+{
+    (void)job;
+    while (sem_wait(&busy_go) != 0)
+        ;
+}
+
+static void expect_call(int n)
+{
+    ck_assert(unit_wait(&rig->begun, 3 * SEC));
+    ck_assert_int_eq(atomic_load(&rig->n_begun), n);
+}
+
+/*
+ * The worker that is left gives it a trial; then it waits for the other one, in vain: nothing is
+ * known of the service but that it gets no further trial.
+ */
+START_TEST(ask_on_trial)
+{
+    static probe_job_t busy = { .run = run_until_told };
+
+    sem_init(&busy_go, 0, 0);
+    was_cut[0] = false;
+    probe_workers_submit(field.askers, &busy);
+    rig->does = RIG_HANG;
+    start_local(&rig_probe_ask);
+    expect_call(1);
+    ck_assert(!unit_wait(&woken, 300 * MS)); /* its trial is over, its call is not */
+    now += TIMEOUT / 2;
+    probe_flight_tick(flight, now);
+    expect(FO_VERDICT_SELF, FO_STAGE_ASK, EAGAIN);
+    ck_assert(was_cut[0]);
+    ck_assert(!is_asking[0]);
+    probe_flight_free(flight);
+    start_local(&rig_probe_ask);
+    ck_assert(!unit_wait(&woken, 200 * MS));
+    ck_assert_int_eq(atomic_load(&rig->n_begun), 1);
+    sem_post(&busy_go);
+    expect_call(2);
+    sem_post(&rig->go); /* it answers after all */
+    while (!flight->is_over) {
+        probe_job_t *job = probe_workers_take(field.askers);
+        if (job && job != &busy)
+            probe_ask_ended(job, now);
+        else if (!job)
+            ck_assert(unit_wait(&woken, 3 * SEC));
+    }
+    expect(FO_VERDICT_PASS, FO_STAGE_CONNECT, 0);
+    ck_assert(!was_cut[0]);
+}
+END_TEST
+
 static TCase *dialogue_case(void)
 {
     TCase *tc = tcase_create("dialogue");
@@ -996,6 +1051,7 @@ static TCase *calls_case(void)
     tcase_add_test(tc, ask_and_the_deadline);
     tcase_add_test(tc, ask_that_has_not_come_back);
     tcase_add_test(tc, ask_without_a_worker_in_time);
+    tcase_add_test(tc, ask_on_trial);
     return tc;
 }
 

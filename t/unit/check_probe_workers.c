@@ -13,6 +13,7 @@ typedef struct task_t {
     probe_job_t job; /* first */
     sem_t begun;
     sem_t go;
+    bool hangs; /* a trial is too short for it */
     sigset_t signals; /* blocked while it ran */
 } task_t;
 
@@ -32,6 +33,7 @@ static void run_task(probe_job_t *job)
     sem_post(&task->begun);
     while (sem_wait(&task->go) != 0)
         ;
+    job->is_cut = task->hangs && job->is_trial;
     atomic_fetch_sub(&n_running, 1);
 }
 
@@ -206,6 +208,69 @@ START_TEST(suspects_have_their_turn)
 }
 END_TEST
 
+/* Nobody knows yet that they hang: each gets a trial, then waits for a worker of the slow. */
+START_TEST(the_last_worker_gives_trials)
+{
+    make(2);
+    submit(0, false);
+    expect_begun(0);
+    ck_assert(!tasks[0].job.is_trial);
+    for (int i = 1; i < 4; i++) {
+        tasks[i].hangs = true;
+        submit(i, false);
+        expect_begun(i);
+        ck_assert(tasks[i].job.is_trial);
+        let_go(i);
+    }
+    submit(4, false);
+    let_go(4);
+    ck_assert_ptr_eq(take(), &tasks[4].job);
+    ck_assert_int_eq(sem_trywait(&tasks[1].begun), -1);
+    for (int i = 0; i < 3; i++) { /* the place of each is the next one's */
+        let_go(i);
+        ck_assert_ptr_eq(take(), &tasks[i].job);
+        expect_begun(i + 1);
+        ck_assert(!tasks[i + 1].job.is_trial);
+    }
+    let_go(3);
+    ck_assert_ptr_eq(take(), &tasks[3].job);
+    ck_assert(!tasks[3].job.is_cut);
+    stop();
+}
+END_TEST
+
+START_TEST(eight_workers_keep_two_for_trials)
+{
+    make(8);
+    for (int i = 0; i < 8; i++) {
+        submit(i, false);
+        expect_begun(i);
+        ck_assert_int_eq(tasks[i].job.is_trial, i >= 6);
+    }
+    let_go_and_take(8);
+    stop();
+}
+END_TEST
+
+/* Its time to wait for a worker ends while it is on trial. */
+START_TEST(a_trial_that_is_the_last)
+{
+    make(2);
+    submit(0, false);
+    expect_begun(0);
+    tasks[1].hangs = true;
+    submit(1, false);
+    expect_begun(1);
+    ck_assert(!probe_workers_cancel(workers, &tasks[1].job));
+    let_go(1);
+    ck_assert_ptr_eq(take(), &tasks[1].job);
+    ck_assert(tasks[1].job.is_cut);
+    let_go(0);
+    ck_assert_ptr_eq(take(), &tasks[0].job);
+    stop();
+}
+END_TEST
+
 START_TEST(a_single_worker_takes_suspects)
 {
     make(1);
@@ -358,6 +423,9 @@ static Suite *suite(void)
     tcase_add_test(tc, each_job_finds_a_worker);
     tcase_add_test(tc, suspects_never_take_the_last_worker);
     tcase_add_test(tc, suspects_have_their_turn);
+    tcase_add_test(tc, the_last_worker_gives_trials);
+    tcase_add_test(tc, eight_workers_keep_two_for_trials);
+    tcase_add_test(tc, a_trial_that_is_the_last);
     tcase_add_test(tc, a_single_worker_takes_suspects);
     tcase_add_test(tc, what_waits_can_be_cancelled);
     tcase_add_test(tc, what_runs_cannot_be_cancelled);

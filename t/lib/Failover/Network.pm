@@ -20,8 +20,8 @@ my $PREFIX = '192.0.2';    # for documentation and examples: nobody's
 my $LIMIT  = 253;
 
 sub enter_network () {
-    if ( !$ENV{FAILOVER_OWN_NETWORK} ) {
-        local $ENV{FAILOVER_OWN_NETWORK} = 1;
+    if ( ( $ENV{FAILOVER_NETWORK} // 0 ) != $$ ) {    # the process stays the same
+        local $ENV{FAILOVER_NETWORK} = $$;
         exec Failover::Process::find_program('unshare'), '--net', $^X, ( map {"-I$_"} @INC ), $0, @ARGV
             or die "cannot run unshare: $!\n";
     }
