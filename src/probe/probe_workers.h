@@ -24,9 +24,9 @@ typedef struct probe_job_t {
 } probe_job_t;
 
 /*
- * Some workers are kept for calls that come back soon. A call that gets one of these is on trial: if
- * it has not come back by then, it queues once more, as a suspect, for one of the others and for all
- * of its time. So those that hang, known or not, never hold up the rest for longer.
+ * Some workers are kept for calls that come back soon. A call that gets one of these is on trial:
+ * if it has not come back by then, it queues once more, as a suspect, for one of the others and for
+ * all of its time. So those that hang, known or not, never hold up the rest for longer.
  */
 #define PROBE_TRIAL (100 * 1000)
 
@@ -39,8 +39,8 @@ probe_workers_t *probe_workers_make(unsigned max, void (*wake)(void *baton), voi
 apr_status_t probe_workers_submit(probe_workers_t *workers, probe_job_t *job);
 
 /*
- * True: the job waits, and is the caller's again. False: it comes back through take, as is_cut if it
- * was on trial and that was too short.
+ * True: the job waits, and is the caller's again. False: it comes back through take, as is_cut if
+ * it was on trial and that was too short.
  */
 bool probe_workers_cancel(probe_workers_t *workers, probe_job_t *job);
 
