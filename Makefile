@@ -5,6 +5,7 @@
 # make install    into apxs's folders, below DESTDIR
 # make fuzz       the fuzzers, FUZZ_SECONDS=600 each
 # make bench-instructions    what a request pays for the module, counted
+# make bench-hangs  what 1 and 32 of 200 hung services cost the others; MPM=event PAIRS=15
 # make format     clang-format
 # make clean
 #
@@ -173,6 +174,11 @@ bench-instructions:
 	@$(MAKE) --no-print-directory -s all
 	@perl -It/lib t/bench/instructions
 
+bench-hangs:
+	@t/install check
+	@$(MAKE) --no-print-directory -s all
+	t/bench/hangs
+
 demo:
 	@t/install demo
 	@$(MAKE) --no-print-directory -s all
@@ -189,5 +195,5 @@ format:
 clean:
 	rm -rf build
 
-.PHONY: all install units fuzzers tested check fuzz bench-instructions demo run format clean
+.PHONY: all install units fuzzers tested check fuzz bench-instructions demo run format clean bench-hangs
 .DEFAULT_GOAL = all
