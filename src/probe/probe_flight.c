@@ -248,12 +248,13 @@ static void use_addresses(probe_flight_t *flight, apr_time_t now)
 
 static void resolve_failed(probe_flight_t *flight, int error, apr_time_t now)
 {
-    char text[FO_REPORT_TEXT];
+    apr_status_t shortage = probe_name_shortage(flight->name);
+    char text[FO_REPORT_TEXT], words[FO_REPORT_TEXT];
 
     apr_snprintf(text, sizeof(text), "%s: %s", flight->hosts[flight->host].name,
-                 gai_strerror(error));
+                 shortage ? apr_strerror(shortage, words, sizeof(words)) : gai_strerror(error));
     end_with(flight, FO_STAGE_RESOLVE, is_resolver_error(error) ? FO_VERDICT_SELF : FO_VERDICT_FAIL,
-             APR_EGENERAL, text, now);
+             shortage ? shortage : APR_EGENERAL, text, now);
 }
 
 static void check_name(probe_flight_t *flight, apr_time_t now)

@@ -1,5 +1,6 @@
 #include "probe/probe_resolver.h"
 
+#include <errno.h>
 #include <netdb.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +10,7 @@ struct probe_name_t {
     char *text;
     probe_addresses_t addresses;
     int error;
+    apr_status_t shortage;
     unsigned serial;
     bool is_under_way;
     struct probe_name_t *next;
@@ -26,6 +28,7 @@ typedef struct lookup_t {
     char *text;
     probe_addresses_t addresses;
     int error;
+    apr_status_t shortage;
 } lookup_t;
 
 probe_resolver_t *probe_resolver_make(unsigned max_threads, void (*wake)(void *baton), void *baton)
@@ -55,13 +58,25 @@ static void add_address(probe_addresses_t *addresses, const struct addrinfo *inf
     addresses->n++;
 }
 
-static int look_up(const char *text, int flags, probe_addresses_t *addresses)
+/* Without a descriptor for its files, libc may say that the name does not exist. */
+static apr_status_t shortage_of(int error, int number)
+{
+    return error && (number == EMFILE || number == ENFILE || number == ENOMEM) ? number : 0;
+}
+
+static int look_up(const char *text, int flags, probe_addresses_t *addresses,
+                   apr_status_t *ret_shortage)
 {
     struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = flags };
     struct addrinfo *found = NULL;
-    int error = getaddrinfo(text, NULL, &hints, &found);
+    int error;
 
+    errno = 0;
+    error = getaddrinfo(text, NULL, &hints, &found);
     addresses->n = 0;
+    *ret_shortage = shortage_of(error, errno);
+    if (*ret_shortage)
+        return EAI_SYSTEM;
     if (error)
         return error;
     for (const struct addrinfo *info = found; info && addresses->n < PROBE_ADDRESSES_MAX;
@@ -74,8 +89,9 @@ static int look_up(const char *text, int flags, probe_addresses_t *addresses)
 bool probe_resolver_numeric(const char *text, probe_addresses_t *ret_addresses)
 {
     probe_addresses_t addresses;
+    apr_status_t unused;
 
-    if (look_up(text, AI_NUMERICHOST, &addresses) != 0)
+    if (look_up(text, AI_NUMERICHOST, &addresses, &unused) != 0)
         return false;
     *ret_addresses = addresses;
     return true;
@@ -85,7 +101,7 @@ static void run_lookup(probe_job_t *job)
 {
     lookup_t *lookup = (lookup_t *)job;
 
-    lookup->error = look_up(lookup->text, 0, &lookup->addresses);
+    lookup->error = look_up(lookup->text, 0, &lookup->addresses, &lookup->shortage);
 }
 
 static void free_lookup(lookup_t *lookup)
@@ -151,6 +167,7 @@ void probe_resolver_collect(probe_resolver_t *resolver)
         probe_name_t *name = lookup->name;
         name->is_under_way = false;
         name->error = lookup->error;
+        name->shortage = lookup->shortage;
         name->serial++;
         if (lookup->error == 0)
             name->addresses = lookup->addresses;
@@ -180,6 +197,11 @@ unsigned probe_name_serial(const probe_name_t *name)
 int probe_name_error(const probe_name_t *name)
 {
     return name->error;
+}
+
+apr_status_t probe_name_shortage(const probe_name_t *name)
+{
+    return name->shortage;
 }
 
 const probe_addresses_t *probe_name_addresses(const probe_name_t *name)

@@ -41,6 +41,9 @@ unsigned probe_name_serial(const probe_name_t *name);
 /* What the last ended look-up said: 0 or an EAI_ code. */
 int probe_name_error(const probe_name_t *name);
 
+/* The errno, of descriptors or memory, that made it fail; 0: none did. */
+apr_status_t probe_name_shortage(const probe_name_t *name);
+
 /* The last good addresses; n is 0 when there were never any. */
 const probe_addresses_t *probe_name_addresses(const probe_name_t *name);
 

@@ -512,17 +512,20 @@ static void await_name(void)
 static const struct {
     const char *name;
     fo_verdict_e verdict;
+    apr_status_t status;
 } unresolved[] = {
-    { "missing.test", FO_VERDICT_FAIL },
-    { "again.test", FO_VERDICT_SELF },
-    { "fail.test", FO_VERDICT_SELF },
+    { "missing.test", FO_VERDICT_FAIL, APR_EGENERAL },
+    { "again.test", FO_VERDICT_SELF, APR_EGENERAL },
+    { "fail.test", FO_VERDICT_SELF, APR_EGENERAL },
+    { "files.test", FO_VERDICT_SELF, EMFILE },
+    { "system.test", FO_VERDICT_SELF, ENFILE },
 };
 
 START_TEST(name_does_not_resolve)
 {
     start(&rig_probe_dialogue, rig_url(unresolved[_i].name, 1, NULL, 0));
     await_name();
-    expect(unresolved[_i].verdict, FO_STAGE_RESOLVE, APR_EGENERAL);
+    expect(unresolved[_i].verdict, FO_STAGE_RESOLVE, unresolved[_i].status);
     ck_assert_ptr_nonnull(strstr(flight->report.text, unresolved[_i].name));
 }
 END_TEST

@@ -24,14 +24,17 @@ static const struct {
     const char *name;
     int error;
     const char *addresses[2];
+    int number; /* errno */
 } rig_names[] = {
-    { "one.test", 0, { "127.0.0.1", NULL } },
-    { "two.test", 0, { "127.0.0.2", "127.0.0.1" } },
-    { "changing.test", 0, { "127.0.0.1", NULL } },
-    { "slow.test", 0, { "127.0.0.1", NULL } },
-    { "missing.test", EAI_NONAME, { NULL, NULL } },
-    { "again.test", EAI_AGAIN, { NULL, NULL } },
-    { "fail.test", EAI_FAIL, { NULL, NULL } },
+    { "one.test", 0, { "127.0.0.1", NULL }, 0 },
+    { "two.test", 0, { "127.0.0.2", "127.0.0.1" }, 0 },
+    { "changing.test", 0, { "127.0.0.1", NULL }, 0 },
+    { "slow.test", 0, { "127.0.0.1", NULL }, 0 },
+    { "missing.test", EAI_NONAME, { NULL, NULL }, ENOENT },
+    { "again.test", EAI_AGAIN, { NULL, NULL }, 0 },
+    { "fail.test", EAI_FAIL, { NULL, NULL }, 0 },
+    { "files.test", EAI_NONAME, { NULL, NULL }, EMFILE },
+    { "system.test", EAI_SYSTEM, { NULL, NULL }, ENFILE },
 };
 
 typedef int (*rig_lookup_fn)(const char *, const char *, const struct addrinfo *,
@@ -68,6 +71,7 @@ int getaddrinfo(const char *node, const char *service, const struct addrinfo *hi
                 ;
         if (strcmp(node, "changing.test") == 0 && atomic_load(&rig_changing))
             return atomic_load(&rig_changing);
+        errno = rig_names[i].number;
         return rig_names[i].error ? rig_names[i].error : rig_found(i, libc, hints, found);
     }
     return libc(node, service, hints, found);
