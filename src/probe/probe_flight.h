@@ -47,6 +47,7 @@ typedef struct probe_flight_t {
     probe_ticket_t ticket; /* the request that waits for it */
     apr_time_t started_at;
     apr_time_t deadline_at;
+    apr_interval_time_t late; /* by which we woke after the instants that were planned, in all */
     bool is_starved; /* we woke too late: our own time-outs prove nothing, nor what we made wait */
     bool is_over;
     fo_report_t report; /* of the run under way; final once is_over */

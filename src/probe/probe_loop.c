@@ -315,13 +315,19 @@ static int poll_timeout(apr_time_t at, apr_time_t now)
 
 /*
  * Waking later than planned, or taking long for one round, says that the process was starved or
- * stopped: what its pings' clocks show proves nothing then.
+ * stopped, at once or, as by a container's quota, bit by bit: what its pings' clocks show proves
+ * nothing then.
  */
 static void mark_starved(probe_loop_t *loop, apr_time_t planned_at, apr_time_t now)
 {
-    for (unsigned i = 0; i < loop->n_flights; i++)
-        if (now - planned_at > loop->flights[i]->ping.timeout / 4)
-            loop->flights[i]->is_starved = true;
+    if (now <= planned_at)
+        return;
+    for (unsigned i = 0; i < loop->n_flights; i++) {
+        probe_flight_t *flight = loop->flights[i];
+        flight->late += now - planned_at;
+        if (flight->late > flight->ping.timeout / 4)
+            flight->is_starved = true;
+    }
 }
 
 /* Returns how many flights were polled. */
