@@ -6,6 +6,7 @@
 # make fuzz       the fuzzers, FUZZ_SECONDS=600 each
 # make bench-instructions    what a request pays for the module, counted
 # make bench-hangs  what 1 and 32 of 200 hung services cost the others; MPM=event PAIRS=15
+# make soak       busy loops beside the module for SOAK_SECONDS=600
 # make format     clang-format
 # make clean
 #
@@ -130,6 +131,7 @@ CHECK_LIBS = $(call pkg,libs,check) $(APR_LIBS) $(PCRE_LIBS)
 UNITS = $(patsubst t/unit/%.c,$(B)/t/%,$(wildcard t/unit/check_*.c))
 FUZZERS = $(patsubst t/fuzz/%.c,$(B)/fuzz/%,$(wildcard t/fuzz/fuzz_*.c))
 FUZZ_SECONDS ?= 600
+SOAK_SECONDS ?= 600
 
 # The tests of the core link the core, APR and PCRE2 alone: that it needs no more is proved here.
 $(B)/t/check_fo_%: t/unit/check_fo_%.c $(CORE) $(wildcard t/unit/*.h)
@@ -159,10 +161,14 @@ tested: all units fuzzers
 	    CFLAGS="$(SANITIZE) -fsanitize=address,undefined -fno-sanitize-recover=undefined"
 	@$(MAKE) --no-print-directory B=build/tsan units CFLAGS="$(SANITIZE) -fsanitize=thread"
 
+# Those that leave nothing of the machine to others.
+BUSY = t/httpd/90-busy.t
+
 check:
 	t/install check
 	@$(MAKE) --no-print-directory WERROR=1 tested
-	prove -It/lib -j2 --timer t/*.t t/httpd/*.t
+	prove -It/lib -j2 --timer $(filter-out $(BUSY),$(wildcard t/*.t t/httpd/*.t))
+	prove -It/lib --timer $(BUSY)
 
 fuzz:
 	t/install check
@@ -178,6 +184,11 @@ bench-hangs:
 	@t/install check
 	@$(MAKE) --no-print-directory -s all
 	t/bench/hangs
+
+soak:
+	t/install check
+	@$(MAKE) --no-print-directory all
+	FAILOVER_SOAK=$(SOAK_SECONDS) prove -It/lib -v t/httpd/90-busy.t
 
 demo:
 	@t/install demo
@@ -195,5 +206,5 @@ format:
 clean:
 	rm -rf build
 
-.PHONY: all install units fuzzers tested check fuzz bench-instructions demo run format clean bench-hangs
+.PHONY: all install units fuzzers tested check fuzz bench-instructions demo run format clean bench-hangs soak
 .DEFAULT_GOAL = all
