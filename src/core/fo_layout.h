@@ -52,7 +52,15 @@ typedef struct fo_endpoint_words_t {
     fo_seat_t seat;
 } fo_endpoint_words_t;
 
-/* A row has a version: odd while its one writer is at work. */
+/*
+ * A row has a version, which rises with all that happens to it, so that none comes twice; its
+ * lowest bits say what there is.
+ */
+#define FO_LAYOUT_ROW_EMPTY 0u
+#define FO_LAYOUT_ROW_BUSY 1u /* its one writer is at work, or was killed at it */
+#define FO_LAYOUT_ROW_FULL 2u
+#define FO_LAYOUT_ROW_MASK 3u
+
 typedef struct fo_row_words_t {
     _Atomic apr_uint64_t version;
     _Atomic apr_uint64_t words[FO_LAYOUT_ROW_WORDS];

@@ -8,6 +8,12 @@
 /* A reader that keeps meeting the writer, or one that was killed at work, gives up. */
 #define TRIES 100
 
+/* The next one that says this; greater than the one before. */
+static apr_uint64_t next_version(apr_uint64_t version, apr_uint64_t what)
+{
+    return (version | FO_LAYOUT_ROW_MASK) + 1 + what;
+}
+
 void fo_row_write(fo_shared_t *shared, int slot, unsigned endpoint, const fo_row_t *row)
 {
     apr_uint64_t words[FO_LAYOUT_ROW_WORDS] = { 0 };
@@ -17,15 +23,14 @@ void fo_row_write(fo_shared_t *shared, int slot, unsigned endpoint, const fo_row
     if (slot == FO_SLOT_NONE)
         return;
     target = fo_layout_row(shared, (unsigned)slot, endpoint);
-    version = atomic_load(&target->version);
+    version = next_version(atomic_load(&target->version), FO_LAYOUT_ROW_BUSY);
     memcpy(words, row, sizeof(*row));
-    atomic_store(&target->version, version + 1);
+    atomic_store(&target->version, version);
     for (size_t i = 0; i < FO_LAYOUT_ROW_WORDS; i++)
         atomic_store(&target->words[i], words[i]);
-    atomic_store(&target->version, version + 2);
+    atomic_store(&target->version, next_version(version, FO_LAYOUT_ROW_FULL));
 }
 
-/* Version 0 is that of a row in which nothing was written. */
 bool fo_row_read(const fo_shared_t *shared, unsigned slot, unsigned endpoint, fo_row_t *ret_row)
 {
     const fo_row_words_t *source = fo_layout_row(shared, slot, endpoint);
@@ -33,11 +38,12 @@ bool fo_row_read(const fo_shared_t *shared, unsigned slot, unsigned endpoint, fo
 
     for (int tries = 0; tries < TRIES; tries++) {
         apr_uint64_t version = atomic_load(&source->version);
-        if (version == 0)
+        if ((version & FO_LAYOUT_ROW_MASK) == FO_LAYOUT_ROW_EMPTY)
             return false;
         for (size_t i = 0; i < FO_LAYOUT_ROW_WORDS; i++)
             words[i] = atomic_load(&source->words[i]);
-        if (version % 2 == 0 && version == atomic_load(&source->version)) {
+        if ((version & FO_LAYOUT_ROW_MASK) == FO_LAYOUT_ROW_FULL &&
+            version == atomic_load(&source->version)) {
             memcpy(ret_row, words, sizeof(*ret_row));
             return true;
         }
@@ -47,6 +53,10 @@ bool fo_row_read(const fo_shared_t *shared, unsigned slot, unsigned endpoint, fo
 
 void fo_row_clear(fo_shared_t *shared, unsigned slot)
 {
-    for (unsigned i = 0; i < shared->capacity.endpoints; i++)
-        atomic_store(&fo_layout_row(shared, slot, i)->version, 0);
+    for (unsigned i = 0; i < shared->capacity.endpoints; i++) {
+        _Atomic apr_uint64_t *version = &fo_layout_row(shared, slot, i)->version;
+        apr_uint64_t seen = atomic_load(version);
+        if ((seen & FO_LAYOUT_ROW_MASK) != FO_LAYOUT_ROW_EMPTY)
+            atomic_store(version, next_version(seen, FO_LAYOUT_ROW_EMPTY));
+    }
 }
