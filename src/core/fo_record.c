@@ -18,8 +18,9 @@ _Static_assert((int)FO_STAGE_COUNT <= FIELD_MASK + 1 && (int)FO_VERDICT_COUNT <=
 
 static apr_uint64_t pack(const fo_report_t *report, apr_time_t now)
 {
-    apr_interval_time_t took = report->took < TOOK_MAX ? report->took : TOOK_MAX;
+    apr_interval_time_t took = report->took < 0 ? 0 : report->took;
 
+    took = took < TOOK_MAX ? took : TOOK_MAX;
     return (apr_uint64_t)(now / TENTH) << AT_SHIFT | (apr_uint64_t)took << TOOK_SHIFT |
            (apr_uint64_t)report->stage << STAGE_SHIFT | (apr_uint64_t)report->verdict;
 }
@@ -34,14 +35,19 @@ static fo_past_t unpack(apr_uint64_t word)
     };
 }
 
-/* Never 0, which is the sum of what was never written. */
+/*
+ * Never 0, which is the sum of what was never written. A product carries upwards alone: the shift
+ * brings it down, or words that differ in their highest bytes would cancel each other.
+ */
 static apr_uint64_t sum_of(const apr_uint64_t *words)
 {
     apr_uint64_t sum = 1;
 
-    for (size_t i = 0; i < FO_LAYOUT_REPORT_WORDS; i++)
-        sum = (sum ^ words[i]) * 0x100000001b3u;
-    return sum | 1;
+    for (size_t i = 0; i < FO_LAYOUT_REPORT_WORDS; i++) {
+        sum = (sum ^ words[i]) * 0x9e3779b97f4a7c15u;
+        sum ^= sum >> 32;
+    }
+    return sum ? sum : 1;
 }
 
 static void write_failure(fo_check_words_t *check, const fo_report_t *report, apr_time_t now)
