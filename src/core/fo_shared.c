@@ -19,7 +19,7 @@ _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2 && ATOMIC_INT_LOCK_FREE == 2,
 fo_capacity_t fo_shared_need(const fo_plan_t *plan, unsigned slots, unsigned cells)
 {
     return (fo_capacity_t){
-        .slots = slots,
+        .slots = slots < FO_SLOTS_MAX ? slots : FO_SLOTS_MAX,
         .services = (unsigned)plan->services->nelts,
         .checks = (unsigned)plan->checks->nelts,
         .endpoints = (unsigned)plan->endpoints->nelts,
@@ -280,12 +280,15 @@ static void copy_words(void *to, const void *from, apr_size_t size)
         atomic_store(&target[i], atomic_load(&source[i]));
 }
 
+/* Whole ones: the children that live write on. */
 static void carry_rows(fo_shared_t *to, unsigned seat, const fo_shared_t *from,
                        unsigned seat_before)
 {
-    for (unsigned slot = 0; slot < to->capacity.slots && slot < from->capacity.slots; slot++)
-        copy_words(fo_layout_row(to, slot, seat), fo_layout_row(from, slot, seat_before),
-                   sizeof(fo_row_words_t));
+    for (unsigned slot = 0; slot < to->capacity.slots && slot < from->capacity.slots; slot++) {
+        fo_row_t row;
+        if (fo_row_read(from, slot, seat_before, &row))
+            fo_row_write(to, (int)slot, seat, &row);
+    }
 }
 
 /* The cells are left: the pings that are under way do not know these. */
@@ -318,6 +321,8 @@ bool fo_shared_adopt(fo_shared_t *shared, fo_plan_t *plan, const fo_shared_t *be
 {
     apr_uint64_t oldest;
 
+    if (before && before->layout != layout_number())
+        before = NULL;
     if (before)
         shared->generation = before->generation;
     oldest = oldest_generation(shared);

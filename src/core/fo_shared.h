@@ -30,7 +30,10 @@ typedef struct fo_cell_t {
     apr_time_t until_at; /* the cell is free from then on, whatever became of its ping */
 } fo_cell_t;
 
-/* What a plan needs. */
+/* The most that a lease can name: with more children than that some have no place. */
+#define FO_SLOTS_MAX 65535
+
+/* What a plan needs; of slots at most FO_SLOTS_MAX. */
 fo_capacity_t fo_shared_need(const fo_plan_t *plan, unsigned slots, unsigned cells);
 
 /* Bytes. */
@@ -46,7 +49,7 @@ bool fo_shared_fits(const fo_shared_t *shared, const fo_capacity_t *capacity);
  * Parent, before there are children of this plan: begins a generation, plan->generation, and gives
  * each service, check and endpoint of the plan the seat that it had, or a fresh one; none is taken
  * from an endpoint that a living child may still know. before: memory whose knowledge goes over to
- * this one, which is new; NULL: none. False: there are not enough seats, and nothing of it is to be
+ * this one, which is new; NULL: none. Of another version of the code it is not looked at. False: there are not enough seats, and nothing of it is to be
  * used.
  */
 bool fo_shared_adopt(fo_shared_t *shared, fo_plan_t *plan, const fo_shared_t *before);
