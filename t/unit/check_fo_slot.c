@@ -157,19 +157,36 @@ END_TEST
 
 /* Processes */
 
-static atomic_int *n_ready;
-static atomic_int *slots; /* by process */
+#define ROUNDS 40
 
-static bool claim_with_others(int n)
-{
-    rig_meet(n_ready, CROWD);
-    atomic_store(&slots[n], fo_slot_claim(shared, getpid(), 1, 10));
-    return true;
-}
+typedef struct tally_t {
+    atomic_int n_ready;
+    atomic_int n_none[ROUNDS];
+} tally_t;
 
-static int compare_ints(const void *a, const void *b)
+static tally_t *tally;
+
+/* Once all have claimed, each that got a place is the one that is named there. */
+static bool claim_with_others(int unused)
 {
-    return *(const int *)a - *(const int *)b;
+    bool is_mine = true;
+    int n_met = 0;
+
+    (void)unused;
+    for (int round = 0; round < ROUNDS; round++) {
+        fo_slot_t seen;
+        int slot;
+        rig_meet(&tally->n_ready, ++n_met * CROWD);
+        slot = fo_slot_claim(shared, getpid(), 1, 10);
+        rig_meet(&tally->n_ready, ++n_met * CROWD);
+        if (slot == FO_SLOT_NONE)
+            atomic_fetch_add(&tally->n_none[round], 1);
+        else
+            is_mine &= fo_slot_read(shared, (unsigned)slot, &seen) && seen.pid == getpid();
+        rig_meet(&tally->n_ready, ++n_met * CROWD);
+        fo_slot_release(shared, getpid());
+    }
+    return is_mine;
 }
 
 /* As many as there are places for, or some more: each place goes to one. */
@@ -177,34 +194,15 @@ START_TEST(claims_at_once_are_unique)
 {
     static const unsigned rooms[] = { CROWD, CROWD - 7, 1 };
     pid_t pids[CROWD];
-    int got[CROWD], n_none = 0;
 
     shared = make(rooms[_i]);
-    n_ready = rig_map(sizeof(*n_ready));
-    slots = rig_map(sizeof(*slots) * CROWD);
-    for (int round = 0; round < 5; round++) {
-        atomic_store(n_ready, 0);
-        n_none = 0;
-        for (int i = 0; i < CROWD; i++)
-            pids[i] = rig_fork(claim_with_others, i);
-        for (int i = 0; i < CROWD; i++) {
-            rig_expect_well(pids[i]);
-            got[i] = atomic_load(&slots[i]);
-            if (got[i] == FO_SLOT_NONE) {
-                n_none++;
-            } else {
-                fo_slot_t seen;
-                ck_assert(fo_slot_read(shared, (unsigned)got[i], &seen));
-                ck_assert_int_eq(seen.pid, pids[i]);
-            }
-        }
-        ck_assert_int_eq(n_none, CROWD - (int)rooms[_i]);
-        qsort(got, CROWD, sizeof(got[0]), compare_ints);
-        for (int i = n_none + 1; i < CROWD; i++)
-            ck_assert_int_ne(got[i], got[i - 1]);
-        for (int i = 0; i < CROWD; i++)
-            fo_slot_release(shared, pids[i]);
-    }
+    tally = rig_map(sizeof(*tally));
+    for (int i = 0; i < CROWD; i++)
+        pids[i] = rig_fork(claim_with_others, i);
+    for (int i = 0; i < CROWD; i++)
+        rig_expect_well(pids[i]);
+    for (int round = 0; round < ROUNDS; round++)
+        ck_assert_int_eq(atomic_load(&tally->n_none[round]), CROWD - (int)rooms[_i]);
 }
 END_TEST
 
