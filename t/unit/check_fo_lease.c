@@ -4,7 +4,8 @@
 #include "shared_rig.h"
 
 #define SPAN (10 * SEC)
-#define CROWD 16
+#define CROWD 3
+#define ROUNDS 3000
 
 static fo_shared_t *shared;
 
@@ -142,14 +143,14 @@ END_TEST
 
 typedef struct tally_t {
     atomic_int n_ready;
-    atomic_int n_takers[64]; /* by round */
+    atomic_int n_takers[ROUNDS]; /* by round */
 } tally_t;
 
 static tally_t *tally;
 
 static bool take_at_once(int n)
 {
-    for (int round = 0; round < 64; round++) {
+    for (int round = 0; round < ROUNDS; round++) {
         rig_meet(&tally->n_ready, (round + 1) * CROWD);
         if (take(n, 1, 1000 * SEC + round * SPAN))
             atomic_fetch_add(&tally->n_takers[round], 1);
@@ -167,7 +168,7 @@ START_TEST(one_of_a_crowd_has_it)
         pids[i] = rig_fork(take_at_once, i);
     for (int i = 0; i < CROWD; i++)
         rig_expect_well(pids[i]);
-    for (int round = 0; round < 64; round++)
+    for (int round = 0; round < ROUNDS; round++)
         ck_assert_int_eq(atomic_load(&tally->n_takers[round]), 1);
 }
 END_TEST

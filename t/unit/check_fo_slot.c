@@ -157,7 +157,7 @@ END_TEST
 
 /* Processes */
 
-#define ROUNDS 40
+#define ROUNDS 8
 
 typedef struct tally_t {
     atomic_int n_ready;
