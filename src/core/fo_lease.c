@@ -49,7 +49,7 @@ bool fo_lease_take(fo_shared_t *shared, int slot, apr_uint64_t generation, apr_t
     apr_uint64_t word = atomic_load(&shared->lease);
     fo_lease_t lease = unpack(word);
 
-    return slot != FO_SLOT_NONE && may_take(&lease, slot, generation, now) &&
+    return slot != FO_SLOT_NONE && slot < SLOT_MASK && may_take(&lease, slot, generation, now) &&
            atomic_compare_exchange_strong(&shared->lease, &word,
                                           pack(slot, generation, now + span));
 }
@@ -59,5 +59,5 @@ void fo_lease_give_up(fo_shared_t *shared, int slot)
     apr_uint64_t word = atomic_load(&shared->lease);
 
     if (slot != FO_SLOT_NONE && unpack(word).slot == slot)
-        atomic_compare_exchange_strong(&shared->lease, &word, 0);
+        atomic_compare_exchange_strong(&shared->lease, &word, pack(slot, 0, 0));
 }

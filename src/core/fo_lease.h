@@ -9,7 +9,7 @@
 #include "core/fo_slot.h"
 
 typedef struct fo_lease_t {
-    int slot; /* the holder's; FO_SLOT_NONE: nobody's yet */
+    int slot; /* the holder's, or the last one's; FO_SLOT_NONE: nobody's yet */
     apr_uint64_t generation;
     apr_time_t until_at; /* exact to a millisecond */
 } fo_lease_t;
@@ -23,7 +23,10 @@ fo_lease_t fo_lease_read(const fo_shared_t *shared);
 bool fo_lease_take(fo_shared_t *shared, int slot, apr_uint64_t generation, apr_time_t now,
                    apr_interval_time_t span);
 
-/* The child ends: whoever comes next need not wait. */
+/*
+ * The child ends: whoever comes next need not wait. What it saw can still be read at its slot, until
+ * another claims that.
+ */
 void fo_lease_give_up(fo_shared_t *shared, int slot);
 
 #endif

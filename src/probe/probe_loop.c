@@ -29,6 +29,7 @@ struct probe_loop_t {
     struct pollfd polled[FLIGHTS_MAX + 2];
     int shared_fd; /* by which other children wake the one that pings for all; -1: none */
     bool is_leading;
+    bool is_following; /* another pings for all */
     unsigned *queue; /* indices of checks that wait for a place; a ring */
     unsigned queue_first;
     unsigned queue_length;
@@ -368,15 +369,21 @@ static void drop_flights(probe_loop_t *loop)
     }
 }
 
-/* What one that has lost its lease was still asking is not to be judged by it. */
+/*
+ * Whoever takes over begins with what the last holder found at the end. What one that has lost its
+ * lease was still asking is not to be judged by it.
+ */
 static void lead(probe_loop_t *loop, apr_time_t now)
 {
     apr_uint64_t count;
 
     if (loop->polled[1].revents)
         (void)!read(loop->shared_fd, &count, sizeof(count));
+    if (loop->is_following)
+        fo_monitor_hear_hints(loop->monitor, now);
     loop->is_leading = fo_monitor_lead(loop->monitor, now);
-    if (!loop->is_leading)
+    loop->is_following = !loop->is_leading;
+    if (loop->is_following)
         drop_flights(loop);
 }
 
