@@ -21,7 +21,7 @@ typedef enum {
 /* What the observer is told. Valid during the call. */
 typedef struct fo_change_t {
     fo_change_e kind;
-    bool is_news; /* no sibling has told of it before, if it is an outage or a recovery */
+    bool is_news; /* outages, recoveries: it is for this child to tell (FailoverOutageLogging) */
     const fo_service_t *service;
     const fo_endpoint_t *endpoint;
     const fo_report_t *report;

@@ -205,9 +205,12 @@ static const char *set_way(cmd_parms *cmd, void *unused, const char *text)
 
 static const char *read_lease(cmd_parms *cmd, const char *word, apr_int64_t *ret_lease)
 {
+    const char *error;
+
     if (strncmp(word, "lease=", 6) != 0)
         return apr_psprintf(cmd->pool, "'%s' is not lease=SPAN", word);
-    return read_span(cmd, word + 6, 100 * MS, HOUR, ret_lease);
+    error = read_span(cmd, word + 6, 100 * MS, HOUR, ret_lease);
+    return error ? apr_pstrcat(cmd->pool, "lease=: ", error, NULL) : NULL;
 }
 
 static const char *set_scope(cmd_parms *cmd, void *unused, const char *text, const char *word)

@@ -192,9 +192,10 @@ static const char *check_lease(const httpd_config_t *config, apr_pool_t *pool)
         if (longest < lease)
             continue;
         return apr_psprintf(pool,
-                            "%s:%d: FailoverScope: lease=%s is not longer than the %s that a ping "
-                            "of %s may take: give it more, or the ping less (FailoverPingTimeout)",
-                            config->lease_place.file, config->lease_place.line,
+                            "Syntax error on line %d of %s: FailoverScope: lease=%s is not longer "
+                            "than the %s that a ping of %s may take: give it more, or the ping "
+                            "less (FailoverPingTimeout)",
+                            config->lease_place.line, config->lease_place.file,
                             fo_span_text(lease, span), fo_span_text(longest, timeout),
                             fo_check_endpoint(check, 0)->service->full_name);
     }

@@ -144,6 +144,55 @@ subtest 'FailoverPingConcurrency and FailoverMonitor' => sub {
     );
 };
 
+# What the children have in common holds for the whole server.
+subtest 'the four ways of the children' => sub {
+    my %words = (
+        FailoverInherit       => [ 'On, Off',       qw(On off) ],
+        FailoverTimer         => [ 'On, Off',       qw(ON Off) ],
+        FailoverScope         => [ 'child, server', qw(child Server) ],
+        FailoverOutageLogging => [ 'first, child',  qw(first CHILD) ],
+    );
+    for my $directive ( sort keys %words ) {
+        my ( $allowed, @good ) = $words{$directive}->@*;
+        bad( "$directive $_", 1, "$directive: '$_' is none of $allowed" ) for 'maybe', 'yes', '1', 'On,';
+        bad( "$directive \"\"", 1, $directive );
+        bad( $directive,             1, "$directive takes", $directive eq 'FailoverScope' ? '1-2 arguments' : 'one argument' );
+        bad( "$directive $good[0] x y", 1, "$directive takes" );
+        bad( "<VirtualHost *:81>\n$directive $good[0]\n</VirtualHost>", 2, "$directive cannot occur within <VirtualHost> section" );
+        bad( in_block( 'FailoverEndpoint main tcp://h:1', "$directive $good[0]" ), 3, "$directive has no place inside <FailoverService>" );
+        bad( "<$_>\n$directive $good[0]\n</@{[ /^(\w+)/ ]}>", 2, qr/$directive (?:not allowed|cannot occur within)/ )
+            for 'Directory /srv', 'Location /x', 'Files x', 'If "true"';
+        good("$directive $_") for @good;
+    }
+};
+
+# A ping that its own child's lease does not outlast would be made again by the next one.
+subtest 'the lease of FailoverScope' => sub {
+    my $db = 'FailoverService db tcp://h:1';
+    bad(@$_) for (
+        [ 'FailoverScope child lease=5s',       1, "FailoverScope: 'lease=5s' belongs to 'server' alone" ],
+        [ 'FailoverScope server 5s',            1, "FailoverScope: '5s' is not lease=SPAN" ],
+        [ 'FailoverScope server LEASE=5s',      1, "FailoverScope: 'LEASE=5s' is not lease=SPAN" ],
+        [ 'FailoverScope server lease=',        1, "FailoverScope: lease=: '' is not a duration" ],
+        [ 'FailoverScope server lease=5x',      1, "FailoverScope: lease=: '5x' is not a duration" ],
+        [ 'FailoverScope server lease=99ms',    1, "FailoverScope: lease=: '99ms' is not within 100ms and 1h" ],
+        [ 'FailoverScope server lease=2h',      1, "FailoverScope: lease=: '2h' is not within 100ms and 1h" ],
+        [ "\nFailoverScope server lease=2s\n$db", 2, "FailoverScope: lease=2s is not longer than the 3s that a ping of db may take", 'FailoverPingTimeout' ],
+        [ "$db\nFailoverScope server lease=3s", 2, 'lease=3s is not longer than the 3s that a ping of db may take' ],
+        [ "FailoverScope server\n$db timeout=11s", 1, 'lease=10s is not longer than the 11s that a ping of db may take' ],
+        [ "FailoverScope server lease=1500ms\nFailoverPingTimeout 1s 2s\n$db", 1, 'lease=1500ms is not longer than the 2s' ],
+        [ "FailoverScope server lease=5s\n$db\n<VirtualHost *:81>\nServerName x\nFailoverService cache tcp://h:1 timeout=6s\n</VirtualHost>", 1, 'the 6s that a ping of cache@x:81 may take' ],
+    );
+    good($_) for (
+        "FailoverScope server lease=3001ms\n$db",
+        "FailoverScope server lease=1s\n$db timeout=500ms",
+        "FailoverScope child\n$db timeout=15s",
+        "FailoverScope server lease=1h\n$db",
+        'FailoverScope server lease=100ms',
+        "FailoverScope server lease=2s\nFailoverScope child\n$db",
+    );
+};
+
 subtest 'names' => sub {
     my $allowed = q{a letter, then up to 31 letters, digits, '_' or '-'};
     for my $name ( qw(1db -db _db db.x db:x d/b), 'a' x 33, '"d b"', '""', "d\xc3\xa4" ) {
