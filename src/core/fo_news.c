@@ -9,27 +9,41 @@ static fo_service_words_t *words_of(const fo_shared_t *shared, const fo_service_
     return &shared->services[service->seat];
 }
 
-/* None of its endpoints is usable there. */
-static bool is_down_in(const fo_shared_t *shared, const fo_service_t *service, unsigned slot)
+/* Whenever it was pinged. */
+#define EVER (-1)
+
+/* None of its endpoints is usable there, by pings that did not all start before that. */
+static bool is_down_in(const fo_shared_t *shared, const fo_service_t *service, unsigned slot,
+                       apr_time_t seen_after)
 {
+    bool is_recent = false;
+
     for (unsigned rank = 0; rank < (unsigned)service->endpoints->nelts; rank++) {
         fo_row_t row;
         if (!fo_row_read(shared, slot, fo_service_endpoint(service, rank)->seat, &row) ||
             fo_state_is_usable((fo_state_e)row.state))
             return false;
+        is_recent = is_recent || row.pinged_at > seen_after;
     }
-    return true;
+    return is_recent;
 }
 
-static bool is_down_elsewhere(const fo_shared_t *shared, const fo_service_t *service, int own)
+static bool is_down_elsewhere(const fo_shared_t *shared, const fo_service_t *service, int own,
+                              apr_time_t seen_after)
 {
     fo_slot_t unused;
 
     for (unsigned slot = 0; slot < fo_slot_count(shared); slot++)
         if ((int)slot != own && fo_slot_read(shared, slot, &unused) &&
-            is_down_in(shared, service, slot))
+            is_down_in(shared, service, slot, seen_after))
             return true;
     return false;
+}
+
+/* Who still sees it down has looked after this instant, or has had no request to look for. */
+static apr_time_t last_look(const fo_service_t *service, apr_time_t now)
+{
+    return now - 2 * service->policy.value[FO_POLICY_OUTAGE];
 }
 
 /* An outage that was told of and that nobody who lives has seen is another one. */
@@ -38,7 +52,7 @@ bool fo_news_outage(fo_shared_t *shared, const fo_service_t *service, int slot, 
     fo_service_words_t *words = words_of(shared, service);
     apr_int64_t announced_at = atomic_load(&words->announced_at);
 
-    if (announced_at && is_down_elsewhere(shared, service, slot))
+    if (announced_at && is_down_elsewhere(shared, service, slot, EVER))
         return false;
     if (!atomic_compare_exchange_strong(&words->announced_at, &announced_at, now))
         return false;
@@ -52,12 +66,13 @@ bool fo_news_recovery(fo_shared_t *shared, const fo_service_t *service, int slot
 {
     fo_service_words_t *words = words_of(shared, service);
     apr_int64_t announced_at = atomic_load(&words->announced_at);
+    apr_time_t seen_after = last_look(service, now);
     apr_int64_t none = 0;
 
-    if (!announced_at || is_down_elsewhere(shared, service, slot) ||
+    if (!announced_at || is_down_elsewhere(shared, service, slot, seen_after) ||
         !atomic_compare_exchange_strong(&words->announced_at, &announced_at, 0))
         return false;
-    if (is_down_elsewhere(shared, service, slot) &&
+    if (is_down_elsewhere(shared, service, slot, seen_after) &&
         atomic_compare_exchange_strong(&words->announced_at, &none, announced_at))
         return false;
     *ret_lasted = now - announced_at;
