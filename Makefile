@@ -36,6 +36,7 @@ DEBIAN_librabbitmq = librabbitmq-dev
 DEBIAN_openssl = libssl-dev
 DEBIAN_check = check
 DEBIAN_libpcre2-8 = libpcre2-dev
+DEBIAN_jansson = libjansson-dev
 
 WARNINGS = -Wall -Wextra -Werror=implicit-function-declaration $(if $(WERROR),-Werror)
 CFLAGS ?= -O2 -g
@@ -50,6 +51,9 @@ INCLUDEDIR ?= $(call apxs,INCLUDEDIR)
 MYSQL_PC ?= libmariadb
 PCRE_CFLAGS ?= $(call pkg,cflags,libpcre2-8)
 PCRE_LIBS ?= $(call pkg,libs,libpcre2-8)
+JANSSON_CFLAGS ?= $(call pkg,cflags,jansson)
+JANSSON_LIBS ?= $(call pkg,libs,jansson)
+VERSION := $(shell sed -n 's/^AC_INIT(\[mod_failover\], \[\(.*\)\])$$/\1/p' configure.ac)
 
 B ?= build
 O = $(B)/obj
@@ -76,7 +80,7 @@ LINK = @echo "  LD $@"; $(CC) $(STD) $(CFLAGS) $(LDFLAGS)
 LINK_MODULE = $(LINK) -shared -Wl,--version-script=$(B)/exports.map -o $@ $(filter %.o,$^) $(APR_LIBS)
 
 $(B)/mod_failover.so: $(O)/mod_failover.o $(GLUE) $(DRIVERS) $(CORE) $(B)/exports.map
-	$(LINK_MODULE) $(PCRE_LIBS)
+	$(LINK_MODULE) $(PCRE_LIBS) $(JANSSON_LIBS)
 
 $(B)/mod_failover_mysql.so: $(O)/module/mod_failover_mysql.o $(O)/probe/probe_mysql.o $(B)/exports.map
 	$(LINK_MODULE) $(call pkg,libs,$(MYSQL_PC))
@@ -110,6 +114,8 @@ $(AMQP): $(O)/probe/%.o: src/probe/%.c
 	$(COMPILE) $(AMQP_CFLAGS) -MMD -c -o $@ $<
 $(O)/probe/%.o: src/probe/%.c
 	$(COMPILE) -MMD -c -o $@ $<
+$(O)/httpd/httpd_status%.o: src/httpd/httpd_status%.c configure.ac
+	$(COMPILE) $(HTTPD_CFLAGS) $(JANSSON_CFLAGS) -DFO_VERSION='"$(VERSION)"' -MMD -c -o $@ $<
 $(O)/httpd/%.o: src/httpd/%.c
 	$(COMPILE) $(HTTPD_CFLAGS) -MMD -c -o $@ $<
 $(O)/module/%.o: src/module/%.c

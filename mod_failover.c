@@ -33,6 +33,9 @@ static void register_hooks(apr_pool_t *pool)
     ap_hook_post_read_request(httpd_request_early, setenvif, NULL, APR_HOOK_MIDDLE);
     ap_hook_header_parser(httpd_request_header_parser, setenvif, NULL, APR_HOOK_MIDDLE);
     ap_hook_fixups(httpd_request_late, env, NULL, APR_HOOK_MIDDLE);
+    /* People */
+    ap_hook_handler(httpd_status_handler, NULL, NULL, APR_HOOK_MIDDLE);
+    httpd_status_register();
 }
 
 AP_DECLARE_MODULE(failover) = {

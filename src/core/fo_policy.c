@@ -33,3 +33,8 @@ const fo_policy_t *fo_policy_built_in(void)
 {
     return &built_in;
 }
+
+const char *fo_policy_mode(const fo_policy_t *policy)
+{
+    return policy->value[FO_POLICY_OBSERVE] ? "observe" : "enforce";
+}

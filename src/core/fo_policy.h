@@ -40,4 +40,7 @@ void fo_policy_merge(const fo_policy_t *base, const fo_policy_t *over, fo_policy
 /* The built-in numbers. */
 const fo_policy_t *fo_policy_built_in(void);
 
+/* "enforce" or "observe". */
+const char *fo_policy_mode(const fo_policy_t *policy);
+
 #endif

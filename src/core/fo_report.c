@@ -7,6 +7,16 @@ static const char *const stage_names[FO_STAGE_COUNT] = {
     [FO_STAGE_LOGIN] = "login",     [FO_STAGE_ASK] = "ask",         [FO_STAGE_ANSWER] = "answer",
 };
 
+static const char *const verdict_names[FO_VERDICT_COUNT] = {
+    [FO_VERDICT_FAIL] = "fail",   [FO_VERDICT_PASS] = "pass", [FO_VERDICT_BUSY] = "busy",
+    [FO_VERDICT_LOGIN] = "login", [FO_VERDICT_SELF] = "self",
+};
+
+const char *fo_verdict_name(fo_verdict_e verdict)
+{
+    return verdict_names[verdict];
+}
+
 const char *fo_stage_name(fo_stage_e stage)
 {
     return stage_names[stage];

@@ -7,6 +7,7 @@
 #include "mod_failover.h"
 
 const char *fo_stage_name(fo_stage_e stage);
+const char *fo_verdict_name(fo_verdict_e verdict);
 
 /* "connect: Connection refused": the stage, then the report's own text or that of its status. */
 void fo_report_text(const fo_report_t *report, char *text, apr_size_t size);

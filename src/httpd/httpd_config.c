@@ -53,15 +53,20 @@ void *httpd_config_create_directory(apr_pool_t *pool, char *path)
 
     (void)path;
     directory->monitor = HTTPD_MONITOR_UNSET;
+    directory->status = HTTPD_SWITCH_UNSET;
     return directory;
 }
 
 void *httpd_config_merge_directory(apr_pool_t *pool, void *base, void *over)
 {
-    const httpd_directory_t *above = over;
+    const httpd_directory_t *below = base, *above = over;
+    httpd_directory_t *merged = apr_pmemdup(pool, above, sizeof(*above));
 
-    (void)pool;
-    return above->monitor == HTTPD_MONITOR_UNSET ? base : over;
+    if (merged->monitor == HTTPD_MONITOR_UNSET)
+        merged->monitor = below->monitor;
+    if (merged->status == HTTPD_SWITCH_UNSET)
+        merged->status = below->status;
+    return merged;
 }
 
 int httpd_config_reset(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp)

@@ -250,6 +250,16 @@ static const char *set_monitor(cmd_parms *cmd, void *directory, const char *text
     return NULL;
 }
 
+static const char *set_status(cmd_parms *cmd, void *directory, const char *text)
+{
+    apr_int64_t status = HTTPD_SWITCH_UNSET;
+    const char *error = read_word(cmd, switches, text, &status);
+
+    if (!error)
+        ((httpd_directory_t *)directory)->status = (int)status;
+    return error;
+}
+
 /* What may stand in a block, and only there. */
 static const char *const block_only[] = {
     "FailoverEndpoint", "FailoverSetEnv", "FailoverUnsetEnv", "FailoverAlias", "FailoverNote",
@@ -332,5 +342,7 @@ const command_rec httpd_directives[] = {
                    "child, or server [lease=SPAN]: one child pings for all (child; 10s)"),
     AP_INIT_TAKE1("FailoverMonitor", set_monitor, NULL, RSRC_CONF | ACCESS_CONF,
                   "On, Outages or Off: which pings requests here trigger (On)"),
+    AP_INIT_TAKE1("FailoverStatus", set_status, NULL, RSRC_CONF | ACCESS_CONF,
+                  "On or Off: the handler failover-status shows the status here (Off)"),
     { .name = NULL },
 };

@@ -67,8 +67,7 @@ static void dump_policy(apr_file_t *out, const fo_policy_t *policy, apr_pool_t *
     apr_file_printf(out, "             fall=%d rise=%d confirm=%s cap=%s spread %d%%, %s\n",
                     (int)policy->value[FO_POLICY_FALL], (int)policy->value[FO_POLICY_RISE],
                     span(policy, FO_POLICY_CONFIRM, pool), span(policy, FO_POLICY_CAP, pool),
-                    (int)policy->value[FO_POLICY_SPREAD],
-                    policy->value[FO_POLICY_OBSERVE] ? "observe" : "enforce");
+                    (int)policy->value[FO_POLICY_SPREAD], fo_policy_mode(policy));
 }
 
 /* With every child busy; a span is stretched by half the spread on average. */

@@ -71,6 +71,12 @@ typedef enum {
     HTTPD_MONITOR_OFF = FO_TRIGGER_COUNT
 } httpd_monitor_e;
 
+typedef enum {
+    HTTPD_SWITCH_UNSET = -1,
+    HTTPD_SWITCH_OFF,
+    HTTPD_SWITCH_ON
+} httpd_switch_e;
+
 /*
  * One server's or virtual host's part. Written while the configuration is read; the first four are
  * final after check_config; constant afterwards.
@@ -89,6 +95,7 @@ typedef struct httpd_server_t {
 /* A directory's, location's, file's or <If>'s part. */
 typedef struct httpd_directory_t {
     int monitor; /* httpd_monitor_e */
+    int status;  /* httpd_switch_e: the status may be seen here */
 } httpd_directory_t;
 
 /* What the whole configuration comes to; reset before it is read. */
@@ -179,6 +186,10 @@ int httpd_request_early(request_rec *r);
 int httpd_request_header_parser(request_rec *r);
 int httpd_request_late(request_rec *r);
 const fo_snapshot_t *httpd_request_snapshot(request_rec *r);
+
+/* httpd_status.c */
+int httpd_status_handler(request_rec *r);
+void httpd_status_register(void); /* with mod_status, if it is there */
 
 /* httpd_error_log.c: which server's entries are of which scope; before there are children. */
 void httpd_error_log_prepare(server_rec *main_server, apr_pool_t *pool);

@@ -1,0 +1,87 @@
+/*
+ * fo_view.h: what the whole server sees of its services, for people: gathered from the shared
+ * memory, where the children publish it, and never from the one child that happens to answer.
+ */
+#ifndef FO_VIEW_H
+#define FO_VIEW_H
+
+#include "core/fo_board.h"
+#include "core/fo_record.h"
+#include "core/fo_slot.h"
+
+/* So many of the services that a child sees down are named. */
+#define FO_VIEW_NAMES 16
+
+/* As a service's state, and that a child does not know it yet. */
+typedef enum {
+    FO_VIEW_UP = FO_SERVICE_UP,
+    FO_VIEW_FAILOVER = FO_SERVICE_FAILOVER,
+    FO_VIEW_DOWN = FO_SERVICE_DOWN,
+    FO_VIEW_UNKNOWN,
+    FO_VIEW_STATE_COUNT
+} fo_view_state_e;
+
+/* Those children that see one state. */
+typedef struct fo_view_part_t {
+    unsigned n;
+    apr_time_t since_at; /* when the first of them saw it; 0: there is none */
+} fo_view_part_t;
+
+typedef struct fo_view_service_t {
+    const fo_service_t *service;
+    fo_view_state_e state; /* what most of those see that know */
+    fo_view_part_t parts[FO_VIEW_STATE_COUNT];
+    unsigned epoch; /* the highest */
+} fo_view_service_t;
+
+typedef struct fo_view_endpoint_t {
+    const fo_endpoint_t *endpoint;
+    fo_state_e state; /* likewise */
+    fo_view_part_t parts[FO_STATE_COUNT];
+    apr_time_t pinged_at;     /* the last ping of any child; 0: none yet */
+    apr_interval_time_t took; /* that one */
+    fo_verdict_e verdict;     /* likewise */
+    apr_time_t due_at;        /* the first of all; 0: at once; FO_NEVER: none is planned */
+} fo_view_endpoint_t;
+
+typedef struct fo_view_child_t {
+    unsigned number; /* of its slot */
+    fo_slot_t slot;
+    bool is_counted; /* it has the configuration of this plan: the states above are of such alone */
+    unsigned n_down; /* services that it sees down */
+    const fo_service_t *down[FO_VIEW_NAMES]; /* the first of them */
+} fo_view_child_t;
+
+typedef struct fo_view_t {
+    const fo_plan_t *plan;
+    const fo_shared_t *shared; /* NULL: nothing is monitored */
+    apr_time_t now;            /* of the monotonic clock, which all instants here are of */
+    apr_time_t wall_at;        /* the same instant of the wall clock */
+    unsigned n_slots;
+    unsigned n_counted; /* children */
+    unsigned n_children;
+    fo_view_child_t *children;
+    fo_view_service_t *services;   /* by index */
+    fo_view_endpoint_t *endpoints; /* by index */
+    apr_int64_t leader;            /* the pid of the one that pings for all; 0: there is none */
+} fo_view_t;
+
+/* shared may be NULL. Lives in pool. */
+const fo_view_t *fo_view_make(const fo_plan_t *plan, const fo_shared_t *shared, apr_time_t now,
+                              apr_time_t wall_at, apr_pool_t *pool);
+
+/* What is known of an endpoint's pings. */
+void fo_view_record(const fo_view_t *view, const fo_endpoint_t *endpoint, fo_record_t *ret_record);
+
+/* The same instant of the wall clock. */
+apr_time_t fo_view_wall(const fo_view_t *view, apr_time_t at);
+
+const char *fo_view_state_name(fo_view_state_e state);
+
+/*
+ * One line of valid UTF-8: a server may say anything. What is no UTF-8 and what is a control
+ * character becomes a '?'.
+ */
+const char *fo_view_words(const char *text, apr_pool_t *pool);
+
+#endif
