@@ -70,12 +70,26 @@ static void dump_policy(apr_file_t *out, const fo_policy_t *policy, apr_pool_t *
                     (int)policy->value[FO_POLICY_SPREAD], fo_policy_mode(policy));
 }
 
-/* With every child busy; a span is stretched by half the spread on average. */
-static double pings_per_second(const fo_policy_t *policy, fo_policy_e frequency, int children)
+/* Of the services that share the check: whichever wants it first has it pinged for all of them. */
+static apr_interval_time_t shortest(const fo_check_t *check, fo_policy_e frequency)
 {
+    apr_interval_time_t span = FO_NEVER;
+
+    for (unsigned i = 0; i < (unsigned)check->endpoints->nelts; i++) {
+        const fo_policy_t *policy = &fo_check_endpoint(check, i)->service->policy;
+        if (policy->value[frequency] < span)
+            span = policy->value[frequency];
+    }
+    return span;
+}
+
+/* A span is stretched by half the spread on average: the first service's. */
+static double pings_per_second(const fo_check_t *check, fo_policy_e frequency, int pingers)
+{
+    const fo_policy_t *policy = &fo_check_endpoint(check, 0)->service->policy;
     double stretch = 1 + (double)policy->value[FO_POLICY_SPREAD] / 200;
 
-    return children / ((double)policy->value[frequency] / APR_USEC_PER_SEC * stretch);
+    return pingers / ((double)shortest(check, frequency) / APR_USEC_PER_SEC * stretch);
 }
 
 /* Of the C library: APR's own leaves out the zero before the point. */
@@ -87,11 +101,43 @@ static const char *number(double value, apr_pool_t *pool)
     return apr_pstrdup(pool, text);
 }
 
-static void dump_endpoint(apr_file_t *out, const fo_endpoint_t *endpoint, int children,
-                          apr_pool_t *pool)
+/* Who pings, and how often: by a timer always, else as often as requests come, and no more. */
+static void dump_expected(apr_file_t *out, const fo_ways_t *ways, const fo_check_t *check,
+                          int children, apr_pool_t *pool)
+{
+    int pingers = ways->lease ? 1 : children;
+    bool is_exact = ways->by_timer || ways->lease;
+
+    apr_file_printf(
+        out,
+        "             expect %s%s pings per second from %d child%s%s while up, %s while "
+        "down\n",
+        is_exact ? "" : "at most ",
+        number(pings_per_second(check, FO_POLICY_MONITORING, pingers), pool), pingers,
+        pingers == 1 ? "" : "ren", ways->lease ? " for all" : "",
+        number(pings_per_second(check, FO_POLICY_OUTAGE, pingers), pool));
+}
+
+/* "the same pings serve cache, app@host:80", if there are any such services. */
+static void dump_sharers(apr_file_t *out, const fo_endpoint_t *endpoint)
 {
     const fo_check_t *check = endpoint->check;
-    const fo_policy_t *policy = &endpoint->service->policy;
+    const char *before = "             the same pings serve ";
+
+    for (unsigned i = 0; i < (unsigned)check->endpoints->nelts; i++) {
+        if (fo_check_endpoint(check, i) == endpoint)
+            continue;
+        apr_file_printf(out, "%s%s", before, fo_check_endpoint(check, i)->service->full_name);
+        before = ", ";
+    }
+    if (check->endpoints->nelts > 1)
+        apr_file_printf(out, "\n");
+}
+
+static void dump_endpoint(apr_file_t *out, const fo_ways_t *ways, const fo_endpoint_t *endpoint,
+                          int children, apr_pool_t *pool)
+{
+    const fo_check_t *check = endpoint->check;
     char up[FO_SPAN_TEXT], down[FO_SPAN_TEXT];
 
     apr_file_printf(out, "    endpoint %s %s weight=%s timeout %s, down %s, busy=%s\n",
@@ -99,20 +145,16 @@ static void dump_endpoint(apr_file_t *out, const fo_endpoint_t *endpoint, int ch
                     fo_span_text(check->timeout_up, up), fo_span_text(check->timeout_down, down),
                     check->busy_fails ? "fail" : "keep");
     apr_file_printf(out, "             %s: %s\n", check->probe->scheme, check->probe->summary);
-    apr_file_printf(out,
-                    "             expect at most %s pings per second from %d child%s while up, %s "
-                    "while down\n",
-                    number(pings_per_second(policy, FO_POLICY_MONITORING, children), pool),
-                    children, children == 1 ? "" : "ren",
-                    number(pings_per_second(policy, FO_POLICY_OUTAGE, children), pool));
+    dump_expected(out, ways, check, children, pool);
+    dump_sharers(out, endpoint);
 }
 
-static void dump_service(apr_file_t *out, const fo_service_t *service, int children,
-                         apr_pool_t *pool)
+static void dump_service(apr_file_t *out, const fo_ways_t *ways, const fo_service_t *service,
+                         int children, apr_pool_t *pool)
 {
     apr_file_printf(out, "%s\n", service->full_name);
     for (unsigned i = 0; i < (unsigned)service->endpoints->nelts; i++)
-        dump_endpoint(out, fo_service_endpoint(service, i), children, pool);
+        dump_endpoint(out, ways, fo_service_endpoint(service, i), children, pool);
     dump_policy(out, &service->policy, pool);
     for (int i = 0; i < service->settings->nelts; i++)
         dump_setting(out, &APR_ARRAY_IDX(service->settings, i, fo_setting_t), pool);
@@ -169,6 +211,6 @@ void httpd_dump(const fo_plan_t *plan, const fo_rules_t *rules, server_rec *s, a
     ap_mpm_query(AP_MPMQ_MAX_DAEMONS, &children);
     apr_file_printf(out, "Failover services:%s\n", plan->services->nelts ? "" : " none");
     for (unsigned i = 0; i < (unsigned)plan->services->nelts; i++)
-        dump_service(out, fo_plan_service(plan, i), children, ptemp);
+        dump_service(out, &plan->ways, fo_plan_service(plan, i), children, ptemp);
     dump_rules(out, rules, ptemp);
 }

@@ -622,6 +622,41 @@ subtest 'DUMP_FAILOVER' => sub {
     like dump_of(''), qr/none/, 'no service';
 };
 
+# Frequencies without spread, so that the figures are exact; 4 children unless one pings for all.
+subtest 'the pings per second to expect' => sub {
+    my $many = Failover::Httpd->new( children => 4, mpm => 'prefork', config => "Include \@DIR\@/case.conf\n" );
+    for my $case (
+        [ '',                       'at most 0.4 pings per second from 4 children while up, 2 while down' ],
+        [ 'FailoverTimer On',       '0.4 pings per second from 4 children while up, 2 while down' ],
+        [ 'FailoverScope server',   '0.1 pings per second from 1 child for all while up, 0.5 while down' ],
+    ) {
+        my ( $way, $words ) = @$case;
+        $many->file( 'case.conf', <<~"CONF" );
+            $way
+            FailoverSpread 0
+            <FailoverService slow>
+                FailoverEndpoint main tcp://same.example.com:5000
+                FailoverMonitoringPingFrequency 20s
+                FailoverOutagePingFrequency 2s
+            </FailoverService>
+            <FailoverService fast>
+                FailoverEndpoint main tcp://same.example.com:5000
+                FailoverMonitoringPingFrequency 10s
+                FailoverOutagePingFrequency 10s
+            </FailoverService>
+            FailoverService other tcp://other.example.com:5000
+            CONF
+        my ( undef, $dump ) = $many->configtest( '-D', 'DUMP_FAILOVER' );
+        my %of = map { /^(\w+)\n(.*)/s ? ( $1 => $2 ) : () } split /\n(?=\w)/, $dump;
+        my $name = $way || 'by requests';
+        like $of{$_}, qr/expect \Q$words\E\n/, "$name: equal checks are pinged once, as the faster wants it: $_" for qw(slow fast);
+        like $of{slow}, qr/the same pings serve fast\n/, "$name: who shares them";
+        unlike $of{other}, qr/the same pings/, "$name: alone";
+    }
+    like dump_of("FailoverSpread 100\nFailoverMonitoringPingFrequency 10s\nFailoverService a tcp://h:1"),
+        qr/expect at most 0[.]0667 pings/, 'a span is stretched by half the spread on average';
+};
+
 undef $_ for $httpd, $without;
 done_testing;
 
