@@ -16,8 +16,8 @@ static const char style[] =
 
 /* The hash is that of the style above. */
 const char httpd_status_policy[] =
-    "default-src 'none'; style-src 'sha256-JzwMNCVJ5B7xf4vW/tW4zDMEu7RmKeBNQDu7bin/swk='; base-uri 'none'; "
-    "form-action 'none'; frame-ancestors 'none'";
+    "default-src 'none'; style-src 'sha256-JzwMNCVJ5B7xf4vW/tW4zDMEu7RmKeBNQDu7bin/swk='; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 static const char marks[FO_VERDICT_COUNT] = {
     [FO_VERDICT_FAIL] = '-',  [FO_VERDICT_PASS] = '+', [FO_VERDICT_BUSY] = 'b',

@@ -170,7 +170,7 @@ START_TEST(another_endpoint_is_a_failover)
 }
 END_TEST
 
-/* The first of those that see the state which is told, and since it began where it never changed. */
+/* The first of those that see a state; of one that never changed, when the child began. */
 START_TEST(since_when)
 {
     see(child(1, 10 * SEC), db, since(down, 30 * SEC));
