@@ -143,17 +143,19 @@ static void view_endpoint(fo_view_endpoint_t *seen)
 
 static void view_children(fo_view_t *view, apr_pool_t *pool)
 {
+    apr_array_header_t *children = apr_array_make(pool, 16, sizeof(fo_view_child_t));
+
     view->n_slots = fo_slot_count(view->shared);
-    view->children = apr_pcalloc(pool, sizeof(fo_view_child_t) * (view->n_slots + 1));
     for (unsigned i = 0; i < view->n_slots; i++) {
-        fo_view_child_t *child = &view->children[view->n_children];
-        if (!fo_slot_read(view->shared, i, &child->slot))
+        fo_view_child_t child = { .number = i };
+        if (!fo_slot_read(view->shared, i, &child.slot))
             continue;
-        child->number = i;
-        child->is_counted = child->slot.generation == view->plan->generation;
-        view->n_counted += child->is_counted;
-        view->n_children++;
+        child.is_counted = child.slot.generation == view->plan->generation;
+        view->n_counted += child.is_counted;
+        APR_ARRAY_PUSH(children, fo_view_child_t) = child;
     }
+    view->n_children = (unsigned)children->nelts;
+    view->children = (fo_view_child_t *)children->elts;
 }
 
 static void view_lease(fo_view_t *view)

@@ -57,11 +57,15 @@ void *httpd_config_create_directory(apr_pool_t *pool, char *path)
     return directory;
 }
 
+/* While a request is served, for each section that holds for it: most say nothing of ours. */
 void *httpd_config_merge_directory(apr_pool_t *pool, void *base, void *over)
 {
     const httpd_directory_t *below = base, *above = over;
-    httpd_directory_t *merged = apr_pmemdup(pool, above, sizeof(*above));
+    httpd_directory_t *merged;
 
+    if (above->monitor == HTTPD_MONITOR_UNSET && above->status == HTTPD_SWITCH_UNSET)
+        return base;
+    merged = apr_pmemdup(pool, above, sizeof(*above));
     if (merged->monitor == HTTPD_MONITOR_UNSET)
         merged->monitor = below->monitor;
     if (merged->status == HTTPD_SWITCH_UNSET)

@@ -196,7 +196,7 @@ static void write_services(page_t *page)
 static void write_endpoint(page_t *page, const fo_view_endpoint_t *seen)
 {
     const fo_endpoint_t *endpoint = seen->endpoint;
-    char history[FO_HISTORY + 1], took[FO_SPAN_TEXT], weight[32];
+    char history[FO_HISTORY + 1], took[32], weight[32];
     fo_record_t record;
 
     fo_view_record(page->view, endpoint, &record);
@@ -211,7 +211,8 @@ static void write_endpoint(page_t *page, const fo_view_endpoint_t *seen)
     cell(page, parts_text(seen->parts, page->pool));
     instant_cell(page, seen->parts[seen->state].since_at);
     instant_cell(page, seen->pinged_at);
-    cell(page, seen->pinged_at ? fo_span_text(seen->took, took) : "-");
+    snprintf(took, sizeof(took), "%.1fms", (double)seen->took / 1000);
+    cell(page, seen->pinged_at ? took : "-");
     instant_cell(page, seen->due_at ? seen->due_at : page->view->now);
     ap_rprintf(page->r, "<td class=\"history\">%s</td>", history_text(&record, history));
     cell(page, counts_text(&record, page->pool));

@@ -6,7 +6,6 @@ use Digest::SHA qw(sha256_base64);
 use Failover::File;
 use Failover::Httpd;
 use Failover::Peer;
-use Failover::Seen;
 use Failover::States qw(under_each_mpm quick);
 use Failover::Wait;
 use JSON::PP qw(decode_json);
@@ -139,6 +138,7 @@ under_each_mpm 'what two children see', sub ($mpm) {
     section_is_good( $httpd );
 
     kill 'KILL', $children[0];
+    wait_for( sub { !kill 0, $children[0] }, 'its end' );    # until then it may take a request with it
     wait_for( sub { my @now = map { $_->{pid} } @{ status($httpd)->{children} }; @now == 2 && !grep { $_ == $children[0] } @now },
         'another child in the place of one that was killed' );
     $httpd->allow_log(qr/AH00052: child pid \d+ exit signal Killed/);
