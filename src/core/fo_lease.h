@@ -24,8 +24,8 @@ bool fo_lease_take(fo_shared_t *shared, int slot, apr_uint64_t generation, apr_t
                    apr_interval_time_t span);
 
 /*
- * The child ends: whoever comes next need not wait. What it saw can still be read at its slot, until
- * another claims that.
+ * The child ends: whoever comes next need not wait. What it saw can still be read at its slot,
+ * until another claims that.
  */
 void fo_lease_give_up(fo_shared_t *shared, int slot);
 

@@ -1,8 +1,8 @@
 /*
  * fo_news.h: whose outages and recoveries are news to those who read the log: the first child's
  * that sees a service down, and the last one's that sees it back. A child that dies while it sees
- * an outage takes nothing along: the next one whose ping passes says that it is over. Nor does one that
- * has had no request for twice the outage frequency keep its end from being told.
+ * an outage takes nothing along: the next one whose ping passes says that it is over. Nor does one
+ * that has had no request for twice the outage frequency keep its end from being told.
  */
 #ifndef FO_NEWS_H
 #define FO_NEWS_H

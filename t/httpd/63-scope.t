@@ -238,7 +238,7 @@ sub at_its_frequency ( $visitors, $when, $began = now() ) {
     my $is_late = sub { my @visits = visits_since( $visitors, $began ); @visits >= 6 };
     wait_for( $is_late, "pings $when" );
     my @visits = visits_since( $visitors, $began );
-    is scalar( uniq map { $_->{pid} } @visits ), 1, "$when: one child pings" 
+    is scalar( uniq map { $_->{pid} } @visits ), 1, "$when: one child pings"
         or diag join ' ', map { sprintf '%d at %.3f', $_->{pid}, $_->{at} - $began } @visits;
     my @at = map { $_->{at} } @visits;
     between( $at[5] - $at[0], 5 * $EVERY - $LATE, 5 * $EVERY + $LATE, "$when: at its frequency" );

@@ -129,7 +129,7 @@ START_TEST(no_version_comes_twice)
 }
 END_TEST
 
-/* The version at any instant of a write, as its writer was killed then: nothing is there to read. */
+/* The version at any instant of a write whose writer was killed: nothing is there to read. */
 START_TEST(one_that_was_left_half_written)
 {
     fo_row_t row = row_of(9), seen = row_of(7);

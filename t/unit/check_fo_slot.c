@@ -55,12 +55,15 @@ START_TEST(a_beat_is_the_slots_own)
     shared = make(2);
     slot = fo_slot_claim(shared, 1, 1, 100);
     other = fo_slot_claim(shared, 2, 1, 100);
-    fo_slot_beat(shared, slot, 7, 900, 150);
-    fo_slot_beat(shared, FO_SLOT_NONE, 1, 1, 999);
+    fo_slot_beat(shared, slot, 150);
+    fo_slot_beat(shared, FO_SLOT_NONE, 999);
+    fo_slot_count_wait(shared, slot, 300);
+    fo_slot_count_wait(shared, slot, 600);
+    fo_slot_count_wait(shared, FO_SLOT_NONE, 1);
     fo_slot_read(shared, (unsigned)slot, &seen);
     ck_assert_int_eq(seen.started_at, 100);
     ck_assert_int_eq(seen.beat_at, 150);
-    ck_assert_uint_eq(seen.waits, 7);
+    ck_assert_uint_eq(seen.waits, 2);
     ck_assert_int_eq(seen.waited, 900);
     fo_slot_read(shared, (unsigned)other, &seen);
     ck_assert_int_eq(seen.beat_at, 100);
@@ -93,7 +96,8 @@ START_TEST(a_released_slot_keeps_its_rows_until_it_is_claimed)
 
     shared = make(1);
     slot = fo_slot_claim(shared, 100, 1, 10);
-    fo_slot_beat(shared, slot, 5, 6, 20);
+    fo_slot_beat(shared, slot, 20);
+    fo_slot_count_wait(shared, slot, 6);
     for (unsigned i = 0; i < 3; i++)
         fo_row_write(shared, slot, i, &row);
     fo_slot_release(shared, 99);
@@ -120,7 +124,7 @@ START_TEST(the_stalest_is_claimed)
     for (int i = 0; i < 4; i++)
         slots[i] = fo_slot_claim(shared, 100 + i, 1, 10);
     for (int i = 0; i < 4; i++)
-        fo_slot_beat(shared, slots[i], 0, 0, 100 - 10 * (i * 3 % 4)); /* 100, 70, 80, 90 */
+        fo_slot_beat(shared, slots[i], 100 - 10 * (i * 3 % 4)); /* 100, 70, 80, 90 */
     fo_slot_release(shared, 102);
     fo_slot_release(shared, 103);
     fo_slot_release(shared, 100);
@@ -214,7 +218,7 @@ static bool claim_on(int n)
             return false;
         for (unsigned i = 0; i < 3; i++)
             fo_row_write(shared, slot, i, &(fo_row_t){ .pinged_at = n + 1 });
-        fo_slot_beat(shared, slot, 0, 0, 11);
+        fo_slot_beat(shared, slot, 11);
         fo_slot_release(shared, getpid());
     }
 }
