@@ -4,6 +4,7 @@
 #include "probe/probe_clock.h"
 #include "probe/probe_flight.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -331,6 +332,19 @@ static void mark_starved(probe_loop_t *loop, apr_time_t planned_at, apr_time_t n
     }
 }
 
+/*
+ * poll() has failed, for lack of memory or with more descriptors than RLIMIT_NOFILE allows. Nothing
+ * is heard of the pings, so what their clocks show proves nothing.
+ */
+static void pass_time_deaf(probe_loop_t *loop, int timeout)
+{
+    const int tick = TICK / 1000;
+
+    for (unsigned i = 0; i < loop->n_flights; i++)
+        loop->flights[i]->is_starved = true;
+    poll(NULL, 0, timeout >= 0 && timeout < tick ? timeout : tick);
+}
+
 /* Returns how many flights were polled. */
 static unsigned sleep_until(probe_loop_t *loop, apr_time_t at, apr_time_t now)
 {
@@ -347,7 +361,8 @@ static unsigned sleep_until(probe_loop_t *loop, apr_time_t at, apr_time_t now)
             .fd = loop->flights[i]->fd,
             .events = loop->flights[i]->events,
         };
-    poll(loop->polled, n + 2, timeout);
+    if (poll(loop->polled, n + 2, timeout) < 0 && errno != EINTR)
+        pass_time_deaf(loop, timeout);
     loop->woke_at = probe_clock_now();
     if (timeout >= 0)
         mark_starved(loop, now + (apr_interval_time_t)timeout * 1000, loop->woke_at);

@@ -124,6 +124,34 @@ under_each_mpm 'no descriptor left', sub ($mpm) {
     $httpd->done;
 };
 
+# Fewer than are in use: poll() itself refuses to work then.
+under_each_mpm 'fewer descriptors than there are', sub ($mpm) {
+    my @names = map {"db$_"} 1 .. 5;
+    my $httpd = start_httpd( $mpm, \@names, <<~'CONF', map { "FailoverService db$_ mysql://monitor\@@{[ $db->address ]} timeout=190${_}ms" } 1 .. 5 );
+        FailoverMonitoringPingFrequency 60s
+        FailoverErrorPingFrequency      60s
+        FailoverPingWait                0
+        FailoverSpread                  0
+        CONF
+    my ($child) = $httpd->children;
+    $db->pause;
+    $httpd->get('/');
+    wait_for( sub { connections_to( $db->port ) == 5 }, 'the pings to be under way' );
+    limit_files( $httpd, $child, 4 );
+    $db->resume;
+    my $before = ticks_of($child);
+    wait_for( sub { !connections_to( $db->port ) }, 'their end' );
+    like $httpd->take_log(qr/FO000[15]: db1\b/), qr/FO0005: .*1 ping thrown away \(self\)/, 'thrown away';
+    my $ticks = ticks_of($child) - $before;
+    cmp_ok $ticks, '<', 15, "and the child did not spin: $ticks hundredths of a second";
+    limit_files( $httpd, $child, 1024 );
+    is scalar said( $httpd, 'FO0001' ), 0, 'no outage';
+    is states($httpd), 'up up up up up', 'all up';
+    $httpd->allow_log(qr/FO0005: db[2-5]/);    # where few are left, poll() works again
+    $db->allow_log(qr/Aborted connection .* unauthenticated/);
+    $httpd->done;
+};
+
 # The wall clock jumps by hours; the log shows it.
 under_each_mpm 'the wall clock is stepped', sub ($mpm) {
     my ($library) = glob '/usr/lib/*/faketime/libfaketimeMT.so.1' or die "libfaketime is missing\n";
@@ -248,6 +276,12 @@ sub limit_files ( $httpd, $pid, $n ) {
     );
     die "prlimit: $output\n" if $code;
     return;
+}
+
+# User and system time, in hundredths of a second.
+sub ticks_of ($pid) {
+    my @field = split ' ', slurp("/proc/$pid/stat") =~ s/^.*\)//sr;
+    return $field[11] + $field[12];
 }
 
 # How many clients are connected to this port.

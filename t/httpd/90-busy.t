@@ -11,8 +11,7 @@ use Failover::Httpd;
 use Failover::Seen;
 use Failover::States qw(under_each_mpm);
 use Failover::Wait;
-use List::Util qw(sum);
-use POSIX      ();
+use POSIX ();
 
 my $forms = Failover::Forms->new;
 my $cores = () = slurp('/proc/cpuinfo') =~ /^processor/mg;
@@ -34,10 +33,10 @@ under_each_mpm 'busy loops', sub ($mpm) {
     my $pings = $forms->app->connections;
     my ( $last, $n );
     wait_for( sub { $n++; $last = states($httpd); $last ne $forms->up || now() > $began + $span }, 'the time to pass', $span + 10 );
-    my $share = cpu_of(@loop) / ( now() - $began ) / $cores;
-    note sprintf '%.0f s, %d requests, %d pings of the first, the loops had %.0f%% of the cores', now() - $began, $n, $forms->app->connections - $pings, 100 * $share;
+    my @share = sort { $a <=> $b } map { cpu_of($_) / ( now() - $began ) } @loop;
+    note sprintf '%.0f s, %d requests, %d pings of the first; each loop had %.0f%% to %.0f%% of a core', now() - $began, $n, $forms->app->connections - $pings, map { 100 * $_ } @share[ 0, -1 ];
     is $last, $forms->up, 'all up, in each request';
-    cmp_ok $share, '>', 0.25, 'the loops kept the machine busy';
+    ok $share[0] > 0.01 && $share[-1] < 0.9, 'the loops ran, and waited for a core themselves';
     is scalar said( $httpd, 'FO0001' ), 0, 'no outage';
     is_found( $httpd, $forms, 'a real outage beside them' );
     for my $pid (@loop) { kill 'KILL', $pid; waitpid $pid, 0; release_group($pid) }
@@ -47,8 +46,8 @@ under_each_mpm 'busy loops', sub ($mpm) {
 $forms->done;
 done_testing;
 
-# Seconds of processor time that these processes have had.
-sub cpu_of (@pid) {
-    my $tick = POSIX::sysconf( POSIX::_SC_CLK_TCK() );
-    return sum map { ( split ' ', slurp("/proc/$_/stat") =~ s/^.*\)//sr )[11] / $tick } @pid;
+# Seconds of processor time that a process has had.
+sub cpu_of ($pid) {
+    my @field = split ' ', slurp("/proc/$pid/stat") =~ s/^.*\)//sr;
+    return $field[11] / POSIX::sysconf( POSIX::_SC_CLK_TCK() );
 }
