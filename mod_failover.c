@@ -33,8 +33,7 @@ static void register_hooks(apr_pool_t *pool)
     ap_hook_post_read_request(httpd_request_early, setenvif, NULL, APR_HOOK_MIDDLE);
     ap_hook_header_parser(httpd_request_header_parser, setenvif, NULL, APR_HOOK_MIDDLE);
     ap_hook_fixups(httpd_request_late, env, NULL, APR_HOOK_MIDDLE);
-    /* People */
-    ap_hook_handler(httpd_status_handler, NULL, NULL, APR_HOOK_MIDDLE);
+    /* People; the handler comes with the first FailoverStatus On, as each one costs every request */
     httpd_status_register();
 }
 

@@ -365,6 +365,8 @@ static bool is_alone(const apr_table_t *env, const fo_snapshot_t *snapshot, cons
 
 static bool is_absent(const apr_table_t *env, const fo_service_t *service)
 {
+    if (apr_is_empty_table(env))
+        return true;
     for (int i = 0; i < service->settings->nelts; i++) {
         const fo_setting_t *setting = &APR_ARRAY_IDX(service->settings, i, fo_setting_t);
         if (is_variable(setting) && apr_table_get(env, setting->name))

@@ -49,27 +49,26 @@ void *httpd_config_merge_server(apr_pool_t *pool, void *base, void *over)
 
 void *httpd_config_create_directory(apr_pool_t *pool, char *path)
 {
-    httpd_directory_t *directory = apr_palloc(pool, sizeof(*directory));
-
     (void)path;
-    directory->monitor = HTTPD_MONITOR_UNSET;
-    directory->status = HTTPD_SWITCH_UNSET;
-    return directory;
+    return apr_pcalloc(pool, sizeof(httpd_directory_t));
 }
 
-/* While a request is served, for each section that holds for it: most say nothing of ours. */
+/* While a request is served, for each section that holds for it: mostly one of the two will do. */
 void *httpd_config_merge_directory(apr_pool_t *pool, void *base, void *over)
 {
     const httpd_directory_t *below = base, *above = over;
     httpd_directory_t *merged;
 
-    if (above->monitor == HTTPD_MONITOR_UNSET && above->status == HTTPD_SWITCH_UNSET)
+    if (above->says == 0)
         return base;
+    if ((below->says & ~above->says) == 0)
+        return over;
     merged = apr_pmemdup(pool, above, sizeof(*above));
-    if (merged->monitor == HTTPD_MONITOR_UNSET)
+    merged->says |= below->says;
+    if (!(above->says & HTTPD_SAYS_MONITOR))
         merged->monitor = below->monitor;
-    if (merged->status == HTTPD_SWITCH_UNSET)
-        merged->status = below->status;
+    if (!(above->says & HTTPD_SAYS_STATUS))
+        merged->shows_status = below->shows_status;
     return merged;
 }
 

@@ -242,6 +242,7 @@ static const char *set_monitor(cmd_parms *cmd, void *directory, const char *text
     if (error)
         return error;
     if (cmd->path) {
+        ((httpd_directory_t *)directory)->says |= HTTPD_SAYS_MONITOR;
         ((httpd_directory_t *)directory)->monitor = (int)monitor;
         server->asks_directory = true;
     } else {
@@ -252,12 +253,17 @@ static const char *set_monitor(cmd_parms *cmd, void *directory, const char *text
 
 static const char *set_status(cmd_parms *cmd, void *directory, const char *text)
 {
-    apr_int64_t status = HTTPD_SWITCH_UNSET;
-    const char *error = read_word(cmd, switches, text, &status);
+    httpd_directory_t *section = directory;
+    apr_int64_t is_on = 0;
+    const char *error = read_word(cmd, switches, text, &is_on);
 
-    if (!error)
-        ((httpd_directory_t *)directory)->status = (int)status;
-    return error;
+    if (error)
+        return error;
+    section->says |= HTTPD_SAYS_STATUS;
+    section->shows_status = is_on;
+    if (is_on)
+        httpd_status_serve();
+    return NULL;
 }
 
 /* What may stand in a block, and only there. */

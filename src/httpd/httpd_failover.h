@@ -71,12 +71,6 @@ typedef enum {
     HTTPD_MONITOR_OFF = FO_TRIGGER_COUNT
 } httpd_monitor_e;
 
-typedef enum {
-    HTTPD_SWITCH_UNSET = -1,
-    HTTPD_SWITCH_OFF,
-    HTTPD_SWITCH_ON
-} httpd_switch_e;
-
 /*
  * One server's or virtual host's part. Written while the configuration is read; the first four are
  * final after check_config; constant afterwards.
@@ -92,10 +86,17 @@ typedef struct httpd_server_t {
     httpd_service_t *open_service; /* the block being read; NULL: none */
 } httpd_server_t;
 
-/* A directory's, location's, file's or <If>'s part. */
+/* What a directory, a location, files or an <If> can say; bits. */
+typedef enum {
+    HTTPD_SAYS_MONITOR = 1,
+    HTTPD_SAYS_STATUS = 2
+} httpd_says_e;
+
+/* Its part. */
 typedef struct httpd_directory_t {
-    int monitor; /* httpd_monitor_e */
-    int status;  /* httpd_switch_e: the status may be seen here */
+    unsigned says;     /* which of these it says, as httpd_says_e */
+    int monitor;       /* httpd_monitor_e */
+    bool shows_status; /* the status may be seen here */
 } httpd_directory_t;
 
 /* What the whole configuration comes to; reset before it is read. */
@@ -108,6 +109,7 @@ typedef struct httpd_config_t {
     apr_int64_t ping_concurrency;  /* likewise */
     fo_ways_t ways;
     httpd_place_t lease_place; /* FailoverScope's */
+    bool serves_status;        /* FailoverStatus is On somewhere */
     unsigned n_services;
     unsigned n_settings;
     apr_array_header_t *warnings; /* httpd_warning_t */
@@ -188,7 +190,7 @@ int httpd_request_late(request_rec *r);
 const fo_snapshot_t *httpd_request_snapshot(request_rec *r);
 
 /* httpd_status.c */
-int httpd_status_handler(request_rec *r);
+void httpd_status_serve(void);    /* somebody may see it: hooks the handler; not during requests */
 void httpd_status_register(void); /* with mod_status, if it is there */
 
 /* httpd_error_log.c: which server's entries are of which scope; before there are children. */

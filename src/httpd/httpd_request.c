@@ -293,7 +293,7 @@ static void ask_directory(request_rec *r, const httpd_server_t *server)
 {
     const httpd_directory_t *directory = httpd_directory_of(r->per_dir_config);
     fo_board_t *board = httpd_child_board();
-    int monitor = directory->monitor == HTTPD_MONITOR_UNSET ? server->monitor : directory->monitor;
+    int monitor = directory->says & HTTPD_SAYS_MONITOR ? directory->monitor : server->monitor;
 
     if (board)
         trigger(r, board, monitor, false);

@@ -93,13 +93,13 @@ static void set_headers(request_rec *r)
     apr_table_setn(r->headers_out, "Referrer-Policy", "no-referrer");
 }
 
-int httpd_status_handler(request_rec *r)
+static int handle(request_rec *r)
 {
     int format;
 
     if (!r->handler || strcmp(r->handler, HANDLER) != 0)
         return DECLINED;
-    if (httpd_directory_of(r->per_dir_config)->status != HTTPD_SWITCH_ON)
+    if (!httpd_directory_of(r->per_dir_config)->shows_status)
         return HTTP_NOT_FOUND;
     if (r->method_number != M_GET) {
         ap_allow_methods(r, REPLACE_ALLOW, "GET", "HEAD", NULL);
@@ -133,6 +133,13 @@ static int add_to_mod_status(request_rec *r, int flags)
         httpd_status_tables(r, view);
     }
     return OK;
+}
+
+void httpd_status_serve(void)
+{
+    if (!httpd_config()->serves_status)
+        ap_hook_handler(handle, NULL, NULL, APR_HOOK_MIDDLE);
+    httpd_config()->serves_status = true;
 }
 
 void httpd_status_register(void)

@@ -102,12 +102,17 @@ sub count ( $self, $function = undef, $event = 'Ir' ) {
 
 sub functions ($self) { return keys %{ $self->{counts} } }
 
-# The calls from one shared object (a pattern) to another: { 'caller -> called' => times }.
-sub calls_out_of ( $self, $object ) {
+# The calls from one shared object (a pattern) to others: { 'caller -> called' => times }. Of a module
+# that was loaded twice callgrind may name a wrong object, or none for its jump table: functions with
+# such names are taken for its own, and so are nameless ones that it calls.
+sub calls_out_of ( $self, $object, $names ) {
+    my @call   = values %{ $self->{calls} };
+    my %nobody = map { $_->{called} => 1 } grep { $_->{from} =~ $object && $_->{to} eq '???' } @call;
     my %found;
-    for my $call ( values %{ $self->{calls} } ) {
-        next if $call->{from} !~ $object || $call->{to} =~ $object;
-        $found{ $call->{name} } += $call->{times};
+    for my $call (@call) {
+        next if $call->{from} !~ $object && $call->{caller} !~ $names && !( $call->{from} eq '???' && $nobody{ $call->{caller} } );
+        next if $call->{to} =~ $object || $call->{called} =~ $names || $call->{to} eq '???';
+        $found{"$call->{caller} -> $call->{called}"} += $call->{times};
     }
     return \%found;
 }
@@ -124,7 +129,7 @@ sub _add ( $self, $now, $costs, $times ) {
     }
     my ( $from, $to ) = ( $now->{ob} // '', $now->{cob} // $now->{ob} // '' );
     my $call = $self->{calls}{"$from $now->{fn} $to $now->{cfn}"}
-        //= { from => $from, to => $to, name => "$now->{fn} -> $now->{cfn}", times => 0 };
+        //= { from => $from, to => $to, caller => $now->{fn}, called => $now->{cfn}, times => 0 };
     $call->{times} += $times;
     return;
 }
