@@ -39,16 +39,11 @@ struct fo_board_t {
     desk_t *desks; /* by scope */
 };
 
-static const char *const state_names[FO_SERVICE_STATE_COUNT] = {
+const char *const fo_service_state_names[FO_SERVICE_STATE_COUNT] = {
     [FO_SERVICE_UP] = "up",
     [FO_SERVICE_FAILOVER] = "failover",
     [FO_SERVICE_DOWN] = "down",
 };
-
-const char *fo_service_state_name(fo_service_state_e state)
-{
-    return state_names[state];
-}
 
 /* The words of any_not_up. */
 static unsigned n_tops(const desk_t *desk)
