@@ -61,13 +61,15 @@ under_each_mpm '32 of 200 hosts drop all packets', sub ($mpm) {
     $httpd->done;
 };
 
-# The calls of each kind block a worker of the child. Nobody knows at first that these hang.
-under_each_mpm '12 memcached hang', sub ($mpm) {
+# These calls block a worker of the child, of which there are eight, under prefork two. Nobody knows at
+# first that these hang.
+under_each_mpm 'more memcached hang than there are workers', sub ($mpm) {
     my $every = 2;
+    my @hung  = map {"h$_"} 1 .. $mpm eq 'prefork' ? 5 : 12;
     my @well  = @host[ 0 .. 3 ];
     my $peers = Failover::Peers->new( hosts => \@well, reply => "VERSION 1.6.18\r\n" );
     my $hung  = Failover::Server::Memcached->new->start;
-    my $httpd = Failover::Httpd->new( mpm => $mpm, config => kept_alive() . frequency($every) . services( map { 'memcached://' . $peers->address($_) } @well ) . join '', map { "FailoverService h$_ memcached://" . $hung->address . " timeout=20${_}ms\n" } 10 .. 21 );
+    my $httpd = Failover::Httpd->new( mpm => $mpm, config => kept_alive() . frequency($every) . services( map { 'memcached://' . $peers->address($_) } @well ) . join '', 'FailoverPingTimeout 2s', map { "\nFailoverService $hung[$_] memcached://" . $hung->address . ' timeout=' . ( 1900 + $_ ) . 'ms' } 0 .. $#hung );
     $httpd->file( 'htdocs/page.txt', load_page() );
     $httpd->start;
     ask_during( $httpd, 0.5 );
@@ -104,7 +106,6 @@ sub frequency ($seconds) {
         FailoverMonitoringPingFrequency $span
         FailoverOutagePingFrequency     1s
         FailoverErrorPingFrequency      1s
-        FailoverPingTimeout             500ms
         FailoverSpread                  1
         CONF
 }
