@@ -45,6 +45,11 @@ static void free_call(call_t *call)
     free(call);
 }
 
+void probe_ask_drop(probe_job_t *job)
+{
+    free_call((call_t *)job);
+}
+
 static void run_call(probe_job_t *job)
 {
     call_t *call = (call_t *)job;

@@ -109,4 +109,7 @@ bool probe_flight_add_hosts(probe_flight_t *flight, const fo_host_t *hosts, unsi
 /* Forms: hands the ended call of an ask back to its flight, if that still waits. */
 void probe_ask_ended(probe_job_t *job, apr_time_t now);
 
+/* Frees a call that nobody waits for any more. */
+void probe_ask_drop(probe_job_t *job);
+
 #endif

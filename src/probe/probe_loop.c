@@ -432,7 +432,7 @@ static void close_field(probe_loop_t *loop)
     drop_flights(loop);
     fo_monitor_leave(loop->monitor);
     if (loop->field.askers)
-        probe_workers_stop(loop->field.askers, PROBE_STOP_PATIENCE);
+        probe_workers_stop(loop->field.askers, PROBE_STOP_PATIENCE, probe_ask_drop);
     if (loop->field.resolver)
         probe_resolver_stop(loop->field.resolver, PROBE_STOP_PATIENCE / 2);
 }

@@ -111,6 +111,11 @@ static void free_lookup(lookup_t *lookup)
     free(lookup);
 }
 
+static void drop_lookup(probe_job_t *job)
+{
+    free_lookup((lookup_t *)job);
+}
+
 static void start_lookup(probe_resolver_t *resolver, probe_name_t *name)
 {
     lookup_t *lookup = calloc(1, sizeof(*lookup));
@@ -178,7 +183,7 @@ void probe_resolver_collect(probe_resolver_t *resolver)
 void probe_resolver_stop(probe_resolver_t *resolver, apr_interval_time_t patience)
 {
     probe_resolver_collect(resolver);
-    if (!probe_workers_stop(resolver->workers, patience))
+    if (!probe_workers_stop(resolver->workers, patience, drop_lookup))
         return; /* a look-up that still runs may yet read what it was given */
     while (resolver->names) {
         probe_name_t *name = resolver->names;

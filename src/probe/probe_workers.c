@@ -245,7 +245,17 @@ probe_job_t *probe_workers_take(probe_workers_t *workers)
     return job;
 }
 
-bool probe_workers_stop(probe_workers_t *workers, apr_interval_time_t patience)
+static void drop_all(queue_t *queue, void (*drop)(probe_job_t *job))
+{
+    while (queue->first) {
+        probe_job_t *job = queue->first;
+        queue_remove(queue, &queue->first);
+        drop(job);
+    }
+}
+
+bool probe_workers_stop(probe_workers_t *workers, apr_interval_time_t patience,
+                        void (*drop)(probe_job_t *job))
 {
     struct timespec limit = after_seconds(patience);
     bool is_empty;
@@ -260,6 +270,8 @@ bool probe_workers_stop(probe_workers_t *workers, apr_interval_time_t patience)
     pthread_mutex_unlock(&workers->mutex);
     if (!is_empty)
         return false;
+    drop_all(&workers->waiting, drop);
+    drop_all(&workers->ended, drop);
     pthread_cond_destroy(&workers->work);
     pthread_cond_destroy(&workers->gone);
     pthread_mutex_destroy(&workers->mutex);

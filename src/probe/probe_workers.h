@@ -49,9 +49,11 @@ probe_job_t *probe_workers_take(probe_workers_t *workers);
 
 /*
  * Lets no further job begin and waits at most `patience` for those that run. True: all threads have
- * gone and the pool is freed. False: it is left to them, for the rest of the process.
+ * gone, `drop` was given the jobs that nobody took or cancelled, and the pool is freed. False: it is
+ * left to them, jobs and all, for the rest of the process.
  */
-bool probe_workers_stop(probe_workers_t *workers, apr_interval_time_t patience);
+bool probe_workers_stop(probe_workers_t *workers, apr_interval_time_t patience,
+                        void (*drop)(probe_job_t *job));
 
 /* Starts a thread with a small stack in which every asynchronous signal is blocked; an errno. */
 int probe_thread_start(pthread_t *ret_thread, void *(*body)(void *), void *baton, bool detached);

@@ -96,9 +96,17 @@ static void let_go_and_take(int n)
     ck_assert_ptr_null(probe_workers_take(workers));
 }
 
+static int n_dropped;
+
+static void drop(probe_job_t *job)
+{
+    (void)job;
+    n_dropped++;
+}
+
 static void stop(void)
 {
-    ck_assert(probe_workers_stop(workers, LIMIT));
+    ck_assert(probe_workers_stop(workers, LIMIT, drop));
 }
 
 START_TEST(a_job_comes_back)
@@ -389,6 +397,20 @@ START_TEST(stop_lets_nothing_begin)
 }
 END_TEST
 
+/* The second may have begun before the stop or not. */
+START_TEST(stop_drops_what_nobody_took)
+{
+    make(1);
+    submit(0, false);
+    submit(1, false);
+    expect_begun(0);
+    let_go(0);
+    let_go(1);
+    stop();
+    ck_assert_int_eq(n_dropped, 2);
+}
+END_TEST
+
 START_TEST(stop_with_a_hung_job_is_bounded)
 {
     apr_time_t began_at;
@@ -400,7 +422,7 @@ START_TEST(stop_with_a_hung_job_is_bounded)
     expect_begun(0);
     expect_begun(1);
     began_at = probe_clock_now();
-    ck_assert(!probe_workers_stop(workers, 50 * MS));
+    ck_assert(!probe_workers_stop(workers, 50 * MS, drop));
     took = probe_clock_now() - began_at;
     ck_assert_int_ge(took, 50 * MS);
     ck_assert_int_lt(took, 50 * MS + SEC);
@@ -434,6 +456,7 @@ static Suite *suite(void)
     tcase_add_test(tc, stop_before_any_job);
     tcase_add_test(tc, stop_ends_the_idle);
     tcase_add_test(tc, stop_lets_nothing_begin);
+    tcase_add_test(tc, stop_drops_what_nobody_took);
     tcase_add_test(tc, stop_with_a_hung_job_is_bounded);
     suite_add_tcase(s, tc);
     return s;
