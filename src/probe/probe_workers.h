@@ -49,8 +49,8 @@ probe_job_t *probe_workers_take(probe_workers_t *workers);
 
 /*
  * Lets no further job begin and waits at most `patience` for those that run. True: all threads have
- * gone, `drop` was given the jobs that nobody took or cancelled, and the pool is freed. False: it is
- * left to them, jobs and all, for the rest of the process.
+ * gone, `drop` was given the jobs that nobody took or cancelled, and the pool is freed. False: it
+ * is left to them, jobs and all, for the rest of the process.
  */
 bool probe_workers_stop(probe_workers_t *workers, apr_interval_time_t patience,
                         void (*drop)(probe_job_t *job));
