@@ -1,4 +1,5 @@
-# The unit tests, each program plain, under ASan and UBSan, and under TSan. `make check` builds them.
+# The unit tests, each program plain, under ASan and UBSan, and under TSan; or with FAILOVER_SANITIZER
+# in that one's build alone. `make check` builds them.
 use strict;
 use warnings;
 use Test::More;
@@ -7,12 +8,15 @@ my @sources = map { m{([^/]+)\.c$} } glob 't/unit/check_*.c';
 BAIL_OUT('there are no unit tests in t/unit') unless @sources;
 
 my %environment = (
-    'build'      => {},
-    'build/asan' => { ASAN_OPTIONS => 'detect_leaks=1' },
-    'build/tsan' => { TSAN_OPTIONS => 'halt_on_error=1' },
+    'build'       => {},
+    'build/asan'  => { ASAN_OPTIONS => 'detect_leaks=1' },
+    'build/tsan'  => { TSAN_OPTIONS => 'halt_on_error=1' },
+    'build/ubsan' => {},
 );
+my $sanitizer = $ENV{FAILOVER_SANITIZER};
+my @folders   = $sanitizer ? "build/$sanitizer" : qw(build build/asan build/tsan);
 
-for my $folder (sort keys %environment) {
+for my $folder (@folders) {
     for my $name (@sources) {
         my $program = "$folder/t/$name";
         if (!-x $program) {

@@ -33,6 +33,7 @@ sub _request_text ( $path, %arg ) {
 }
 
 sub _exchange ( $port, $request, $limit ) {
+    $limit = patience($limit);
     my $end    = now() + $limit;
     my $socket = IO::Socket::INET->new( PeerAddr => '127.0.0.1', PeerPort => $port )
         or return { status => 0, error => "connect: $!" };

@@ -29,17 +29,14 @@
 package Failover::Httpd;
 
 use v5.36;
-use Cwd                ();
-use Failover::Cleanup  qw(private_folder remove_folder);
+use Failover::Cleanup qw(private_folder remove_folder);
 use Failover::File;
 use Failover::Http qw(http_request);
 use Failover::Log;
 use Failover::Port qw(free_port);
 use Failover::Process;
+use Failover::Sanitizer;
 use Failover::Wait;
-use File::Basename ();
-
-my $ROOT = Cwd::abs_path( File::Basename::dirname(__FILE__) . '/../../..' );
 
 sub mpms ($class) { return qw(event worker prefork) }
 
@@ -49,16 +46,18 @@ sub mpms ($class) { return qw(event worker prefork) }
 #   modules    httpd's own modules it needs, without mod_ (core ones, authz_core, log_config are
 #              there). `cgi` is mod_cgi or mod_cgid as the MPM wants it, with /cgi-bin/env, which
 #              prints its environment, and /cgi-bin/value?NAME, one value or (absent).
-#   failover   0: without our modules; a list: only these; default: all of build/*.so
+#   failover   0: without our modules; a list: only these; default: all that were built
 #   children   how many child processes, from start to stop
 #   threads    per child, under event and worker
 #   log_level  info
+#   crashes    1: the test crashes children, which is no find of a sanitizer
 sub new ( $class, %arg ) {
     my $self = bless {
         mpm => 'event', modules => [], children => 1, threads => 8, log_level => 'info', %arg,
     }, $class;
     $self->{dir}  = private_folder( $self->{mpm} );
     $self->{port} = free_port();
+    Failover::Sanitizer::watch( $self->{dir} );
     $self->{logs} = {
         errors  => _error_log( "$self->{dir}/logs/error_log", 'error_log' ),
         startup => _error_log( "$self->{dir}/logs/startup",   'the output of httpd -k start' ),
@@ -119,7 +118,10 @@ sub restart ( $self, $limit = 15 ) { return $self->_renew( 'HUP', $limit ) }
 sub configtest ( $self, @words ) {
     my $output = "$self->{dir}/logs/configtest";
     unlink $output;
-    return $self->_httpctl( 'configtest', '-t', @words );
+    my @answer  = $self->_httpctl( 'configtest', '-t', @words );
+    my @reports = Failover::Sanitizer::reports( $self->{dir} );
+    die join "\n", "httpd -t @words:", @reports if @reports;
+    return @answer;
 }
 
 # The pids of the children that serve requests, without mod_cgid's daemon.
@@ -173,7 +175,10 @@ sub done ( $self, $name = "$self->{mpm}: a clean stop and no unannounced log lin
 
 # What `done` judges, for those who are no test.
 sub problems ($self) {
-    return map { $_->problems } map { $self->{logs}{$_} } sort keys %{ $self->{logs} };
+    return (
+        ( map { $_->problems } map { $self->{logs}{$_} } sort keys %{ $self->{logs} } ),
+        Failover::Sanitizer::reports( $self->{dir} ),
+    );
 }
 
 # For a diagnosis in between.
@@ -182,6 +187,7 @@ sub log_tail ($self) { return $self->_log->tail }
 sub DESTROY ($self) {
     local ( $@, $?, $! );
     eval { $self->{process}->kill_now } if $self->{process};
+    Failover::Sanitizer::forget( $self->{dir} );
     remove_folder( $self->{dir} );
     return;
 }
@@ -264,6 +270,9 @@ sub _head ($self) {
         "ErrorLog $self->{dir}/logs/error_log",
         "LogLevel $self->{log_level}",
         'GracefulShutdownTimeout 5',
+        # Or a child of another user cannot read its environment: UBSan's runtime does so when it
+        # has something to report.
+        Failover::Sanitizer::name() ? "CoreDumpDirectory $self->{dir}" : (),
         "DocumentRoot $self->{dir}/htdocs",
         "<Directory $self->{dir}/htdocs>",
         '    AllowOverride All',
@@ -291,19 +300,19 @@ sub _load_line ($name) {
     return "LoadModule ${name}_module $file";
 }
 
-# Ours from build/. One that was not built is an error, here or at its first scheme.
+# Ours from the build's folder. One that was not built is an error, here or at its first scheme.
 sub _own_load_lines ($self) {
     my $wanted = $self->{failover} // [ _built_modules() ];
     return map { _own_load_line($_) } ref $wanted ? @$wanted : ();
 }
 
 sub _built_modules () {
-    my @file = glob "$ROOT/build/mod_failover*.so";
+    my @file = glob Failover::Sanitizer::build() . '/mod_failover*.so';
     return ( 'failover', grep { $_ ne 'failover' } map { m{mod_(\w+)[.]so$} } @file );
 }
 
 sub _own_load_line ($name) {
-    my $file = "$ROOT/build/mod_$name.so";
+    my $file = Failover::Sanitizer::build() . "/mod_$name.so";
     -e $file or die "missing module: $file; run make first\n";
     return "LoadModule ${name}_module $file";
 }
@@ -344,7 +353,18 @@ sub _cgi_lines ($self) {
 sub _httpctl ( $self, $output, @words ) {
     return Failover::Process->run(
         command => [ $self->program, '-d', $self->{dir}, '-f', "$self->{dir}/httpd.conf", @words ],
+        env     => $self->_environment,
         output  => "$self->{dir}/logs/$output",
+    );
+}
+
+# prefork exits inside the handler of TERM, wherever the child was: in the middle of an allocation,
+# the search for leaks would wait for that forever.
+sub _environment ($self) {
+    return Failover::Sanitizer::environment(
+        $self->{dir},
+        leaks   => $self->{mpm} eq 'prefork' ? 0 : 1,
+        crashes => $self->{crashes},
     );
 }
 

@@ -10,6 +10,7 @@ use POSIX ();
 
 # Starts a program in the background.
 #   command  a list
+#   env      further variables, by reference
 #   output   the file that gets its stdout and stderr
 #   user     whom it runs as when the test runs as root
 sub start ( $class, %arg ) {
@@ -138,6 +139,7 @@ sub _become (%arg) {
     open STDOUT, '>>', $arg{output} or die "cannot write $arg{output}: $!\n";
     open STDERR, '>&', \*STDOUT     or die "cannot write $arg{output}: $!\n";
     delete @ENV{ grep { /^(?:LC_|LANG)/ } keys %ENV };    # messages that tests can read
+    @ENV{ keys %{ $arg{env} // {} } } = values %{ $arg{env} // {} };
     drop_privileges( $arg{user} ) if $arg{user} && $> == 0;
     exec { $arg{command}[0] } @{ $arg{command} } or die "cannot run $arg{command}[0]: $!\n";
 }
