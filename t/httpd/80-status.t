@@ -14,10 +14,12 @@ my @FORMS    = ( '', '?format=json', '?format=auto' );
 my $INSTANT  = qr/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[.]\d{3}Z$/;
 my $HANDLERS = <<~'CONF';
     <Location /fo>
-        SetHandler failover-status
-        FailoverStatus On
         FailoverMonitor Off
     </Location>
+    <LocationMatch ^/fo>
+        SetHandler failover-status
+        FailoverStatus On
+    </LocationMatch>
     <Location /closed>
         SetHandler failover-status
     </Location>
@@ -224,6 +226,9 @@ subtest 'who may see it, and how' => sub {
     my $httpd = Failover::Httpd->new( config => $HANDLERS . <<~'CONF' );
         FailoverService db tcp://127.0.0.1:1
         FailoverMonitor Off
+        <Location /fo/deeper>
+            FailoverMonitor Outages
+        </Location>
         <Location /fo/deeper/closed>
             FailoverStatus Off
         </Location>
