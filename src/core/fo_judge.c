@@ -112,14 +112,30 @@ static void set_word(fo_judge_t *judge, const fo_service_t *service, fo_service_
     fo_board_publish(judge->board, service, standing->word, &detail);
 }
 
+/* As if its own pings had brought it there; how many of a threshold another has counted is lost. */
 static void set_state(fo_judge_t *judge, const fo_endpoint_t *endpoint, fo_state_e state,
                       apr_time_t since_at)
 {
     fo_health_t *health = &judge->healths[endpoint->index];
+    const fo_policy_t *policy = &endpoint->service->policy;
+    const apr_int64_t counts[FO_STATE_COUNT][2] = {
+        [FO_STATE_UP] = { policy->value[FO_POLICY_RISE], 0 },
+        [FO_STATE_FAILING] = { 0, 1 },
+        [FO_STATE_DOWN] = { 0, policy->value[FO_POLICY_FALL] },
+        [FO_STATE_RISING] = { 1, 0 },
+    };
 
     if (health->state != state)
         judge->rows[endpoint->index].since_at = since_at;
     health->state = state;
+    health->passes = counts[state][0];
+    health->fails = counts[state][1];
+}
+
+/* It says something of the service, and not of our own side or credentials. */
+static bool counts_as_failure(const fo_report_t *report)
+{
+    return report->verdict == FO_VERDICT_FAIL || report->verdict == FO_VERDICT_BUSY;
 }
 
 /* What a failure was that another child found. */
@@ -129,7 +145,7 @@ static void recall_failure(fo_judge_t *judge, const fo_shared_t *shared,
     fo_failure_t failure;
 
     fo_record_failure(shared, endpoint->check->seat, &failure);
-    if (failure.at)
+    if (failure.at && counts_as_failure(&failure.report))
         judge->healths[endpoint->index].failure = failure.report;
 }
 
@@ -138,15 +154,12 @@ void fo_judge_inherit(fo_judge_t *judge, const fo_shared_t *shared, const fo_end
 {
     fo_health_t *health = &judge->healths[endpoint->index];
     standing_t *standing = standing_of(judge, endpoint);
-    const fo_policy_t *policy = &endpoint->service->policy;
     bool is_usable = fo_state_is_usable((fo_state_e)row->state);
 
     judge->rows[endpoint->index] = *row;
     judge->rows[endpoint->index].is_inherited = 1;
     judge->rows[endpoint->index].due_at = FO_NEVER;
-    health->state = is_usable ? FO_STATE_UP : FO_STATE_DOWN;
-    health->passes = is_usable ? policy->value[FO_POLICY_RISE] : 0;
-    health->fails = is_usable ? 0 : policy->value[FO_POLICY_FALL];
+    set_state(judge, endpoint, is_usable ? FO_STATE_UP : FO_STATE_DOWN, row->since_at);
     standing->word.epoch = row->epoch;
     if (!is_usable) {
         recall_failure(judge, shared, endpoint);
@@ -178,13 +191,21 @@ static bool is_due_again(fo_judge_t *judge, const fo_service_t *service, apr_tim
     return is_own || change->is_news;
 }
 
+/* Its siblings have told of the end of what it told of, while it did not look. */
+static bool is_over_for_others(const fo_judge_t *judge, const fo_service_t *service)
+{
+    return !is_alone(judge) && judge->slot != FO_SLOT_NONE &&
+           !fo_news_is_open(judge->shared, service);
+}
+
 /* Says that the outage lasts, when it is time to; for the first time: that there is one. */
 void fo_judge_remind(fo_judge_t *judge, const fo_endpoint_t *endpoint, apr_time_t now)
 {
     const fo_service_t *service = endpoint->service;
     standing_t *standing = standing_of(judge, endpoint);
+    bool is_first = !standing->told_at || is_over_for_others(judge, service);
     fo_change_t change = {
-        .kind = standing->told_at ? FO_CHANGE_OUTAGE_LASTS : FO_CHANGE_OUTAGE,
+        .kind = is_first ? FO_CHANGE_OUTAGE : FO_CHANGE_OUTAGE_LASTS,
         .service = service,
         .endpoint = endpoint,
         .report = &judge->healths[endpoint->index].failure,
@@ -192,9 +213,9 @@ void fo_judge_remind(fo_judge_t *judge, const fo_endpoint_t *endpoint, apr_time_
 
     if (standing->word.state == FO_SERVICE_UP)
         return;
-    if (!standing->told_at)
+    if (is_first)
         change.is_news = is_alone(judge) ||
-                         fo_news_outage(judge->shared, service, judge->slot, now);
+                         fo_news_outage(judge->shared, service, now);
     else if (!is_due_again(judge, service, now, &change))
         return;
     standing->told_at = now;
@@ -305,6 +326,7 @@ void fo_judge_follow(fo_judge_t *judge, const fo_endpoint_t *endpoint, const fo_
                      apr_time_t now)
 {
     fo_health_t *health = &judge->healths[endpoint->index];
+    const standing_t *standing = standing_of(judge, endpoint);
     fo_row_t *own = &judge->rows[endpoint->index];
 
     if (row->pinged_at == own->pinged_at && row->state == own->state)
@@ -315,10 +337,12 @@ void fo_judge_follow(fo_judge_t *judge, const fo_endpoint_t *endpoint, const fo_
     own->pinged_at = row->pinged_at;
     own->due_at = row->due_at;
     own->took = row->took;
-    if (fo_state_is_usable(health->state)) {
-        bring_back(judge, endpoint, &health->last, now);
-    } else {
+    if (!fo_state_is_usable(health->state)) {
         recall_failure(judge, judge->shared, endpoint);
         keep_down(judge, endpoint, &health->failure, now);
+    } else if (health->state == FO_STATE_UP || standing->word.state != FO_SERVICE_UP) {
+        bring_back(judge, endpoint, &health->last, now);
+    } else { /* failing: that is no end of an outage that others have told of */
+        write_row(judge, endpoint);
     }
 }

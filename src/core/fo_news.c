@@ -9,72 +9,91 @@ static fo_service_words_t *words_of(const fo_shared_t *shared, const fo_service_
     return &shared->services[service->seat];
 }
 
-/* Whenever it was pinged. */
-#define EVER (-1)
-
-/* None of its endpoints is usable there, by pings that did not all start before that. */
-static bool is_down_in(const fo_shared_t *shared, const fo_service_t *service, unsigned slot,
-                       apr_time_t seen_after)
+/* A child that has not asked for that long sees nothing: nobody wants to hear of its services. */
+static bool is_stale(const fo_row_t *row, const fo_policy_t *policy, apr_time_t now)
 {
-    bool is_recent = false;
+    apr_interval_time_t monitoring = policy->value[FO_POLICY_MONITORING];
+    apr_interval_time_t outage = policy->value[FO_POLICY_OUTAGE];
 
-    for (unsigned rank = 0; rank < (unsigned)service->endpoints->nelts; rank++) {
-        fo_row_t row;
-        if (!fo_row_read(shared, slot, fo_service_endpoint(service, rank)->seat, &row) ||
-            fo_state_is_usable((fo_state_e)row.state))
+    return now - row->pinged_at >= 2 * (monitoring > outage ? monitoring : outage);
+}
+
+/* Its writer was held up at it, and may see anything; so nothing is told to be over meanwhile. */
+static bool is_being_written(const fo_shared_t *shared, unsigned slot, unsigned endpoint)
+{
+    apr_uint64_t version = atomic_load(&fo_layout_row(shared, slot, endpoint)->version);
+
+    return (version & FO_LAYOUT_ROW_MASK) == FO_LAYOUT_ROW_BUSY;
+}
+
+static bool is_unusable_in(const fo_shared_t *shared, const fo_endpoint_t *endpoint, unsigned slot,
+                           apr_time_t now)
+{
+    fo_row_t row;
+
+    if (!fo_row_read(shared, slot, endpoint->seat, &row))
+        return is_being_written(shared, slot, endpoint->seat);
+    return !fo_state_is_usable((fo_state_e)row.state) &&
+           !is_stale(&row, &endpoint->service->policy, now);
+}
+
+/* None of its endpoints is usable there. */
+static bool is_down_in(const fo_shared_t *shared, const fo_service_t *service, unsigned slot,
+                       apr_time_t now)
+{
+    for (unsigned rank = 0; rank < (unsigned)service->endpoints->nelts; rank++)
+        if (!is_unusable_in(shared, fo_service_endpoint(service, rank), slot, now))
             return false;
-        is_recent = is_recent || row.pinged_at > seen_after;
-    }
-    return is_recent;
+    return true;
 }
 
 static bool is_down_elsewhere(const fo_shared_t *shared, const fo_service_t *service, int own,
-                              apr_time_t seen_after)
+                              apr_time_t now)
 {
     fo_slot_t unused;
 
     for (unsigned slot = 0; slot < fo_slot_count(shared); slot++)
         if ((int)slot != own && fo_slot_read(shared, slot, &unused) &&
-            is_down_in(shared, service, slot, seen_after))
+            is_down_in(shared, service, slot, now))
             return true;
     return false;
 }
 
-/* Who still sees it down has looked after this instant, or has had no request to look for. */
-static apr_time_t last_look(const fo_service_t *service, apr_time_t now)
-{
-    return now - 2 * service->policy.value[FO_POLICY_OUTAGE];
-}
-
-/* An outage that was told of and that nobody who lives has seen is another one. */
-bool fo_news_outage(fo_shared_t *shared, const fo_service_t *service, int slot, apr_time_t now)
+/*
+ * One that was told of lasts until its end is: whoever saw it may have died, or is just about to
+ * tell that it is over, and then finds this child's row. The reminder's clock starts before others
+ * can see the word.
+ */
+bool fo_news_outage(fo_shared_t *shared, const fo_service_t *service, apr_time_t now)
 {
     fo_service_words_t *words = words_of(shared, service);
-    apr_int64_t announced_at = atomic_load(&words->announced_at);
+    apr_int64_t none = 0;
 
-    if (announced_at && is_down_elsewhere(shared, service, slot, EVER))
-        return false;
-    if (!atomic_compare_exchange_strong(&words->announced_at, &announced_at, now))
+    if (atomic_load(&words->announced_at))
         return false;
     atomic_store(&words->reminded_at, now);
-    return true;
+    return atomic_compare_exchange_strong(&words->announced_at, &none, now);
 }
 
-/* Another child may see it go down again between the look at the rows and the word. */
+/*
+ * Another child may see it go down again between the look at the rows and the word: then the word
+ * is put back. That one may have found no word meanwhile, and be back up: so the rows are looked at
+ * once more.
+ */
 bool fo_news_recovery(fo_shared_t *shared, const fo_service_t *service, int slot, apr_time_t now,
                       apr_interval_time_t *ret_lasted)
 {
     fo_service_words_t *words = words_of(shared, service);
-    apr_int64_t announced_at = atomic_load(&words->announced_at);
-    apr_time_t seen_after = last_look(service, now);
-    apr_int64_t none = 0;
+    apr_int64_t announced_at, none;
 
-    if (!announced_at || is_down_elsewhere(shared, service, slot, seen_after) ||
-        !atomic_compare_exchange_strong(&words->announced_at, &announced_at, 0))
-        return false;
-    if (is_down_elsewhere(shared, service, slot, seen_after) &&
-        atomic_compare_exchange_strong(&words->announced_at, &none, announced_at))
-        return false;
+    do {
+        announced_at = atomic_load(&words->announced_at);
+        none = 0;
+        if (!announced_at || is_down_elsewhere(shared, service, slot, now) ||
+            !atomic_compare_exchange_strong(&words->announced_at, &announced_at, 0))
+            return false;
+    } while (is_down_elsewhere(shared, service, slot, now) &&
+             atomic_compare_exchange_strong(&words->announced_at, &none, announced_at));
     *ret_lasted = now - announced_at;
     return true;
 }

@@ -1,8 +1,8 @@
 /*
  * fo_news.h: whose outages and recoveries are news to those who read the log: the first child's
  * that sees a service down, and the last one's that sees it back. A child that dies while it sees
- * an outage takes nothing along: the next one whose ping passes says that it is over. Nor does one
- * that has had no request for twice the outage frequency keep its end from being told.
+ * an outage takes nothing along: the next one whose ping passes says that it is over. So it is with
+ * one that has had no ping for twice its longest frequency: no request comes to it.
  */
 #ifndef FO_NEWS_H
 #define FO_NEWS_H
@@ -11,9 +11,9 @@
 
 /*
  * All of these: after this child's own rows say what it sees. slot: its own, or FO_SLOT_NONE.
- * True: it is the one to tell.
+ * True: it is the one to tell. An outage and its end are told in turn.
  */
-bool fo_news_outage(fo_shared_t *shared, const fo_service_t *service, int slot, apr_time_t now);
+bool fo_news_outage(fo_shared_t *shared, const fo_service_t *service, apr_time_t now);
 
 /* The service works. ret_lasted: how long it did not. */
 bool fo_news_recovery(fo_shared_t *shared, const fo_service_t *service, int slot, apr_time_t now,
