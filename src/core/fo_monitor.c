@@ -176,9 +176,11 @@ apr_time_t fo_monitor_due_at(const fo_monitor_t *monitor, const fo_check_t *chec
     }
     if (shortest == FO_NEVER)
         return FO_NEVER;
+    if (course->retry_at)
+        return course->retry_at;
     if (is_first_by_itself(course) && !course->is_hurried)
         return course->first_at;
-    return course->retry_at ? course->retry_at : fo_schedule_due_at(course->started_at, shortest);
+    return fo_schedule_due_at(course->started_at, shortest);
 }
 
 apr_time_t fo_monitor_next_at(const fo_monitor_t *monitor, fo_trigger_e trigger)
