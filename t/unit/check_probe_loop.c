@@ -4,11 +4,14 @@
  */
 #include "probe/probe_loop.h"
 
+#include "core/fo_lease.h"
 #include "core/fo_report.h"
 #include "probe/probe_clock.h"
 #include "probe/probe_tcp.h"
 #include "probe_rig.h"
 
+#include <poll.h>
+#include <sys/eventfd.h>
 #include <sys/resource.h>
 
 /* That which must happen does so within this. */
@@ -1014,6 +1017,162 @@ START_TEST(a_stop_gives_the_places_back)
 }
 END_TEST
 
+/* One for all: this loop's monitor has slot 0 of the memory, and the test is another child in 1. */
+
+#define OTHER 1
+
+static int shared_fd;
+
+static void join_under_lease(apr_interval_time_t lease)
+{
+    plan->ways.lease = lease;
+    plan->generation = 1;
+    shared = unit_shared((unsigned)plan->checks->nelts, 4);
+    ck_assert_int_eq(fo_slot_claim(shared, 100, 1, 1), 0);
+    fo_monitor_join(monitor, shared, 0);
+    shared_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    ck_assert_int_ge(shared_fd, 0);
+    probe_loop_share(loop, shared_fd);
+}
+
+static void await_holder(int slot)
+{
+    apr_time_t until = probe_clock_now() + LIMIT;
+
+    while (fo_lease_read(shared).slot != slot) {
+        ck_assert_msg(probe_clock_now() < until, "the lease stays with %d",
+                      fo_lease_read(shared).slot);
+        sched_yield();
+    }
+}
+
+/* The other child leads, as long as it likes; by what a newer configuration may. */
+static void other_leads(apr_interval_time_t span)
+{
+    apr_uint64_t generation = 2;
+    apr_time_t until = probe_clock_now() + LIMIT;
+
+    while (!fo_lease_take(shared, OTHER, generation, probe_clock_now(), span))
+        ck_assert(probe_clock_now() < until); /* the loop was just renewing it */
+}
+
+/* By a timer, without any request; and an error that another child noted wakes it at once. */
+START_TEST(the_leader_pings_for_all)
+{
+    rig_t *rig = rig_make(RIG_PASS);
+    apr_uint64_t one = 1;
+
+    policy.value[FO_POLICY_ERROR] = 0;
+    add_at("steps", &rig_probe_steps, rig, 1);
+    make_loop(2);
+    join_under_lease(60 * SEC);
+    run_loop();
+    await(&rig->begun);
+    await_holder(0);
+    for (int i = 0; i < 3; i++) {
+        fo_shared_suspect(shared, 0);
+        ck_assert_int_eq(write(shared_fd, &one, sizeof(one)), sizeof(one));
+        await(&rig->begun);
+    }
+    stop_loop();
+    expect_balance(rig, 4);
+    ck_assert_int_eq(read(shared_fd, &one, sizeof(one)), -1); /* each wake-up has been taken */
+    ck_assert_int_eq(fo_lease_read(shared).slot, FO_SLOT_NONE); /* nobody need wait */
+    close(shared_fd);
+}
+END_TEST
+
+/* A follower takes what errors point at to the one that pings, and pings nothing itself. */
+START_TEST(a_follower_passes_errors_on)
+{
+    rig_t *rig = rig_make(RIG_PASS);
+    struct pollfd woken;
+
+    policy.value[FO_POLICY_ERROR] = 0;
+    add_at("steps", &rig_probe_steps, rig, 1);
+    make_loop(2);
+    listen_to_errors();
+    join_under_lease(60 * SEC);
+    other_leads(60 * SEC);
+    run_loop();
+    ck_assert_int_lt(request(LIMIT), LIMIT); /* there is nothing to wait for */
+    ck_assert(log_error("x"));
+    woken = (struct pollfd){ .fd = shared_fd, .events = POLLIN };
+    ck_assert_int_eq(poll(&woken, 1, (int)(LIMIT / MS)), 1);
+    ck_assert(fo_shared_take_suspect(shared, 0));
+    request(LIMIT);
+    ck_assert(log_error("x")); /* the next one is news again */
+    stop_loop();
+    expect_balance(rig, 0);
+    ck_assert_int_eq(fo_lease_read(shared).slot, OTHER);
+    close(shared_fd);
+}
+END_TEST
+
+/* What was under way when the lease was lost is dropped unjudged, and its places are given back. */
+START_TEST(a_lost_lease_ends_its_pings)
+{
+    rig_t *rig = rig_make(RIG_HANG);
+    fo_service_t *service = NULL;
+    apr_time_t until = probe_clock_now() + LIMIT;
+
+    policy.value[FO_POLICY_TIMEOUT_UP] = 60 * SEC;
+    for (int i = 0; i < 3; i++)
+        service = add_at(apr_psprintf(pool, "s%d", i), &rig_probe_steps, rig, 1);
+    make_loop(2);
+    join_under_lease(60 * SEC);
+    run_loop();
+    for (int i = 0; i < 3; i++)
+        await(&rig->begun);
+    other_leads(60 * SEC);
+    while (atomic_load(&rig->n_ended) < 3) { /* it ticks while pings are under way */
+        ck_assert_msg(probe_clock_now() < until, "the pings go on");
+        sched_yield();
+    }
+    request(LIMIT);
+    for (unsigned i = 0; i < 3; i++)
+        for (int cell = 0; cell < 4; cell++)
+            ck_assert_int_eq(fo_shared_enter(shared, i, 1, 2).cell, cell);
+    stop_loop();
+    expect_balance(rig, 3);
+    ck_assert_int_eq(health_of(service)->state, FO_STATE_UNKNOWN);
+    ck_assert_int_eq(fo_lease_read(shared).slot, OTHER);
+    close(shared_fd);
+}
+END_TEST
+
+/* When the other's lease runs out it takes over by itself. */
+START_TEST(a_follower_takes_over)
+{
+    rig_t *rig = rig_make(RIG_PASS);
+    apr_time_t began_at;
+
+    add_at("steps", &rig_probe_steps, rig, 1);
+    make_loop(2);
+    join_under_lease(300 * MS);
+    began_at = probe_clock_now();
+    other_leads(300 * MS);
+    run_loop();
+    await(&rig->begun);
+    ck_assert_int_ge(probe_clock_now() - began_at, 299 * MS);
+    ck_assert_int_eq(fo_lease_read(shared).slot, 0);
+    stop_loop();
+    close(shared_fd);
+}
+END_TEST
+
+static TCase *lead_case(void)
+{
+    TCase *tc = tcase_create("lead");
+
+    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_add_test(tc, the_leader_pings_for_all);
+    tcase_add_test(tc, a_follower_passes_errors_on);
+    tcase_add_test(tc, a_lost_lease_ends_its_pings);
+    tcase_add_test(tc, a_follower_takes_over);
+    return tc;
+}
+
 static TCase *errors_case(void)
 {
     TCase *tc = tcase_create("errors");
@@ -1078,6 +1237,7 @@ static Suite *suite(void)
     suite_add_tcase(s, forms_case());
     suite_add_tcase(s, loop_case());
     suite_add_tcase(s, errors_case());
+    suite_add_tcase(s, lead_case());
     return s;
 }
 
