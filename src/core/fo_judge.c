@@ -214,8 +214,7 @@ void fo_judge_remind(fo_judge_t *judge, const fo_endpoint_t *endpoint, apr_time_
     if (standing->word.state == FO_SERVICE_UP)
         return;
     if (is_first)
-        change.is_news = is_alone(judge) ||
-                         fo_news_outage(judge->shared, service, now);
+        change.is_news = is_alone(judge) || fo_news_outage(judge->shared, service, now);
     else if (!is_due_again(judge, service, now, &change))
         return;
     standing->told_at = now;

@@ -48,9 +48,9 @@ bool fo_shared_fits(const fo_shared_t *shared, const fo_capacity_t *capacity);
 /*
  * Parent, before there are children of this plan: begins a generation, plan->generation, and gives
  * each service, check and endpoint of the plan the seat that it had, or a fresh one; none is taken
- * from an endpoint that a living child may still know. before: memory whose knowledge goes over to
- * this one, which is new; NULL: none; that of another version of the code is not looked at. False:
- * there are not enough seats, and nothing of it is to be used.
+ * from an endpoint that a living child with a slot may still know. before: memory whose knowledge
+ * goes over to this one, which is new; NULL: none. Of another version of the code it is not read.
+ * False: there are not enough seats, and nothing of it is to be used.
  */
 bool fo_shared_adopt(fo_shared_t *shared, fo_plan_t *plan, const fo_shared_t *before);
 

@@ -179,7 +179,7 @@ START_TEST(seats_are_unique)
 }
 END_TEST
 
-/* A child of an earlier plan lives: what it knows stays its own, however often there is a new one. */
+/* A child of an earlier plan lives: what it knows stays its own, however many plans follow. */
 START_TEST(the_living_keep_their_seats)
 {
     fo_plan_t *first, *plan;
@@ -397,7 +397,8 @@ START_TEST(a_thousand_endpoints)
     apr_size_t rows, all;
 
     for (int i = 0; i < 1000; i++) {
-        unit_service(plan, apr_psprintf(pool, "s%d", i), &policy, apr_psprintf(pool, "%d", i), NULL);
+        unit_service(plan, apr_psprintf(pool, "s%d", i), &policy, apr_psprintf(pool, "%d", i),
+                     NULL);
         unit_service(again, apr_psprintf(pool, "s%d", 999 - i), &policy,
                      apr_psprintf(pool, "%d", 999 - i), NULL);
     }
