@@ -135,10 +135,14 @@ static fo_seat_t *seat_at(const bench_t *bench, unsigned i)
     return (fo_seat_t *)(void *)(bench->first + i * bench->size);
 }
 
-static unsigned find_seat(const bench_t *bench, apr_uint64_t digest)
+/*
+ * One that somebody of this generation has already does not count: virtual hosts of one name, at
+ * different addresses, may have services that are called the same.
+ */
+static unsigned find_seat(const bench_t *bench, apr_uint64_t digest, apr_uint64_t generation)
 {
     for (unsigned i = 0; i < bench->n; i++)
-        if (seat_at(bench, i)->digest == digest)
+        if (seat_at(bench, i)->digest == digest && seat_at(bench, i)->generation != generation)
             return i;
     return NO_SEAT;
 }
@@ -255,7 +259,7 @@ static bool seat_kind(fo_shared_t *shared, const fo_plan_t *plan, kind_e kind, a
 
     for (unsigned i = 0; i < guests.n; i++) {
         apr_uint64_t digest = digest_of(guests.key(plan, i));
-        unsigned seat = *guests.seat(plan, i) = find_seat(&bench, digest);
+        unsigned seat = *guests.seat(plan, i) = find_seat(&bench, digest, shared->generation);
         if (seat != NO_SEAT)
             sit(shared, &bench, seat, digest);
     }
@@ -298,7 +302,7 @@ static void carry_kind(fo_shared_t *to, const fo_shared_t *from, kind_e kind)
 
     for (unsigned i = 0; i < bench.n; i++) {
         fo_seat_t seat = *seat_at(&bench, i);
-        unsigned found = seat.digest ? find_seat(&before, seat.digest) : NO_SEAT;
+        unsigned found = seat.digest ? find_seat(&before, seat.digest, to->generation) : NO_SEAT;
         if (found == NO_SEAT)
             continue;
         copy_words(seat_at(&bench, i), seat_at(&before, found), bench.size);

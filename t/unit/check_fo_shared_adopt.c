@@ -179,6 +179,25 @@ START_TEST(seats_are_unique)
 }
 END_TEST
 
+/* As in virtual hosts of one name at two addresses: each has and keeps a seat of its own. */
+START_TEST(two_that_are_called_the_same)
+{
+    fo_plan_t *before = adopt("a=1 a=1"), *plan;
+    int slot = fo_slot_claim(shared, 100, before->generation, now);
+    fo_row_t row = { .took = 7 };
+
+    ck_assert_uint_ne(fo_plan_service(before, 0)->seat, fo_plan_service(before, 1)->seat);
+    ck_assert_uint_ne(fo_plan_endpoint(before, 0)->seat, fo_plan_endpoint(before, 1)->seat);
+    fo_row_write(shared, slot, fo_plan_endpoint(before, 1)->seat, &row);
+    plan = adopt("a=1 a=1");
+    for (unsigned i = 0; i < 2; i++) {
+        ck_assert_uint_eq(fo_plan_service(plan, i)->seat, fo_plan_service(before, i)->seat);
+        ck_assert_uint_eq(fo_plan_endpoint(plan, i)->seat, fo_plan_endpoint(before, i)->seat);
+    }
+    ck_assert(fo_row_read(shared, (unsigned)slot, fo_plan_endpoint(plan, 1)->seat, &row));
+}
+END_TEST
+
 /* A child of an earlier plan lives: what it knows stays its own, however many plans follow. */
 START_TEST(the_living_keep_their_seats)
 {
@@ -486,6 +505,7 @@ static Suite *suite(void)
     tcase_add_loop_test(tc, what_is_the_same_keeps_all, 0, 4);
     tcase_add_test(tc, what_is_renamed_or_elsewhere_is_fresh);
     tcase_add_test(tc, seats_are_unique);
+    tcase_add_test(tc, two_that_are_called_the_same);
     tcase_add_test(tc, the_living_keep_their_seats);
     tcase_add_test(tc, a_child_that_is_just_claiming_keeps_all);
     tcase_add_test(tc, the_newest_plans_seats_are_kept);
