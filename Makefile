@@ -8,6 +8,7 @@
 # make bench-instructions    what a request pays for the module, counted
 # make bench-hangs  what 1 and 32 of 200 hung services cost the others; MPM=event PAIRS=15
 # make soak       busy loops beside the module for SOAK_SECONDS=600
+# make soak-restarts  restarts under load, RESTART_SECONDS=60 under each MPM
 # make format     clang-format
 # make clean
 #
@@ -218,6 +219,12 @@ soak:
 	@$(MAKE) --no-print-directory all
 	FAILOVER_SOAK=$(SOAK_SECONDS) prove -It/lib -v t/httpd/90-busy.t
 
+RESTART_SECONDS ?= 60
+soak-restarts:
+	t/install check
+	@$(MAKE) --no-print-directory all
+	FAILOVER_SOAK=$(RESTART_SECONDS) FAILOVER_FIGURES=1 prove -It/lib -v t/httpd/62-restarts.t
+
 demo:
 	@t/install demo
 	@$(MAKE) --no-print-directory -s all
@@ -234,5 +241,5 @@ format:
 clean:
 	rm -rf build
 
-.PHONY: all install units fuzzers tested check fuzz bench-instructions demo run format clean bench-hangs soak asan tsan ubsan
+.PHONY: all install units fuzzers tested check fuzz bench-instructions demo run format clean bench-hangs soak asan tsan ubsan soak-restarts
 .DEFAULT_GOAL = all

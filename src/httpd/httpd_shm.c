@@ -22,7 +22,7 @@
 #define KEPT_NAME "mod_failover 1"
 
 typedef struct kept_t {
-    apr_shm_t *memory; /* NULL: none yet */
+    apr_pool_t *pool; /* the memory's own, so that nothing of it stays behind; NULL: none yet */
     fo_shared_t *shared;
     bool has_fd;
     int fd;
@@ -52,7 +52,7 @@ static unsigned max_slots(void)
 /* New memory, which takes over what the old one knows. The children that live keep theirs. */
 static apr_status_t renew(kept_t *held, fo_plan_t *plan, fo_capacity_t capacity)
 {
-    apr_pool_t *pool = ap_server_conf->process->pool;
+    apr_pool_t *pool;
     apr_shm_t *memory = NULL;
     fo_shared_t *shared;
     apr_status_t status;
@@ -60,14 +60,18 @@ static apr_status_t renew(kept_t *held, fo_plan_t *plan, fo_capacity_t capacity)
     capacity.services = SPARE_SEATS(capacity.services);
     capacity.checks = SPARE_SEATS(capacity.checks);
     capacity.endpoints = SPARE_SEATS(capacity.endpoints);
+    apr_pool_create(&pool, ap_server_conf->process->pool);
+    apr_pool_tag(pool, "failover shared memory");
     status = apr_shm_create(&memory, fo_shared_size(&capacity), NULL, pool);
-    if (status != APR_SUCCESS)
+    if (status != APR_SUCCESS) {
+        apr_pool_destroy(pool);
         return status;
+    }
     shared = fo_shared_init(apr_shm_baseaddr_get(memory), &capacity);
     fo_shared_adopt(shared, plan, held->shared);
-    if (held->memory)
-        apr_shm_destroy(held->memory);
-    held->memory = memory;
+    if (held->pool)
+        apr_pool_destroy(held->pool);
+    held->pool = pool;
     held->shared = shared;
     return APR_SUCCESS;
 }
@@ -88,6 +92,8 @@ static void share(httpd_config_t *config, kept_t *held, const server_rec *s, apr
     fo_capacity_t capacity = fo_shared_need(config->plan, max_slots(), cells);
     apr_status_t status = APR_SUCCESS;
 
+    if (held->shared) /* first: the seats that the dead alone knew are free */
+        fo_slot_sweep(held->shared, is_alive);
     if (!held->shared || !fo_shared_fits(held->shared, &capacity) ||
         !fo_shared_adopt(held->shared, config->plan, NULL))
         status = renew(held, config->plan, capacity);
@@ -97,7 +103,6 @@ static void share(httpd_config_t *config, kept_t *held, const server_rec *s, apr
         config->shared = alone(config->plan, cells, pconf);
         return;
     }
-    fo_slot_sweep(held->shared, is_alive);
     config->shared = held->shared;
 }
 
