@@ -65,11 +65,19 @@ const char *httpd_declare_endpoint(cmd_parms *cmd, void *unused, int argc, char 
     return httpd_prefixed(cmd, error);
 }
 
+/* Each is compared with all before it: no memory for those that have nothing in common. */
+static bool is_made_of(const char *name, const char *begin, const char *end, apr_pool_t *pool)
+{
+    size_t length = strlen(begin);
+
+    return strlen(name) == length + strlen(end) && fo_name_equal(name + length, end) &&
+           fo_name_equal(apr_pstrmemdup(pool, name, length), begin);
+}
+
 /* As FAILOVER_DB_ENDPOINT would be, of services db and db-endpoint. */
 static bool exports_collide(const char *a, const char *b, apr_pool_t *pool)
 {
-    return fo_name_equal(apr_pstrcat(pool, a, "_endpoint", NULL), b) ||
-           fo_name_equal(apr_pstrcat(pool, a, "_epoch", NULL), b);
+    return is_made_of(b, a, "_endpoint", pool) || is_made_of(b, a, "_epoch", pool);
 }
 
 static const char *check_duplicate(cmd_parms *cmd, const char *name)
