@@ -5,6 +5,7 @@
 
 #include <netinet/in.h>
 #include <poll.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <arpa/inet.h>
@@ -203,10 +204,22 @@ static void try_connect(probe_flight_t *flight, connection_t *connection, apr_ti
     }
 }
 
+/* The buffers are left alone: most of their pages are never needed. */
+static connection_t *make_connection(apr_size_t state_size)
+{
+    connection_t *connection = malloc(sizeof(*connection) + state_size);
+
+    if (!connection)
+        return NULL;
+    memset(connection, 0, offsetof(connection_t, in));
+    memset(connection->state, 0, state_size);
+    return connection;
+}
+
 static void begin(probe_flight_t *flight, apr_time_t now)
 {
     const fo_dialogue_t *dialogue = dialogue_of(flight);
-    connection_t *connection = calloc(1, sizeof(*connection) + dialogue->state_size);
+    connection_t *connection = make_connection(dialogue->state_size);
 
     flight->state = connection;
     if (!connection) {
