@@ -126,11 +126,7 @@ under_each_mpm 'a child that is killed while it pings', sub ($mpm) {
     my $began = now();
     wait_for( sub { crowd( $httpd, 4 ); $open{ $peer->open_connections }++; now() > $began + 0.3 }, 'some requests' );
     is_deeply [ grep { $_ > 1 } keys %open ], [], 'one ping at a time, over all children';
-    my $pinging;
-    wait_for( sub {
-        crowd( $httpd, 4 );
-        ($pinging) = grep { has_connection_to( $_, $peer->port ) } keys %child;
-    }, 'a child that is pinging' );
+    my $pinging = wait_for( sub { crowd( $httpd, 4 ); ( grep { has_connection_to( $_, $peer->port ) } keys %child )[0] }, 'one child to ping' );
     kill 'KILL', $pinging;
     my $killed = now();
     wait_for( sub { !grep { $_ == $pinging } $httpd->children }, 'its end' );

@@ -232,7 +232,7 @@ sub judge_load ( $httpd, $most_lost, @client ) {
 # grown.
 sub judge_rest ( $httpd, $restarts = 0, %before ) {
     my %old = map { $_ => 1 } $httpd->children;
-    $httpd->graceful;
+    $httpd->restart;    # one that does not go by itself is killed, which httpd logs as an error
     ok eval { wait_for( sub { !grep { $old{$_} } $httpd->children }, 'the old children to go', 15 ) }, 'no child got stuck';
     my %more = map { $_ => child_of($_) } $httpd->children;
     my $threads = $httpd->mpm eq 'prefork' ? 2 : 4 + 3;    # with the monitor; and main and listener
