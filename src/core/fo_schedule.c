@@ -30,7 +30,7 @@ fo_draw_t fo_schedule_draw(const fo_policy_t *policy, bool is_first, const doubl
     if (spread <= 0)
         return fo_schedule_exact();
     return (fo_draw_t){
-        .stretch = is_first ? 1 : 1 + random[0] * spread,
+        .stretch = 1 + random[is_first ? 1 : 0] * spread,
         .first = is_first ? random[0] : 1,
         .jitter = random[1],
     };

@@ -23,10 +23,11 @@ double fo_schedule_random(apr_uint64_t *state);
 
 /*
  * The draws that part children from each other, made when a ping starts. With a spread of 0 they
- * have no effect.
+ * have no effect. The first span is what is left of a stretched one at a random instant: so those
+ * who began together ping at an even rate from their second ping on.
  */
 typedef struct fo_draw_t {
-    double stretch; /* the later spans: at least 1 */
+    double stretch; /* at least 1 */
     double first;   /* the first span: 0 to 1; else 1 */
     double jitter;  /* 0 to 1, for confirming pings */
 } fo_draw_t;

@@ -5,7 +5,6 @@ use List::Util qw(max min uniq);
 use Test::More;
 use Failover::Crowd;
 use Failover::ErrorLog;
-use Failover::File;
 use Failover::Httpd;
 use Failover::KeptAlive;
 use Failover::Peer;
@@ -88,11 +87,11 @@ under_each_mpm 'an answer from before it was stopped', sub ($mpm) {
     my %works = ( mode => 'reply', bytes => "VERSION 1.6\r\n" );
     my $peer  = Failover::Peer->new(%works);
     my $port  = $peer->port;
-    my $httpd = started( $mpm, config => scope() . "FailoverService db memcached://@{[ $peer->address ]}\n" );
-    all_come_to_see( $httpd, 'up' );
+    my ( $httpd, $visitors ) = scoped( $mpm, url => "memcached://@{[ $peer->address ]}" );
+    my $holder = at_its_frequency( $visitors, 'before' );
+    all_see( $httpd, 'up' );
     $peer->mode('mute');
     wait_for( sub { $peer->open_connections }, 'a ping that hangs' );
-    my ($holder) = grep { has_connection_to( $_, $port ) } $httpd->children or die "nobody pings\n";
     kill 'STOP', $holder;
     undef $peer;    # resets the connection
     $peer = Failover::Peer->new( %works, port => $port );
@@ -226,9 +225,11 @@ sub started ( $mpm, %arg ) {
     return $httpd->start;
 }
 
+# With a service that tells who pings. It is db itself unless that has another URL.
 sub scoped ( $mpm, %arg ) {
     my $visitors = Failover::Visitors->new;
-    my $config   = scope() . "FailoverService db @{[ $visitors->url ]}\n" . ( $arg{config} // '' );
+    my $config   = scope() . "FailoverService db @{[ $arg{url} // $visitors->url ]}\n" . ( $arg{config} // '' );
+    $config .= "FailoverService who @{[ $visitors->url ]}\n" if $arg{url};
     return ( started( $mpm, config => $config ), $visitors );
 }
 
@@ -311,16 +312,6 @@ sub begun_request ($httpd) {
     my $socket = IO::Socket::INET->new( PeerAddr => '127.0.0.1', PeerPort => $httpd->port ) // die "cannot connect: $!\n";
     $socket->syswrite("GET / HTTP/1.1\r\nHost: ");
     return $socket;
-}
-
-sub has_connection_to ( $pid, $port ) {
-    my $remote = sprintf '0100007F:%04X', $port;
-    my %inode;
-    for my $line ( split /\n/, slurp('/proc/net/tcp') ) {
-        my @word = split ' ', $line;
-        $inode{"socket:[$word[9]]"} = 1 if ( $word[2] // '' ) eq $remote;
-    }
-    return scalar grep { $inode{ readlink($_) // '' } } glob "/proc/$pid/fd/*";
 }
 
 done_testing;

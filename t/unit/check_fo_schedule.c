@@ -94,13 +94,14 @@ START_TEST(spread_has_bounds)
 }
 END_TEST
 
-/* A child's first span is frequency x (0..1), so that children part. */
+/* A child's first span is a part of one, so that children part. */
 START_TEST(first_span_parts_children)
 {
     ck_assert_int_eq(drawn_span(5, true, 0, FO_STATE_UP), 0);
-    ck_assert_int_eq(drawn_span(5, true, 0.25, FO_STATE_UP), 30 * SEC);
-    ck_assert_int_eq(drawn_span(5, true, 0.5, FO_STATE_UP), 60 * SEC);
-    ck_assert_int_le(drawn_span(5, true, ALMOST_ONE, FO_STATE_UP), 120 * SEC);
+    ck_assert_int_eq(drawn_span(100, true, 0.25, FO_STATE_UP), 150 * SEC / 4);
+    ck_assert_int_eq(drawn_span(100, true, 0.5, FO_STATE_UP), 180 * SEC / 2);
+    ck_assert_int_le(drawn_span(5, true, ALMOST_ONE, FO_STATE_UP), 126 * SEC);
+    ck_assert_int_ge(drawn_span(5, true, ALMOST_ONE, FO_STATE_UP), 126 * SEC - MS);
 }
 END_TEST
 
