@@ -386,7 +386,7 @@ static void hear_hint(fo_monitor_t *monitor, const fo_check_t *check)
     course->is_hinted = true;
 }
 
-/* The rhythm of the pings goes on from there if this child is the next to ping for all. */
+/* If this child is the next to ping for all, the rhythm goes on; a new one first pings itself. */
 static void follow(fo_monitor_t *monitor, apr_time_t now)
 {
     fo_lease_t lease = fo_lease_read(monitor->shared);
@@ -399,9 +399,11 @@ static void follow(fo_monitor_t *monitor, apr_time_t now)
         if (!fo_row_read(monitor->shared, (unsigned)lease.slot, endpoint->seat, &row) ||
             !row.pinged_at)
             continue;
+        course_t *course = &monitor->courses[endpoint->check->index];
         fo_judge_follow(monitor->judge, endpoint, &row, now);
-        monitor->courses[endpoint->check->index].started_at = row.pinged_at;
-        monitor->courses[endpoint->check->index].draw = fo_schedule_exact();
+        if (course->first_at <= now)
+            course->started_at = row.pinged_at;
+        course->draw = fo_schedule_exact();
     }
 }
 

@@ -35,8 +35,8 @@ struct probe_loop_t {
     struct pollfd polled[FLIGHTS_MAX + 2];
     int shared_fd; /* by which other children wake the one that pings for all; -1: none */
     bool is_leading;
-    bool is_following; /* another pings for all */
-    unsigned *queue;   /* indices of checks that wait for a place; a ring */
+    bool is_following; /* another pings for all, or did so before this child began */
+    unsigned *queue; /* indices of checks that wait for a place; a ring */
     unsigned queue_first;
     unsigned queue_length;
     unsigned pending[PROBE_SEATS];        /* awaited pings of the request in this seat */
@@ -66,6 +66,7 @@ probe_loop_t *probe_loop_make(const fo_plan_t *plan, fo_monitor_t *monitor, prob
     loop->gate = gate;
     loop->max_askers = max_askers;
     loop->shared_fd = -1;
+    loop->is_following = plan->ways.lease && plan->ways.inherits;
     loop->queue = apr_pcalloc(pool, n * sizeof(*loop->queue));
     loop->field.is_asking = apr_pcalloc(pool, n * sizeof(bool));
     loop->field.was_cut = apr_pcalloc(pool, n * sizeof(bool));
