@@ -258,9 +258,9 @@ fo_ping_t fo_monitor_start(fo_monitor_t *monitor, const fo_check_t *check, apr_t
     const double random[2] = { fo_schedule_random(&monitor->random),
                                fo_schedule_random(&monitor->random) };
 
-    /* The first endpoint's policy rules: equal checks of services with different spreads share. */
+    /* The first endpoint's policy rules. What brings all children to it lets them part again. */
     course->draw = fo_schedule_draw(&fo_check_endpoint(check, 0)->service->policy,
-                                    course->started_at == 0, random);
+                                    course->started_at == 0 || course->is_hurried, random);
     course->started_at = now;
     course->is_under_way = true;
     course->is_queued = false;

@@ -236,13 +236,13 @@ sub scoped ( $mpm, %arg ) {
 # Waits for some pings from now on, and returns the pid of the one child that makes them.
 sub at_its_frequency ( $visitors, $when, $began = now() ) {
     local $Test::Builder::Level = $Test::Builder::Level + 1;
-    my $is_late = sub { my @visits = visits_since( $visitors, $began ); @visits >= 6 };
+    my $is_late = sub { my @visits = visits_since( $visitors, $began ); @visits >= 4 };
     wait_for( $is_late, "pings $when" );
     my @visits = visits_since( $visitors, $began );
     is scalar( uniq map { $_->{pid} } @visits ), 1, "$when: one child pings"
         or diag join ' ', map { sprintf '%d at %.3f', $_->{pid}, $_->{at} - $began } @visits;
     my @at = map { $_->{at} } @visits;
-    between( $at[5] - $at[0], 5 * $EVERY - $LATE, 5 * $EVERY + $LATE, "$when: at its frequency" );
+    between( $at[3] - $at[0], 3 * $EVERY - $LATE, 3 * $EVERY + $LATE, "$when: at its frequency" );
     return $visits[-1]{pid};
 }
 

@@ -19,6 +19,7 @@
 #define MOST 1.5
 
 static const fo_report_t passed = { .verdict = FO_VERDICT_PASS };
+static const fo_report_t refused = { .verdict = FO_VERDICT_FAIL, .status = ECONNREFUSED };
 
 typedef struct child_t {
     fo_monitor_t *monitor;
@@ -44,6 +45,7 @@ static apr_time_t now;
 static apr_interval_time_t request_span; /* between a child's requests; 0: pings run by a timer */
 static apr_uint64_t random_state;
 static apr_int64_t last_pid;
+static const fo_report_t *report; /* what each ping finds */
 
 static void setup(void)
 {
@@ -51,6 +53,7 @@ static void setup(void)
     now = 1000 * SEC;
     random_state = 42;
     last_pid = 0;
+    report = &passed;
 }
 
 static apr_time_t random_span(apr_interval_time_t most)
@@ -131,23 +134,36 @@ static void count(rain_t *rain, int child, unsigned service)
     rain->of_service[service][bucket]++;
 }
 
+/* A discovery: what it makes due in the others starts at once. */
+static void wake_all(void)
+{
+    for (int i = 0; i < CHILDREN; i++)
+        children[i].wakes_at = now;
+}
+
 static void ping(int i, unsigned service)
 {
     child_t *child = &children[i];
     const fo_check_t *check = fo_plan_check_at(plan, service);
+    unsigned hint = fo_shared_hint(shared, check->seat);
 
     ck_assert(fo_monitor_enter(child->monitor, check, now));
     fo_monitor_start(child->monitor, check, now);
-    fo_monitor_answer(child->monitor, check, &passed, now);
+    fo_monitor_answer(child->monitor, check, report, now);
+    if (fo_shared_hint(shared, check->seat) != hint)
+        wake_all();
     count(child->n_pings[service]++ ? &later : &first, i, service);
 }
 
 static void wake(int i)
 {
+    children[i].wakes_at = FO_NEVER;
+    fo_monitor_hear_hints(children[i].monitor, now);
     for (unsigned service = 0; service < SERVICES; service++)
         if (due_at(&children[i], service) <= now)
             ping(i, service);
-    children[i].wakes_at = next_wake(&children[i]);
+    if (children[i].wakes_at == FO_NEVER) /* else it has made a discovery */
+        children[i].wakes_at = next_wake(&children[i]);
 }
 
 static void run_until(apr_time_t until)
@@ -259,6 +275,24 @@ START_TEST(pings_are_spread_like_rain)
 }
 END_TEST
 
+/* All children find it together, and the recovery too: neither is to leave waves behind. */
+START_TEST(outages_leave_no_waves)
+{
+    shared = NULL;
+    memset(children, 0, sizeof(children));
+    request_span = 0;
+    start_crowd();
+    run_until(now + HOUR / 2);
+    report = &refused;
+    run_until(now + 2 * FREQUENCY);
+    report = &passed;
+    run_until(now + 2 * FREQUENCY);
+    begin(&later);
+    run_until(now + HOUR);
+    is_like_rain(HOUR / SEC, "after an outage of all services");
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("fo_monitor_pace");
@@ -267,6 +301,7 @@ static Suite *suite(void)
     tcase_add_checked_fixture(tc, setup, unit_teardown);
     tcase_set_timeout(tc, 300);
     tcase_add_loop_test(tc, pings_are_spread_like_rain, 0, COUNT(crowds));
+    tcase_add_test(tc, outages_leave_no_waves);
     suite_add_tcase(s, tc);
     return s;
 }
