@@ -36,7 +36,7 @@ struct probe_loop_t {
     int shared_fd; /* by which other children wake the one that pings for all; -1: none */
     bool is_leading;
     bool is_following; /* another pings for all, or did so before this child began */
-    unsigned *queue; /* indices of checks that wait for a place; a ring */
+    unsigned *queue;   /* indices of checks that wait for a place; a ring */
     unsigned queue_first;
     unsigned queue_length;
     unsigned pending[PROBE_SEATS];        /* awaited pings of the request in this seat */
