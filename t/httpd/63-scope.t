@@ -169,6 +169,29 @@ under_each_mpm 'children that come and go', sub ($mpm) {
     $httpd->done;
 };
 
+# More services than the shared memory has seats for make it a new one; the lease begins anew there.
+under_each_mpm 'configurations that change', sub ($mpm) {
+    my $visitors = Failover::Visitors->new( count => 40 );
+    my $services = sub ($n) { join '', map {"FailoverService s$_ @{[ $visitors->url($_) ]}\n"} 0 .. $n - 1 };
+    my $httpd    = started( $mpm, config => scope() . $services->(1), names => ['s0'] );
+    for my $row (
+        [ 'more services', scope(),                           40, 1 ],
+        [ 'fewer',         scope(),                           2,  1 ],
+        [ 'scope child',   frequencies() . "FailoverTimer On\n", 2,  $COUNT ],
+        [ 'scope server',  scope(),                           2,  1 ],
+    ) {
+        my ( $what, $config, $n, $pinging ) = @$row;
+        $httpd->config( $config . $services->($n) );
+        $httpd->graceful;
+        my $began = now();
+        wait_for( sub { now() > $began + 3 * $EVERY + $LATE }, 'three frequencies' );
+        my @visits = visits_since( $visitors, $began );
+        is scalar( uniq map { $_->{pid} } @visits ), $pinging, "$what: $pinging pings";
+        is scalar( uniq map { $_->{number} } @visits ), $n, "$what: all of them";
+    }
+    $httpd->done;
+};
+
 under_each_mpm 'no request waits', sub ($mpm) {
     my $peer  = Failover::Peer->new( mode => 'mute' );
     my $httpd = started(
@@ -219,7 +242,7 @@ sub scope ( $monitoring = '500ms' ) {
 }
 
 sub started ( $mpm, %arg ) {
-    $arg{config} .= tells_child('db');
+    $arg{config} .= tells_child( @{ $arg{names} // ['db'] } );
     my $httpd = Failover::Httpd->new( mpm => $mpm, children => $COUNT, threads => 4, %arg );
     may_say($httpd);
     return $httpd->start;
