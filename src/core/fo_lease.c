@@ -61,3 +61,24 @@ void fo_lease_give_up(fo_shared_t *shared, int slot)
     if (slot != FO_SLOT_NONE && unpack(word).slot == slot)
         atomic_compare_exchange_strong(&shared->lease, &word, pack(slot, 0, 0));
 }
+
+apr_time_t fo_leader_look_at(const fo_leader_t *leader)
+{
+    apr_time_t until_at;
+
+    if (!leader->span || !leader->shared || leader->slot == FO_SLOT_NONE)
+        return FO_NEVER;
+    until_at = fo_lease_read(leader->shared).until_at;
+    return leader->is_leading ? until_at - leader->span * 2 / 3 : until_at;
+}
+
+bool fo_leader_look(fo_leader_t *leader, apr_time_t now)
+{
+    if (!leader->span || !leader->shared)
+        return true;
+    if (!leader->is_leading || now >= fo_leader_look_at(leader) ||
+        fo_lease_read(leader->shared).slot != leader->slot)
+        leader->is_leading = fo_lease_take(leader->shared, leader->slot, leader->generation, now,
+                                           leader->span);
+    return leader->is_leading;
+}

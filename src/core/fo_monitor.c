@@ -39,8 +39,7 @@ struct fo_monitor_t {
     fo_board_t *board;
     fo_judge_t *judge;
     fo_shared_t *shared; /* NULL: no siblings */
-    int slot;
-    bool is_leading;      /* it pings; else another does for all */
+    fo_leader_t leader;
     unsigned hints_heard; /* the count up to which that has happened */
     course_t *courses;    /* by check */
     apr_time_t *due_at;   /* by check: working space */
@@ -55,8 +54,8 @@ fo_monitor_t *fo_monitor_make(const fo_plan_t *plan, fo_board_t *board, apr_uint
     monitor->plan = plan;
     monitor->board = board;
     monitor->judge = fo_judge_make(plan, board, observer, baton, pool);
-    monitor->slot = FO_SLOT_NONE;
-    monitor->is_leading = true;
+    monitor->leader.slot = FO_SLOT_NONE;
+    monitor->leader.is_leading = true;
     monitor->random = seed;
     monitor->courses = apr_pcalloc(pool, sizeof(course_t) * (size_t)(plan->checks->nelts + 1));
     monitor->due_at = apr_pcalloc(pool, sizeof(apr_time_t) * (size_t)(plan->checks->nelts + 1));
@@ -66,8 +65,13 @@ fo_monitor_t *fo_monitor_make(const fo_plan_t *plan, fo_board_t *board, apr_uint
 void fo_monitor_join(fo_monitor_t *monitor, fo_shared_t *shared, int slot)
 {
     monitor->shared = shared;
-    monitor->slot = slot;
-    monitor->is_leading = monitor->plan->ways.lease == 0;
+    monitor->leader = (fo_leader_t){
+        .shared = shared,
+        .slot = slot,
+        .generation = monitor->plan->generation,
+        .span = monitor->plan->ways.lease,
+        .is_leading = monitor->plan->ways.lease == 0,
+    };
     monitor->hints_heard = atomic_load(fo_shared_count(shared));
     fo_judge_join(monitor->judge, shared, slot);
     fo_board_join(monitor->board, shared);
@@ -158,7 +162,7 @@ apr_time_t fo_monitor_due_at(const fo_monitor_t *monitor, const fo_check_t *chec
     const course_t *course = &monitor->courses[check->index];
     apr_interval_time_t shortest = FO_NEVER;
 
-    if (course->is_under_way || course->is_queued || !monitor->is_leading)
+    if (course->is_under_way || course->is_queued || !monitor->leader.is_leading)
         return FO_NEVER;
     for (unsigned i = 0; i < (unsigned)check->endpoints->nelts; i++) {
         const fo_endpoint_t *endpoint = fo_check_endpoint(check, i);
@@ -362,7 +366,7 @@ void fo_monitor_answer(fo_monitor_t *monitor, const fo_check_t *check, const fo_
 
 bool fo_monitor_hurry(fo_monitor_t *monitor, const fo_check_t *check)
 {
-    if (!monitor->is_leading) {
+    if (!monitor->leader.is_leading) {
         fo_shared_suspect(monitor->shared, check->seat);
         return false;
     }
@@ -414,19 +418,20 @@ void fo_monitor_hear_hints(fo_monitor_t *monitor, apr_time_t now)
     if (!monitor->shared)
         return;
     count = atomic_load(fo_shared_count(monitor->shared));
-    if (!monitor->is_leading)
+    if (!monitor->leader.is_leading)
         follow(monitor, now);
     else if (count == monitor->hints_heard)
         return;
     monitor->hints_heard = count;
-    for (unsigned i = 0; monitor->is_leading && i < (unsigned)monitor->plan->checks->nelts; i++)
+    for (unsigned i = 0; monitor->leader.is_leading && i < (unsigned)monitor->plan->checks->nelts;
+         i++)
         hear_hint(monitor, fo_plan_check_at(monitor->plan, i));
     fo_board_hints_heard(monitor->board, count);
 }
 
 void fo_monitor_hear_suspects(fo_monitor_t *monitor)
 {
-    if (!monitor->plan->ways.lease || !monitor->is_leading)
+    if (!monitor->plan->ways.lease || !monitor->leader.is_leading)
         return;
     for (unsigned i = 0; i < (unsigned)monitor->plan->checks->nelts; i++) {
         const fo_check_t *check = fo_plan_check_at(monitor->plan, i);
@@ -437,39 +442,24 @@ void fo_monitor_hear_suspects(fo_monitor_t *monitor)
 
 apr_time_t fo_monitor_lead_at(const fo_monitor_t *monitor)
 {
-    apr_interval_time_t span = monitor->plan->ways.lease;
-    apr_time_t until_at;
-
-    if (!span || !monitor->shared || monitor->slot == FO_SLOT_NONE)
-        return FO_NEVER;
-    until_at = fo_lease_read(monitor->shared).until_at;
-    return monitor->is_leading ? until_at - span * 2 / 3 : until_at;
+    return fo_leader_look_at(&monitor->leader);
 }
 
-/* One that was stopped for long, or is of an older configuration, finds that it has lost it. */
 bool fo_monitor_lead(fo_monitor_t *monitor, apr_time_t now)
 {
-    apr_interval_time_t span = monitor->plan->ways.lease;
-
-    if (!span || !monitor->shared)
-        return true;
-    if (!monitor->is_leading || now >= fo_monitor_lead_at(monitor) ||
-        fo_lease_read(monitor->shared).slot != monitor->slot)
-        monitor->is_leading = fo_lease_take(monitor->shared, monitor->slot,
-                                            monitor->plan->generation, now, span);
-    return monitor->is_leading;
+    return fo_leader_look(&monitor->leader, now);
 }
 
 void fo_monitor_leave(fo_monitor_t *monitor)
 {
     if (monitor->shared && monitor->plan->ways.lease)
-        fo_lease_give_up(monitor->shared, monitor->slot);
+        fo_lease_give_up(monitor->shared, monitor->leader.slot);
 }
 
 void fo_monitor_beat(fo_monitor_t *monitor, apr_time_t now)
 {
     if (monitor->shared)
-        fo_slot_beat(monitor->shared, monitor->slot, now);
+        fo_slot_beat(monitor->shared, monitor->leader.slot, now);
 }
 
 static apr_time_t scope_due_at(const fo_scope_t *scope, const apr_time_t *due_at)

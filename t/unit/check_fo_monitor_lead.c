@@ -208,8 +208,9 @@ START_TEST(half_an_inheritance)
     fo_service_t *other = unit_service(plan, "other", &policy, "tcp://db:1", NULL);
 
     share(4);
-    for (int slot = 0; slot < 2; slot++)
-        fo_row_write(shared, slot, fo_check_endpoint(check(), 0)->seat,
+    for (int i = 0; i < 2; i++)
+        fo_row_write(shared, fo_slot_claim(shared, 200 + i, plan->generation, now),
+                     fo_check_endpoint(check(), 0)->seat,
                      &(fo_row_t){ .state = FO_STATE_DOWN, .pinged_at = now - SEC });
     begin(2);
     ck_assert_int_eq(state_of(2), FO_STATE_DOWN);
@@ -390,11 +391,13 @@ END_TEST
 /* Of a newer configuration: it takes the lease from one that only ends its last requests. */
 START_TEST(a_newer_child_takes_over)
 {
-    begin_all(2);
+    plan->ways.lease = LEASE;
+    share(2);
+    begin(0);
     ck_assert(wake(0));
     plan->generation = 2;
+    begin(1);
     ck_assert(wake(1));
-    plan->generation = 1;
     ck_assert(!wake(0));
 }
 END_TEST
