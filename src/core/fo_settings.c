@@ -1,6 +1,7 @@
 #include "core/fo_settings.h"
 
 #include <string.h>
+#include <strings.h>
 
 apr_array_header_t *fo_settings_undo_make(apr_pool_t *pool)
 {
@@ -363,23 +364,16 @@ static bool is_alone(const apr_table_t *env, const fo_snapshot_t *snapshot, cons
     return true;
 }
 
-static bool is_absent(const apr_table_t *env, const fo_service_t *service)
+/*
+ * True: it was added, none of its names having been among the first n entries; no other service
+ * writes them.
+ */
+static bool write_one(apr_table_t *env, const fo_seen_t *seen, int n_first)
 {
-    if (apr_is_empty_table(env))
-        return true;
-    for (int i = 0; i < service->settings->nelts; i++) {
-        const fo_setting_t *setting = &APR_ARRAY_IDX(service->settings, i, fo_setting_t);
-        if (is_variable(setting) && apr_table_get(env, setting->name))
-            return false;
-    }
-    return !apr_table_get(env, service->env_state) && !apr_table_get(env, service->env_endpoint) &&
-           !apr_table_get(env, service->env_epoch);
-}
+    int n;
+    const apr_table_entry_t *entry = entries(env, &n);
 
-/* True: it was added, none of its names having been there. */
-static bool write_one(apr_table_t *env, const fo_seen_t *seen)
-{
-    if (seen->service->initials && is_absent(env, seen->service)) {
+    if (seen->service->initials && are_others(entry, n < n_first ? n : n_first, seen->service)) {
         add(env, seen);
         return true;
     }
@@ -396,31 +390,56 @@ void fo_settings_write_plain(apr_table_t *env, const fo_snapshot_t *snapshot, fo
     entries(env, &run->first);
     for (unsigned i = 0; i < snapshot->n; i++)
         if (fo_settings_are_shown(&snapshot->seen[i]))
-            all_added = write_one(env, &snapshot->seen[i]) && all_added;
+            all_added = write_one(env, &snapshot->seen[i], run->first) && all_added;
     entries(env, &run->n);
     run->n = all_added ? run->n - run->first : 0;
 }
 
-static void write_notes(apr_table_t *notes, const fo_seen_t *seen)
-{
-    void (*put)(apr_table_t *, const char *, const char *);
-    const fo_service_t *service = seen->service;
+/* What each service's own notes begin with. */
+#define NOTE_PREFIX "failover:"
 
+static bool has_own_notes(const apr_table_t *notes)
+{
+    int n;
+    const apr_table_entry_t *entry = entries(notes, &n);
+
+    for (const apr_table_entry_t *end = entry + n; entry < end; entry++)
+        if (strncasecmp(entry->key, NOTE_PREFIX, sizeof(NOTE_PREFIX) - 1) == 0)
+            return true;
+    return false;
+}
+
+static void write_notes(apr_table_t *notes, const fo_service_t *service)
+{
     for (int i = 0; i < service->settings->nelts; i++) {
         const fo_setting_t *setting = &APR_ARRAY_IDX(service->settings, i, fo_setting_t);
         if (setting->kind == FO_SETTING_NOTE)
             apr_table_setn(notes, setting->name, setting->value);
     }
-    put = apr_is_empty_table(notes) ? apr_table_addn : apr_table_setn; /* nothing to search */
-    put(notes, service->note_state, fo_service_state_name(seen->word.state));
-    put(notes, service->note_endpoint, fo_service_endpoint(service, seen->word.endpoint)->name);
+}
+
+/* Those of different services have different names: where there is none yet, none is looked for. */
+static void write_own_notes(apr_table_t *notes, const fo_snapshot_t *snapshot)
+{
+    void (*put)(apr_table_t *, const char *, const char *) = has_own_notes(notes) ? apr_table_setn
+                                                                                  : apr_table_addn;
+
+    for (unsigned i = 0; i < snapshot->n; i++) {
+        const fo_seen_t *seen = &snapshot->seen[i];
+        const fo_service_t *service = seen->service;
+        if (!fo_settings_are_shown(seen))
+            continue;
+        put(notes, service->note_state, fo_service_state_name(seen->word.state));
+        put(notes, service->note_endpoint, fo_service_endpoint(service, seen->word.endpoint)->name);
+    }
 }
 
 void fo_settings_write_plain_notes(apr_table_t *notes, const fo_snapshot_t *snapshot)
 {
     for (unsigned i = 0; i < snapshot->n; i++)
         if (fo_settings_are_shown(&snapshot->seen[i]))
-            write_notes(notes, &snapshot->seen[i]);
+            write_notes(notes, snapshot->seen[i].service);
+    write_own_notes(notes, snapshot);
 }
 
 static bool differs(const apr_table_t *env, const fo_seen_t *seen)

@@ -4,6 +4,7 @@
 #include "core/fo_parse.h"
 #include "httpd/httpd_match.h"
 
+#include <apr_hash.h>
 #include <stdlib.h>
 
 /* The server's numbers for a virtual host's services are the merged ones. */
@@ -170,6 +171,45 @@ static const fo_scope_t *plan_scope(fo_plan_t *plan, const apr_array_header_t *d
     return fo_plan_scope(plan, services);
 }
 
+/* Notes that this service writes the variable. */
+static void note_writer(apr_hash_t *writers, fo_service_t *service, const char *name,
+                        apr_pool_t *pool)
+{
+    char *key = apr_pstrdup(pool, name);
+    fo_service_t *other;
+
+    ap_str_tolower(key);
+    other = apr_hash_get(writers, key, APR_HASH_KEY_STRING);
+    if (other && other != service)
+        other->initials = service->initials = 0;
+    apr_hash_set(writers, key, APR_HASH_KEY_STRING, service);
+}
+
+static void note_variables(apr_hash_t *writers, fo_service_t *service, apr_pool_t *pool)
+{
+    for (int i = 0; i < service->settings->nelts; i++) {
+        const fo_setting_t *setting = &APR_ARRAY_IDX(service->settings, i, fo_setting_t);
+        if (setting->kind != FO_SETTING_NOTE)
+            note_writer(writers, service, setting->name, pool);
+    }
+    note_writer(writers, service, service->env_state, pool);
+    note_writer(writers, service, service->env_endpoint, pool);
+    note_writer(writers, service, service->env_epoch, pool);
+}
+
+/* A variable that two services of a scope write is no one's own. */
+static void part_services(const fo_scope_t *scope, apr_pool_t *parent)
+{
+    apr_hash_t *writers;
+    apr_pool_t *pool;
+
+    apr_pool_create(&pool, parent);
+    writers = apr_hash_make(pool);
+    for (unsigned i = 0; i < (unsigned)scope->services->nelts; i++)
+        note_variables(writers, fo_scope_service(scope, i), pool);
+    apr_pool_destroy(pool);
+}
+
 /* The main server's directories hold in every virtual host. */
 static void plan_monitor(httpd_server_t *server, const httpd_server_t *main_server)
 {
@@ -205,7 +245,6 @@ static const char *check_lease(const httpd_config_t *config, apr_pool_t *pool)
 const char *httpd_plan_build(httpd_config_t *config, server_rec *main_server, apr_pool_t *pool)
 {
     apr_array_header_t *declared = collect(main_server, pool);
-
     const char *error;
 
     config->plan = fo_plan_make(pool);
@@ -219,6 +258,8 @@ const char *httpd_plan_build(httpd_config_t *config, server_rec *main_server, ap
         server->scope = plan_scope(config->plan, declared, s, main_server);
         plan_monitor(server, httpd_server_of(main_server));
     }
+    for (unsigned i = 0; i < (unsigned)config->plan->scopes->nelts; i++)
+        part_services(fo_plan_scope_at(config->plan, i), pool);
     error = check_lease(config, pool);
     return error ? error : httpd_match_rules(config->plan, declared, &config->rules);
 }
