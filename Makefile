@@ -227,7 +227,7 @@ soak-restarts:
 	FAILOVER_SOAK=$(RESTART_SECONDS) FAILOVER_FIGURES=1 prove -It/lib -v t/httpd/62-restarts.t
 
 bench-crowd: all
-	perl -It/lib bench/crowd
+	perl -It/lib t/bench/crowd
 
 demo:
 	@t/install demo

@@ -11,7 +11,7 @@ my $NOISE = 10;    # by which two equal cases may differ
 
 # More than the same request with an idle thread instead of us.
 sub delta (%arg) {
-    my %bare = map { $_ => $arg{$_} } grep { $_ ne 'services' && $_ ne 'variables' } keys %arg;
+    my %bare = map { $_ => $arg{$_} } grep { !/^(?:services|variables|down)$/ } keys %arg;
     $bare{directory} = 'merged' if ( $bare{directory} // '' ) eq 'monitor';
     return measure_once(%arg)->{instructions} - measure_once(%bare)->{instructions};
 }
@@ -43,6 +43,8 @@ for my $case ( [ 1, 1 ], [ 1, 4 ], [ 1, 16 ], [ 1000, 4 ], [ 1, 1, cgi => 1 ], [
     my $what  = "1 of $services down, $variables variables" . ( @cgi ? ', 40 more there' : '' );
     cmp_ok $delta, '<=', budget($variables), sprintf '%s: +%d of %d', $what, $delta, budget($variables);
 }
+my $crowd = delta( services => 100, down => 32, variables => 1, directory => 'plain' );
+cmp_ok $crowd, '<=', budget( 1, 32 ), sprintf '32 of 100 down, 1 variable each: +%d of %d', $crowd, budget( 1, 32 );
 my ( $few, $many ) = map { delta( services => $_, variables => 4, directory => 'plain' ) } 1, 1000;
 cmp_ok abs( $many - $few ), '<=', 3 * $NOISE, 'the healthy ones besides do not count';
 my $written = measure_once( services => 1, variables => 4, directory => 'plain' )->{profile}->calls_out_of( $OURS, $NAMES );

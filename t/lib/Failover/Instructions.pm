@@ -44,7 +44,7 @@ my @CGI = qw(
 sub entries ($variables) { return $variables + 3 + 2 }
 
 # The most that a request may cost more than one without us.
-sub budget ( $variables = undef ) { return 150 + ( defined $variables ? 330 * entries($variables) : 0 ) }
+sub budget ( $variables = undef, $down = 1 ) { return 150 + ( defined $variables ? 330 * entries($variables) * $down : 0 ) }
 
 # The same configuration again is not measured again.
 sub measure_once (%arg) {
@@ -55,10 +55,11 @@ sub measure_once (%arg) {
 # Returns { instructions, profile }: what most requests cost, and the profile of one of them.
 #   services   how many; 0: an idle thread instead of our module
 #   variables  the first service is down, with so many variables; undef: all are up
+#   down       so many are, each with as many variables of its own
 #   directory  'plain', 'merged' from three sections, or 'monitor': each of them has FailoverMonitor
 #   cgi        1: the environment holds 40 variables when we write for the last time
 sub measure (%arg) {
-    my %all = ( services => 0, directory => 'plain', cgi => 0, %arg );
+    my %all = ( services => 0, directory => 'plain', cgi => 0, down => defined $arg{variables} ? 1 : 0, %arg );
     my ( $up, $down ) = map { Failover::Peer->new( mode => $_ ) } qw(mute refuse);
     my $httpd = Failover::Httpd->new(
         mpm => 'prefork', log_level => 'warn', failover => $all{services} ? ['failover'] : 0,
@@ -80,9 +81,9 @@ sub measure (%arg) {
 # next one: one whole request.
 sub _run ( $httpd, $all, $up ) {
     my $callgrind = Failover::Callgrind->start( $httpd, '--separate-threads=yes', '--collect-bus=yes', '--dump-before=ap_process_request' );
-    my $pinged = $all->{services} - ( defined $all->{variables} ? 1 : 0 );
+    my $pinged = $all->{services} - $all->{down};
     $callgrind->await( sub { $up->connections >= $pinged }, 'all to be pinged' );
-    $httpd->expect_log(qr/FO0001: s1 outage/) if defined $all->{variables};
+    $httpd->expect_log(qr/FO0001: s$_ outage/) for 1 .. $all->{down};
     my $socket = persistent($httpd);
     ask( $socket, '/a/b/c/page.txt' ) for 1 .. $WARM_UP + $COUNTED + 1;
     close $socket;
@@ -103,9 +104,9 @@ sub _config ( $all, $up, $down ) {
 
 sub _services ( $all, $up, $down ) {
     my @line = map {"FailoverService s$_ tcp://@{[ $up->address ]} timeout=@{[ 60_000 + $_ ]}ms\n"} 1 .. $all->{services};
-    if ( defined $all->{variables} ) {
-        my @pair = map {"DATABASE_$_=spare"} 1 .. $all->{variables};
-        $line[0] = "FailoverService s1 tcp://@{[ $down->address ]} @pair\n";
+    for my $number ( 1 .. $all->{down} ) {
+        my @pair = map {"DATABASE_${number}_$_=spare"} 1 .. $all->{variables};
+        $line[ $number - 1 ] = "FailoverService s$number tcp://@{[ $down->address ]} timeout=@{[ 60_000 + $number ]}ms @pair\n";
     }
     return <<~'CONF', @line;
         FailoverMonitoringPingFrequency 1h
@@ -123,7 +124,7 @@ sub _sections ($kind) {
 
 sub _name ($all) {
     return join ', ', "$all->{services} services", "$all->{directory} directory",
-        defined $all->{variables} ? "one down with $all->{variables} variables" : 'all up', $all->{cgi} ? 'a CGI environment' : ();
+        defined $all->{variables} ? "$all->{down} down with $all->{variables} variables" : 'all up', $all->{cgi} ? 'a CGI environment' : ();
 }
 
 sub _idle_module () {
