@@ -14,7 +14,7 @@
 #include <stdatomic.h>
 #include <unistd.h>
 
-#define ASKERS_PREFORK 2
+#define ASKERS_PREFORK 4
 #define ASKERS_THREADED 8
 
 /*

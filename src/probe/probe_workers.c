@@ -109,7 +109,7 @@ static struct timespec after_seconds(apr_interval_time_t span)
     };
 }
 
-/* How many are kept for calls that come back soon: 2 of 8, 1 of 2, none of 1. */
+/* How many are kept for calls that come back soon: 2 of 8, 1 of 4 or 2, none of 1. */
 static unsigned n_quick(const probe_workers_t *workers)
 {
     return (workers->max + 2) / 4;

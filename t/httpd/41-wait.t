@@ -161,7 +161,7 @@ under_each_mpm 'ten hung services beside healthy ones', sub ($mpm) {
     $_->resume for $db, $frozen;
     $httpd->expect_log(qr/FO0001: hung$_ outage.* (?:connect|login): timed out after 50\dms$/) for 0 .. 6;
     $httpd->expect_log(qr/FO0001: hung$_ outage.* answer: timed out after \d+ms$/) for 7 .. 9;
-    # With two workers, of which hung endpoints never hold both, three that hang queue for the other.
+    # With four workers, of which hung endpoints never hold all, three that hang may queue for each other.
     $httpd->allow_log(qr/FO0005: hung[789]: .* ask: no worker was free in time/) if $mpm eq 'prefork';
     $httpd->done;
     $_->done for $cache, $frozen, $other;

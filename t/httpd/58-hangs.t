@@ -61,11 +61,11 @@ under_each_mpm '32 of 200 hosts drop all packets', sub ($mpm) {
     $httpd->done;
 };
 
-# These calls block a worker of the child, of which there are eight, under prefork two. Nobody knows at
+# These calls block a worker of the child, of which there are eight, under prefork four. Nobody knows at
 # first that these hang.
 under_each_mpm 'more memcached hang than there are workers', sub ($mpm) {
     my $every = 2;
-    my @hung  = map {"h$_"} 1 .. $mpm eq 'prefork' ? 5 : 12;
+    my @hung  = map {"h$_"} 1 .. ( $mpm eq 'prefork' ? 7 : 12 );
     my @well  = @host[ 0 .. 3 ];
     my $peers = Failover::Peers->new( hosts => \@well, reply => "VERSION 1.6.18\r\n" );
     my $hung  = Failover::Server::Memcached->new->start;

@@ -236,7 +236,7 @@ sub judge_rest ( $httpd, $restarts = 0, %before ) {
     ok eval { wait_for( sub { !grep { $old{$_} } $httpd->children }, 'the old children to go', 15 ) }, 'no child got stuck';
     my %more = map { $_ => child_of($_) } $httpd->children;
     my $threads = $httpd->mpm eq 'prefork' ? 2 : 4 + 3;    # with the monitor; and main and listener
-    is_deeply [ grep { $more{$_}{threads} > $threads + 2 } keys %more ], [], 'threads of the children, with two workers at most';
+    is_deeply [ grep { $more{$_}{threads} > $threads + 4 } keys %more ], [], 'threads of the children, with four workers at most';
     is_deeply [ grep { $more{$_}{descriptors} > 25 } keys %more ], [], 'descriptors of the children' or diag explain \%more;
     return if !%before;
     my %after = rested_parent($httpd);

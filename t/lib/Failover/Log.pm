@@ -42,6 +42,7 @@ sub take ( $self, $pattern, $limit = 10 ) {
 
 # What is wrong, as a list of sentences. It reads to the end, so the writer should have stopped.
 sub problems ($self) {
+    $self->_read;
     my @missing = grep { !defined $self->_take_now($_) } @{ $self->{expected} };
     $self->{expected} = [];
     my @bad = grep { $self->{is_bad}->($_) && !$self->_is_allowed($_) } @{ $self->{lines} };
