@@ -9,7 +9,7 @@ use Failover::File;
 use Failover::Forms;
 use Failover::Httpd;
 use Failover::Peer;
-use Failover::Process;
+use Failover::Namespaces;
 use Failover::Seen;
 use Failover::States qw(under_each_mpm quick);
 use Failover::Wait;
@@ -94,22 +94,6 @@ done_testing;
 
 # ---------------------------------------------------------------- helpers
 
-# Runs this very test once more, in namespaces of its own.
-sub enter_namespaces () {
-    return if $ENV{FAILOVER_OWN_NETWORK};
-    local $ENV{FAILOVER_OWN_NETWORK} = 1;
-    my @user = $> == 0 ? () : ('--map-root-user');
-    exec Failover::Process::find_program('unshare'), @user, '--net', '--mount', $^X, ( map {"-I$_"} @INC ), $0
-        or die "cannot run unshare: $!\n";
-}
-
-sub run_program ( $name, @words ) {
-    system( Failover::Process::find_program($name), @words ) == 0 or die "$name @words failed\n";
-    return;
-}
-
-sub ip (@words) { return run_program( 'ip', @words ) }
-sub mount_over ( $source, $target ) { return run_program( 'mount', '--bind', $source, $target ) }
 
 sub start_httpd ( $mpm, $names, @lines ) {
     return Failover::Httpd->new( mpm => $mpm, config => join "\n", quick(), @lines, shows_states(@$names) )->start;

@@ -46,7 +46,7 @@ under_each_mpm 'children without requests follow', sub ($mpm) {
     for my $row ( [ 'refuse', 'FO0001' ], [ 'accept', 'FO0003' ] ) {
         my ( $order, $tag ) = @$row;
         $visitors->$order;
-        wait_for( sub { said( $httpd, $tag ) == $COUNT }, "all children to say $tag", $EVERY + $LEASE + $LATE );
+        wait_for( sub { said( $httpd, $tag ) == $COUNT }, "all children to say $tag", $EVERY + $LEASE + 3 * $LATE );
     }
     is_told_once( $httpd, 1 );
     $httpd->allow_log(qr/FO0001/);

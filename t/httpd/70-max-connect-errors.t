@@ -8,7 +8,7 @@ use Test::More;
 use Failover::Cleanup qw(private_folder remove_folder);
 use Failover::File;
 use Failover::Httpd;
-use Failover::Process;
+use Failover::Namespaces;
 use Failover::Seen;
 use Failover::Server::MariaDB;
 use Failover::States qw(under_each_mpm);
@@ -21,8 +21,8 @@ my $LIMIT   = 5;
 enter_namespaces();
 my $folder = private_folder('hosts');
 mount_over( spew( "$folder/hosts", "127.0.0.1 localhost\n$ADDRESS client.failover.test\n" ), '/etc/hosts' );
-run_program( 'ip', qw(link set lo up) );
-run_program( 'ip', qw(route replace table local local), $ADDRESS, qw(dev lo src), $ADDRESS );
+ip(qw(link set lo up));
+ip( qw(route replace table local local), $ADDRESS, qw(dev lo src), $ADDRESS );
 
 my $db = Failover::Server::MariaDB->new(
     bind => $ADDRESS, resolve_names => 1, performance_schema => 1,
@@ -87,22 +87,6 @@ remove_folder($folder);
 done_testing;
 
 # ---------------------------------------------------------------- helpers
-
-# Runs this very test once more, in namespaces of its own.
-sub enter_namespaces () {
-    return if $ENV{FAILOVER_OWN_NETWORK};
-    local $ENV{FAILOVER_OWN_NETWORK} = 1;
-    my @user = $> == 0 ? () : ('--map-root-user');
-    exec Failover::Process::find_program('unshare'), @user, '--net', '--mount', $^X, ( map {"-I$_"} @INC ), $0
-        or die "cannot run unshare: $!\n";
-}
-
-sub run_program ( $name, @words ) {
-    system( Failover::Process::find_program($name), @words ) == 0 or die "$name @words failed\n";
-    return;
-}
-
-sub mount_over ( $source, $target ) { return run_program( 'mount', '--bind', $source, $target ) }
 
 sub address () { return "$ADDRESS:" . $db->port }
 
