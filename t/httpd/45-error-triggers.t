@@ -102,6 +102,7 @@ sub comes_back ($httpd) {
 for my $mpm (qw(event worker)) {
     subtest "PHP under php-fpm, $mpm" => sub {
         my $php   = Failover::Server::PhpFpm->new->start;
+        $php->allow_log(qr/said into stderr/);    # the page's own error
         my $httpd = Failover::Httpd->new(
             mpm => $mpm, children => $CHILDREN, modules => [qw(env proxy proxy_fcgi)],
             config => configured( services() ) . <<~"CONF" );

@@ -107,7 +107,16 @@ sub start ( $self, $limit = 20 ) {
 # that took.
 sub stop ( $self, $limit = 15 ) {
     my $process = delete $self->{process} // return 0;
+    $self->_let_workers_end;
     return $process->stop( 'TERM', $limit );
+}
+
+# On SIGTERM the main thread of a worker or event child shuts the sockets of its workers, also one
+# that a worker is just giving up, and may crash on that. So whoever has answered is given the time
+# to leave its connection: what happens then is httpd's own, and nothing of it can be seen from here.
+sub _let_workers_end ($self) {
+    select undef, undef, undef, 0.02 if $self->{mpm} ne 'prefork';
+    return;
 }
 
 # Both return when the new generation of children is there; graceful's old one may still drain.
