@@ -36,7 +36,7 @@ subtest 'a bare connect does count here' => sub {
         wait_for( sub { connect_errors() >= $i }, 'the error to be counted' );
     }
     like greeting(), qr/is blocked because of many connection errors/, 'then the host is blocked';
-    $db->allow_log(qr/Aborted connection .* unauthenticated|is blocked/);
+    $db->allow_log(qr/Aborted connection .*unauthenticated|is blocked/);
 };
 
 # The outage is real for everyone here; the log says what to do.
