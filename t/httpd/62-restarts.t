@@ -87,7 +87,7 @@ under_each_mpm 'children killed under load', sub ($mpm) {
         kill 'USR1', $httpd->pid if $kill % 4 == 0;
     }
     judge_load( $httpd, $kills * $CLIENTS, map { $_->() } @client );
-    $httpd->allow_log(qr/AH0005[12]: child pid \d+ exit signal (?:Killed|Segmentation fault)/);
+    $httpd->allow_log( Failover::Httpd->killed );
     judge_rest($httpd);
     $httpd->done;
 };
@@ -106,7 +106,7 @@ under_each_mpm 'slots come back', sub ($mpm) {
         is_deeply [ map { $_->{states} } crowd( $httpd, 1 ) ], ['down'], "a child after SIG$way";
     }
     is scalar( said( $httpd, 'FO0015' ) ), 0, 'each had a slot';
-    $httpd->allow_log(qr/AH0005[12]: child pid \d+ exit signal (?:Killed|Segmentation fault)|:crit\] .*FO0001/);
+    $httpd->allow_log($_) for Failover::Httpd->killed, qr/:crit\] .*FO0001/;
     $httpd->done;
 };
 

@@ -40,6 +40,12 @@ use Failover::Wait;
 
 sub mpms ($class) { return qw(event worker prefork) }
 
+# What httpd says of children that a test kills: that they died, that many did, and where one missed
+# the parent's word because others died at that moment, that it had to be killed.
+sub killed ($class) {
+    return qr/AH0005[12]: child pid \d+ exit signal (?:Killed|Segmentation fault)|AH1039[23]: children are killed|AH0004[56]: child process \d+ still did not exit/;
+}
+
 # Prepares one; nothing runs yet.
 #   config     the body of its httpd.conf. @DIR@ stands for the private folder, @PORT@ for the port.
 #   mpm        event, worker or prefork
