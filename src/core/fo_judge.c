@@ -16,6 +16,7 @@ struct fo_judge_t {
     fo_board_t *board;
     fo_shared_t *shared; /* NULL: no siblings */
     int slot;
+    bool follows; /* what is judged now is another's: that one tells of it */
     fo_observer_fn observer;
     void *baton;
     fo_health_t *healths; /* by endpoint */
@@ -185,9 +186,10 @@ static bool is_due_again(fo_judge_t *judge, const fo_service_t *service, apr_tim
     bool is_own = now - standing->told_at >= service->policy.value[FO_POLICY_LOGGING];
 
     change->lasted = now - standing->down_at;
-    change->is_news = is_alone(judge)
-                          ? is_own
-                          : fo_news_reminder(judge->shared, service, now, &change->lasted);
+    if (is_alone(judge))
+        change->is_news = is_own;
+    else if (!judge->follows)
+        change->is_news = fo_news_reminder(judge->shared, service, now, &change->lasted);
     return is_own || change->is_news;
 }
 
@@ -214,7 +216,8 @@ void fo_judge_remind(fo_judge_t *judge, const fo_endpoint_t *endpoint, apr_time_
     if (standing->word.state == FO_SERVICE_UP)
         return;
     if (is_first)
-        change.is_news = is_alone(judge) || fo_news_outage(judge->shared, service, now);
+        change.is_news = is_alone(judge) ||
+                         (!judge->follows && fo_news_outage(judge->shared, service, now));
     else if (!is_due_again(judge, service, now, &change))
         return;
     standing->told_at = now;
@@ -232,6 +235,18 @@ static void keep_down(fo_judge_t *judge, const fo_endpoint_t *endpoint, const fo
     }
     write_row(judge, endpoint);
     fo_judge_remind(judge, endpoint, now);
+}
+
+static bool is_news_that_it_is_back(const fo_judge_t *judge, const fo_service_t *service,
+                                    bool was_down, apr_time_t now, apr_interval_time_t *ret_lasted)
+{
+    if (is_alone(judge))
+        return was_down;
+    if (judge->follows)
+        return false;
+    return judge->plan->ways.lease
+               ? fo_news_close(judge->shared, service, now, ret_lasted)
+               : fo_news_recovery(judge->shared, service, judge->slot, now, ret_lasted);
 }
 
 /* A child that never saw it down may be the one to say that it is back, if those that did died. */
@@ -254,9 +269,7 @@ static void bring_back(fo_judge_t *judge, const fo_endpoint_t *endpoint, const f
     standing->down_at = 0;
     standing->told_at = 0;
     write_row(judge, endpoint);
-    change.is_news = is_alone(judge) ? was_down
-                                     : fo_news_recovery(judge->shared, service, judge->slot, now,
-                                                        &change.lasted);
+    change.is_news = is_news_that_it_is_back(judge, service, was_down, now, &change.lasted);
     if (was_down || change.is_news)
         fo_judge_tell(judge, &change);
 }
@@ -298,6 +311,7 @@ bool fo_judge_answer(fo_judge_t *judge, const fo_endpoint_t *endpoint, const fo_
     fo_state_e before = health->state;
     bool has_passed = fo_judge_has_passed(report), is_usable;
 
+    judge->follows = false;
     health->last = *report;
     judge_login(judge, endpoint, report);
     if (report->verdict == FO_VERDICT_BUSY && !endpoint->check->busy_fails) {
@@ -328,6 +342,7 @@ void fo_judge_follow(fo_judge_t *judge, const fo_endpoint_t *endpoint, const fo_
     const standing_t *standing = standing_of(judge, endpoint);
     fo_row_t *own = &judge->rows[endpoint->index];
 
+    judge->follows = true;
     if (row->pinged_at == own->pinged_at && row->state == own->state)
         return;
     set_state(judge, endpoint, (fo_state_e)row->state, row->since_at);

@@ -98,6 +98,16 @@ bool fo_news_recovery(fo_shared_t *shared, const fo_service_t *service, int slot
     return true;
 }
 
+bool fo_news_close(fo_shared_t *shared, const fo_service_t *service, apr_time_t now,
+                   apr_interval_time_t *ret_lasted)
+{
+    apr_int64_t announced_at = atomic_exchange(&words_of(shared, service)->announced_at, 0);
+
+    if (announced_at)
+        *ret_lasted = now - announced_at;
+    return announced_at != 0;
+}
+
 bool fo_news_reminder(fo_shared_t *shared, const fo_service_t *service, apr_time_t now,
                       apr_interval_time_t *ret_lasted)
 {

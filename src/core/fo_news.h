@@ -19,6 +19,10 @@ bool fo_news_outage(fo_shared_t *shared, const fo_service_t *service, apr_time_t
 bool fo_news_recovery(fo_shared_t *shared, const fo_service_t *service, int slot, apr_time_t now,
                       apr_interval_time_t *ret_lasted);
 
+/* The same by the child that pings for all: what others see follows. */
+bool fo_news_close(fo_shared_t *shared, const fo_service_t *service, apr_time_t now,
+                   apr_interval_time_t *ret_lasted);
+
 /* It is still down, and time to say so again. ret_lasted: since when it is. */
 bool fo_news_reminder(fo_shared_t *shared, const fo_service_t *service, apr_time_t now,
                       apr_interval_time_t *ret_lasted);

@@ -155,7 +155,9 @@ static void join(const httpd_config_t *config, fo_monitor_t *core, const server_
     if (child.slot == FO_SLOT_NONE)
         httpd_log_no_slot(s);
     fo_monitor_join(core, config->shared, child.slot);
-    fo_monitor_hear_hints(core, now); /* where another pings for all: before the first request */
+    if (config->plan->ways.inherits)
+        fo_monitor_hear_hints(core,
+                              now); /* where another pings for all: before the first request */
 }
 
 /* 0, or what failed. */
