@@ -14,7 +14,7 @@
 typedef enum {
     FO_TRIGGER_REQUEST, /* a request: whatever is due */
     FO_TRIGGER_OUTAGES, /* a request: only what is not up */
-    FO_TRIGGER_TIMER,   /* nobody: only pings that follow by themselves, confirming or deferred */
+    FO_TRIGGER_TIMER,   /* nobody: what follows by itself, or all where pings go by a timer */
     FO_TRIGGER_COUNT
 } fo_trigger_e;
 
