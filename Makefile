@@ -226,7 +226,9 @@ soak-restarts:
 	@$(MAKE) --no-print-directory all
 	FAILOVER_SOAK=$(RESTART_SECONDS) FAILOVER_FIGURES=1 prove -It/lib -v t/httpd/62-restarts.t
 
-bench-crowd: all
+bench-crowd:
+	@t/install check
+	@$(MAKE) --no-print-directory -s all
 	perl -It/lib t/bench/crowd
 
 demo:
