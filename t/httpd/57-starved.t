@@ -1,6 +1,7 @@
-# What a process measures that is stopped, out of descriptors, or whose clock is stepped: no outage
-# is found that is none, and one that is real is found all the same. In each case it is shown first
-# that the condition is there. Busy loops: 90-busy.t.
+# What a process measures that is stopped, out of descriptors, or whose clock is stepped, and what it
+# makes of it when most services fall together: no outage is found that is none, and one that is real
+# is found all the same. In each case it is shown first that the condition is there. Busy loops:
+# 90-busy.t.
 use v5.36;
 use Test::More;
 use Failover::File;

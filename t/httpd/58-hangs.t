@@ -1,5 +1,5 @@
 # Hung services and those that do not hang: who waits, whose pings are late, which threads are held.
-# t/bench/hangs measures what requests pay.
+# What requests pay is measured by t/bench/hangs, of which a short form runs at the end.
 use v5.36;
 use Failover::Network;
 BEGIN { enter_network() }
