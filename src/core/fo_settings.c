@@ -463,7 +463,7 @@ static bool differs(const apr_table_t *env, const fo_seen_t *seen)
 bool fo_settings_lost_plain(const apr_table_t *env, const fo_snapshot_t *snapshot,
                             const fo_run_t *run)
 {
-    if (stands(env, snapshot, run)) /* a lookup finds the first of its name */
+    if (stands(env, snapshot, run) && is_alone(env, snapshot, run))
         return false;
     for (unsigned i = 0; i < snapshot->n; i++)
         if (fo_settings_are_shown(&snapshot->seen[i]) && differs(env, &snapshot->seen[i]))

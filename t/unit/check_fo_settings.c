@@ -866,8 +866,8 @@ static const struct {
     { one_is_unset, true, false },
     { one_before_goes, false, false },
     { one_is_added, false, false },
-    { an_unset_one_comes, false, false },
-    { it_is_laid_over, false, false },
+    { an_unset_one_comes, true, false },
+    { it_is_laid_over, true, false },
     { it_is_another, true, false },
 };
 
