@@ -296,6 +296,20 @@ static void carry_rows(fo_shared_t *to, unsigned seat, const fo_shared_t *from,
     }
 }
 
+/* The seat there of what sits here; of several with one name, those in the same order. */
+static unsigned seat_of_same(const bench_t *there, const bench_t *here, unsigned seat)
+{
+    apr_uint64_t digest = seat_at(here, seat)->digest;
+    unsigned n_before = 0;
+
+    for (unsigned i = 0; digest && i < seat; i++)
+        n_before += seat_at(here, i)->digest == digest;
+    for (unsigned i = 0; digest && i < there->n; i++)
+        if (seat_at(there, i)->digest == digest && n_before-- == 0)
+            return i;
+    return NO_SEAT;
+}
+
 /* The cells are left: the pings that are under way do not know these. */
 static void carry_kind(fo_shared_t *to, const fo_shared_t *from, kind_e kind)
 {
@@ -303,7 +317,7 @@ static void carry_kind(fo_shared_t *to, const fo_shared_t *from, kind_e kind)
 
     for (unsigned i = 0; i < bench.n; i++) {
         fo_seat_t seat = *seat_at(&bench, i);
-        unsigned found = seat.digest ? find_seat(&before, seat.digest, to->generation) : NO_SEAT;
+        unsigned found = seat_of_same(&before, &bench, i);
         if (found == NO_SEAT)
             continue;
         copy_words(seat_at(&bench, i), seat_at(&before, found), bench.size);

@@ -329,6 +329,25 @@ START_TEST(bigger_memory_takes_all_over)
 }
 END_TEST
 
+/* Each of them takes over what is its own, as the first ones of their names do. */
+START_TEST(bigger_memory_tells_namesakes_apart)
+{
+    fo_plan_t *before = adopt("a=1 a=1"), *plan = plan_of("a=1 x=7 a=1");
+    fo_capacity_t capacity = bigger();
+    fo_shared_t *next = rig_shared(&capacity);
+    int slot = fo_slot_claim(shared, 100, before->generation, now);
+    fo_row_t row = { .took = 7 };
+
+    fo_row_write(shared, slot, fo_plan_endpoint(before, 1)->seat, &row);
+    ck_assert(fo_news_outage(shared, fo_plan_service(before, 1), now));
+    ck_assert(fo_shared_adopt(next, plan, shared));
+    ck_assert(!fo_news_is_open(next, fo_plan_service(plan, 0)));
+    ck_assert(fo_news_is_open(next, fo_plan_service(plan, 2)));
+    ck_assert(!fo_row_read(next, (unsigned)slot, fo_plan_endpoint(plan, 0)->seat, &row));
+    ck_assert(fo_row_read(next, (unsigned)slot, fo_plan_endpoint(plan, 2)->seat, &row));
+}
+END_TEST
+
 /* Into fewer places than there were. */
 START_TEST(smaller_memory_takes_over_what_fits)
 {
@@ -514,6 +533,7 @@ static Suite *suite(void)
     tcase_add_test(tc, what_comes_back_finds_its_seat);
     tcase_add_test(tc, memory_fits_or_not);
     tcase_add_test(tc, bigger_memory_takes_all_over);
+    tcase_add_test(tc, bigger_memory_tells_namesakes_apart);
     tcase_add_test(tc, smaller_memory_takes_over_what_fits);
     tcase_add_test(tc, memory_of_another_version_is_not_read);
     tcase_add_test(tc, rows_are_carried_whole);
