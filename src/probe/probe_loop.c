@@ -194,15 +194,20 @@ static void want_scope(probe_loop_t *loop, const fo_scope_t *scope, fo_trigger_e
     count_down(loop, ticket);
 }
 
-/* Where another child pings, it takes note there, and errors are news again here. */
-static void hear_error(probe_loop_t *loop, const fo_check_t *check)
+static void wake_leader(const probe_loop_t *loop)
 {
     apr_uint64_t one = 1;
 
+    (void)!write(loop->shared_fd, &one, sizeof(one));
+}
+
+/* Where another child pings, it takes note there, and errors are news again here. */
+static void hear_error(probe_loop_t *loop, const fo_check_t *check)
+{
     if (!fo_alarm_is_raised(loop->alarm, check) || fo_monitor_hurry(loop->monitor, check))
         return;
     fo_alarm_lower(loop->alarm, check);
-    (void)!write(loop->shared_fd, &one, sizeof(one));
+    wake_leader(loop);
 }
 
 static void hear_errors(probe_loop_t *loop)
@@ -391,22 +396,30 @@ static void drop_flights(probe_loop_t *loop)
     }
 }
 
+/* The wake-up is taken: it may have been meant for whoever has the lease meanwhile. */
+static bool take_wake_up(probe_loop_t *loop)
+{
+    apr_uint64_t count;
+
+    return loop->polled[1].revents && read(loop->shared_fd, &count, sizeof(count)) > 0;
+}
+
 /*
  * Whoever takes over begins with what the last holder found at the end. What one that has lost its
  * lease was still asking is not to be judged by it.
  */
 static void lead(probe_loop_t *loop, apr_time_t now)
 {
-    apr_uint64_t count;
+    bool was_woken = take_wake_up(loop);
 
-    if (loop->polled[1].revents)
-        (void)!read(loop->shared_fd, &count, sizeof(count));
     if (loop->is_following)
         fo_monitor_hear_hints(loop->monitor, now);
     loop->is_leading = fo_monitor_lead(loop->monitor, now);
     loop->is_following = !loop->is_leading;
     if (loop->is_following)
         drop_flights(loop);
+    if (loop->is_following && was_woken)
+        wake_leader(loop);
 }
 
 static void give_back_memory(probe_loop_t *loop)

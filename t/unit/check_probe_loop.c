@@ -1161,6 +1161,29 @@ START_TEST(a_follower_takes_over)
 }
 END_TEST
 
+/* A wake-up that one took which has lost the lease meanwhile goes on to the one that has it. */
+START_TEST(a_wake_up_is_passed_on)
+{
+    rig_t *rig = rig_make(RIG_PASS);
+    struct pollfd woken;
+    apr_uint64_t one = 1;
+
+    add_at("steps", &rig_probe_steps, rig, 1);
+    make_loop(2);
+    join_under_lease(60 * SEC);
+    run_loop();
+    await(&rig->begun);
+    request(LIMIT); /* it has heard of the end, and sleeps */
+    other_leads(60 * SEC);
+    ck_assert_int_eq(write(shared_fd, &one, sizeof(one)), sizeof(one));
+    woken = (struct pollfd){ .fd = shared_fd, .events = POLLIN };
+    ck_assert_int_eq(poll(&woken, 1, (int)(LIMIT / MS)), 1);
+    stop_loop();
+    ck_assert_int_eq(read(shared_fd, &one, sizeof(one)), sizeof(one));
+    close(shared_fd);
+}
+END_TEST
+
 static TCase *lead_case(void)
 {
     TCase *tc = tcase_create("lead");
@@ -1170,6 +1193,7 @@ static TCase *lead_case(void)
     tcase_add_test(tc, a_follower_passes_errors_on);
     tcase_add_test(tc, a_lost_lease_ends_its_pings);
     tcase_add_test(tc, a_follower_takes_over);
+    tcase_add_test(tc, a_wake_up_is_passed_on);
     return tc;
 }
 
