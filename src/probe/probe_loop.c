@@ -466,9 +466,17 @@ static void close_field(probe_loop_t *loop)
         probe_resolver_stop(loop->field.resolver, PROBE_STOP_PATIENCE / 2);
 }
 
-void probe_loop_run(probe_loop_t *loop)
+/* Before it sleeps for the first time: the lease may be its own, or another's rows tell much. */
+static void find_leader(probe_loop_t *loop)
 {
     loop->woke_at = probe_clock_now();
+    lead(loop, loop->woke_at);
+    fo_monitor_hear_hints(loop->monitor, loop->woke_at);
+}
+
+void probe_loop_run(probe_loop_t *loop)
+{
+    find_leader(loop);
     if (open_field(loop))
         while (!atomic_load(&loop->is_stopping))
             one_round(loop);

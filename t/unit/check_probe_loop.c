@@ -1161,6 +1161,46 @@ START_TEST(a_follower_takes_over)
 }
 END_TEST
 
+/* One of a newer configuration does not wait for that: it takes the lease before it sleeps. */
+START_TEST(a_newer_child_leads_at_once)
+{
+    rig_t *rig = rig_make(RIG_PASS);
+
+    add_at("steps", &rig_probe_steps, rig, 1);
+    make_loop(2);
+    join_under_lease(60 * SEC);
+    ck_assert(fo_lease_take(shared, OTHER, 0, probe_clock_now(), 60 * SEC));
+    run_loop();
+    await(&rig->begun);
+    ck_assert_int_eq(fo_lease_read(shared).slot, 0);
+    stop_loop();
+    close(shared_fd);
+}
+END_TEST
+
+/* What the one that pings has found is seen from the start, and not when its lease runs out. */
+START_TEST(a_follower_sees_at_once)
+{
+    apr_time_t now = probe_clock_now(), until = now + LIMIT;
+    fo_row_t row = { .state = FO_STATE_DOWN, .since_at = now, .pinged_at = now };
+    fo_service_t *service = add_at("steps", &rig_probe_steps, rig_make(RIG_PASS), 1);
+
+    plan->ways.inherits = _i;
+    make_loop(2);
+    join_under_lease(60 * SEC);
+    ck_assert_int_eq(fo_slot_claim(shared, 101, 1, now), OTHER);
+    fo_row_write(shared, OTHER, fo_service_endpoint(service, 0)->seat, &row);
+    other_leads(60 * SEC);
+    run_loop();
+    while (state_of(service) != FO_SERVICE_DOWN) {
+        ck_assert_msg(probe_clock_now() < until, "it sleeps");
+        sched_yield();
+    }
+    stop_loop();
+    close(shared_fd);
+}
+END_TEST
+
 /* A wake-up that one took which has lost the lease meanwhile goes on to the one that has it. */
 START_TEST(a_wake_up_is_passed_on)
 {
@@ -1193,6 +1233,8 @@ static TCase *lead_case(void)
     tcase_add_test(tc, a_follower_passes_errors_on);
     tcase_add_test(tc, a_lost_lease_ends_its_pings);
     tcase_add_test(tc, a_follower_takes_over);
+    tcase_add_test(tc, a_newer_child_leads_at_once);
+    tcase_add_loop_test(tc, a_follower_sees_at_once, 0, 2);
     tcase_add_test(tc, a_wake_up_is_passed_on);
     return tc;
 }
