@@ -303,6 +303,8 @@ static apr_time_t wake_at(const probe_loop_t *loop, apr_time_t now)
     apr_time_t at = fo_monitor_next_at(loop->monitor, FO_TRIGGER_TIMER);
     apr_time_t lead_at = fo_monitor_lead_at(loop->monitor);
 
+    if (loop->queue_length > 0 && loop->n_flights < FLIGHTS_MAX)
+        return now; /* they ended as they began */
     if (lead_at < at)
         at = lead_at;
     if (loop->publish_at < at)
@@ -424,7 +426,7 @@ static void lead(probe_loop_t *loop, apr_time_t now)
 
 static void give_back_memory(probe_loop_t *loop)
 {
-    if (!loop->had_many || loop->n_flights > 0)
+    if (!loop->had_many || loop->n_flights > 0 || loop->queue_length > 0)
         return;
     loop->had_many = false;
     malloc_trim(0);

@@ -687,6 +687,22 @@ START_TEST(more_than_fit_at_a_time)
 }
 END_TEST
 
+/* So it is where each ends as it begins, and leaves nothing that wakes the loop. */
+START_TEST(more_than_fit_that_end_at_once)
+{
+    rig_t *rig = rig_make(RIG_PASS);
+
+    for (int i = 0; i < MANY; i++)
+        add_at(apr_psprintf(pool, "s%d", i), &rig_probe_steps, rig, 1);
+    start_loop(2);
+    request(0);
+    for (int i = 0; i < MANY; i++)
+        await(&rig->begun);
+    stop_loop();
+    expect_balance(rig, MANY);
+}
+END_TEST
+
 /* What waits for a place costs no time: the loop sleeps. */
 START_TEST(waiting_for_a_place_is_no_work)
 {
@@ -1290,6 +1306,7 @@ static TCase *loop_case(void)
     tcase_add_test(tc, many_that_fall_together);
     tcase_add_test(tc, due_is_claimed_on_the_board);
     tcase_add_test(tc, more_than_fit_at_a_time);
+    tcase_add_test(tc, more_than_fit_that_end_at_once);
     tcase_add_test(tc, waiting_for_a_place_is_no_work);
     tcase_add_loop_test(tc, stop_at_once, 0, 2);
     tcase_add_test(tc, stop_while_pings_hang);
