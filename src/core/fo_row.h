@@ -1,6 +1,7 @@
 /*
  * fo_row.h: what one child sees of one endpoint, published for people and for new children. Each
- * child decides for itself: nobody acts on another's row but where FailoverScope says so.
+ * child decides for itself: nobody acts on another's row but a new child, which starts from it, and
+ * where FailoverScope says so.
  */
 #ifndef FO_ROW_H
 #define FO_ROW_H
