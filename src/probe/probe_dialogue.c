@@ -5,11 +5,10 @@
 
 #include <netinet/in.h>
 #include <poll.h>
-#include <stddef.h>
-#include <stdlib.h>
 #include <string.h>
 #include <arpa/inet.h>
 #include <netdb.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -204,22 +203,27 @@ static void try_connect(probe_flight_t *flight, connection_t *connection, apr_ti
     }
 }
 
-/* The buffers are left alone: most of their pages are never needed. */
-static connection_t *make_connection(apr_size_t state_size)
+static size_t size_of_connection(const probe_flight_t *flight)
 {
-    connection_t *connection = malloc(sizeof(*connection) + state_size);
+    return sizeof(connection_t) + dialogue_of(flight)->state_size;
+}
 
-    if (!connection)
-        return NULL;
-    memset(connection, 0, offsetof(connection_t, in));
-    memset(connection->state, 0, state_size);
-    return connection;
+/*
+ * Zeroed. From the system itself, to which it goes back at once: a burst of pings is not to stay in
+ * the heap, and most pages of the buffers are never touched. NULL: no memory.
+ */
+static connection_t *make_connection(const probe_flight_t *flight)
+{
+    void *memory = mmap(NULL, size_of_connection(flight), PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    return memory == MAP_FAILED ? NULL : memory;
 }
 
 static void begin(probe_flight_t *flight, apr_time_t now)
 {
     const fo_dialogue_t *dialogue = dialogue_of(flight);
-    connection_t *connection = make_connection(dialogue->state_size);
+    connection_t *connection = make_connection(flight);
 
     flight->state = connection;
     if (!connection) {
@@ -330,7 +334,8 @@ static void finish(probe_flight_t *flight)
 
     if (connection && connection->fd >= 0)
         close(connection->fd);
-    free(connection);
+    if (connection)
+        munmap(connection, size_of_connection(flight));
     flight->state = NULL;
 }
 

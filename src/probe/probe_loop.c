@@ -5,7 +5,6 @@
 #include "probe/probe_flight.h"
 
 #include <errno.h>
-#include <malloc.h>
 #include <poll.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -14,9 +13,6 @@
 
 /* Pings of one child under way at a time; others wait for a place, their time not yet running. */
 #define FLIGHTS_MAX 256
-
-/* After so many at a time their memory goes back to the system. */
-#define FLIGHTS_MANY 64
 
 /* How long the loop sleeps at most while a ping is under way, so that a starved process shows. */
 #define TICK (100 * 1000)
@@ -31,7 +27,6 @@ struct probe_loop_t {
     probe_field_t field;
     probe_flight_t *flights[FLIGHTS_MAX];
     unsigned n_flights;
-    bool had_many;
     struct pollfd polled[FLIGHTS_MAX + 2];
     int shared_fd; /* by which other children wake the one that pings for all; -1: none */
     bool is_leading;
@@ -146,7 +141,6 @@ static void launch(probe_loop_t *loop, const fo_check_t *check, probe_ticket_t t
         count_up(loop, ticket);
     }
     loop->flights[loop->n_flights++] = flight;
-    loop->had_many = loop->had_many || loop->n_flights >= FLIGHTS_MANY;
 }
 
 /* The request that wanted it does not wait for one that waits itself. */
@@ -424,14 +418,6 @@ static void lead(probe_loop_t *loop, apr_time_t now)
         wake_leader(loop);
 }
 
-static void give_back_memory(probe_loop_t *loop)
-{
-    if (!loop->had_many || loop->n_flights > 0 || loop->queue_length > 0)
-        return;
-    loop->had_many = false;
-    malloc_trim(0);
-}
-
 /* The wake-ups are taken before what they speak of, so that none is lost in between. */
 static void one_round(probe_loop_t *loop)
 {
@@ -454,7 +440,6 @@ static void one_round(probe_loop_t *loop)
     land_ended(loop, now);
     fo_monitor_hear_hints(loop->monitor, now); /* its own discoveries are no news to a request */
     publish_due(loop);
-    give_back_memory(loop);
     fo_monitor_beat(loop->monitor, now);
 }
 
