@@ -21,6 +21,7 @@ under_each_mpm 'noise', sub ($mpm) {
     my $httpd = Failover::Httpd->new( mpm => $mpm, config => <<~"CONF" . shows_states('db') );
         LoadModule noise_module $dir/mod_noise.so
         FailoverErrorPingFrequency 10ms
+        FailoverInherit Off
         FailoverSpread 0
         FailoverErrorMatch from=noise,core,mpm_$mpm /./
         FailoverService db tcp://@{[ $peer->address ]} DB=spare
