@@ -25,6 +25,7 @@ subtest 'children of one request', sub {
     my ( $up, $down ) = map { Failover::Peer->new( mode => $_ ) } qw(mute refuse);
     my $httpd = Failover::Httpd->new( mpm => 'prefork', children => 10, config => quick() . <<~"CONF" . shows_states(qw(up down)) )->start;
         MaxConnectionsPerChild 1
+        FailoverInherit Off
         FailoverService up   tcp://@{[ $up->address ]}
         FailoverService down tcp://@{[ $down->address ]}
         CONF

@@ -74,7 +74,10 @@ sub is_found ( $httpd, $self, $what ) {
     return;
 }
 
+# Some pings end in the middle of a login here: of children that are stopped, or told to go.
 sub done ($self) {
+    $self->{db}->allow_log(qr/Aborted connection/);
+    $self->{mq}->allow_log(qr/closing AMQP connection|client unexpectedly closed TCP connection/);
     $self->{$_}->done for qw(cache db mq);
     delete @$self{qw(app cache db mq)};
     return;
