@@ -71,6 +71,7 @@ under_each_mpm 'more memcached hang than there are workers', sub ($mpm) {
     my $hung  = Failover::Server::Memcached->new->start;
     my $httpd = Failover::Httpd->new( mpm => $mpm, config => kept_alive() . frequency($every) . services( map { 'memcached://' . $peers->address($_) } @well ) . join '', 'FailoverPingTimeout 2s', map { "\nFailoverService $hung[$_] memcached://" . $hung->address . ' timeout=' . ( 1900 + $_ ) . 'ms' } 0 .. $#hung );
     $httpd->file( 'htdocs/page.txt', load_page() );
+    $httpd->allow_log(qr/FO0009: .* a ping may take/);
     $httpd->start;
     ask_during( $httpd, 0.5 );
     $hung->pause;
