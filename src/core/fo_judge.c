@@ -100,17 +100,25 @@ void fo_judge_publish_due(fo_judge_t *judge, const fo_endpoint_t *endpoint, apr_
     write_row(judge, endpoint);
 }
 
-static void set_word(fo_judge_t *judge, const fo_service_t *service, fo_service_state_e state,
-                     const fo_report_t *report, apr_time_t now)
+static void publish_word(fo_judge_t *judge, const fo_service_t *service, const fo_report_t *report,
+                         apr_time_t since_at)
 {
-    standing_t *standing = &judge->standings[service->index];
-    fo_detail_t detail = { .since_at = now };
+    fo_word_t word = judge->standings[service->index].word;
+    fo_detail_t detail = { .since_at = since_at };
 
-    standing->word.state = state;
-    standing->word.epoch++;
-    if (state != FO_SERVICE_UP)
+    if (word.state != FO_SERVICE_UP)
         fo_report_text(report, detail.reason, sizeof(detail.reason));
-    fo_board_publish(judge->board, service, standing->word, &detail);
+    fo_board_publish(judge->board, service, word, &detail);
+}
+
+static void change_word(fo_judge_t *judge, const fo_service_t *service, fo_service_state_e state,
+                        const fo_report_t *report, apr_time_t now)
+{
+    fo_word_t *word = &judge->standings[service->index].word;
+
+    word->state = state;
+    word->epoch++;
+    publish_word(judge, service, report, now);
 }
 
 /* As if its own pings had brought it there; how many of a threshold another has counted is lost. */
@@ -165,8 +173,8 @@ void fo_judge_inherit(fo_judge_t *judge, const fo_shared_t *shared, const fo_end
     if (!is_usable) {
         recall_failure(judge, shared, endpoint);
         standing->down_at = row->since_at;
-        standing->word.epoch--; /* the change itself is no new one */
-        set_word(judge, endpoint->service, FO_SERVICE_DOWN, &health->failure, row->since_at);
+        standing->word.state = FO_SERVICE_DOWN;
+        publish_word(judge, endpoint->service, &health->failure, row->since_at);
     }
 }
 
@@ -231,7 +239,7 @@ static void keep_down(fo_judge_t *judge, const fo_endpoint_t *endpoint, const fo
 
     if (standing->word.state == FO_SERVICE_UP) {
         standing->down_at = now;
-        set_word(judge, endpoint->service, FO_SERVICE_DOWN, report, now);
+        change_word(judge, endpoint->service, FO_SERVICE_DOWN, report, now);
     }
     write_row(judge, endpoint);
     fo_judge_remind(judge, endpoint, now);
@@ -265,7 +273,7 @@ static void bring_back(fo_judge_t *judge, const fo_endpoint_t *endpoint, const f
     };
 
     if (was_down)
-        set_word(judge, service, FO_SERVICE_UP, report, now);
+        change_word(judge, service, FO_SERVICE_UP, report, now);
     standing->down_at = 0;
     standing->told_at = 0;
     write_row(judge, endpoint);
