@@ -28,10 +28,9 @@ struct probe_loop_t {
     probe_flight_t *flights[FLIGHTS_MAX];
     unsigned n_flights;
     struct pollfd polled[FLIGHTS_MAX + 2];
-    int shared_fd; /* by which other children wake the one that pings for all; -1: none */
-    bool is_leading;
-    bool is_following; /* another pings for all, or did so before this child began */
-    unsigned *queue;   /* indices of checks that wait for a place; a ring */
+    int shared_fd;   /* by which other children wake the one that pings for all; -1: none */
+    bool is_leading; /* it pings, for itself or for all; until the first look, too */
+    unsigned *queue; /* indices of checks that wait for a place; a ring */
     unsigned queue_first;
     unsigned queue_length;
     unsigned pending[PROBE_SEATS];        /* awaited pings of the request in this seat */
@@ -61,7 +60,7 @@ probe_loop_t *probe_loop_make(const fo_plan_t *plan, fo_monitor_t *monitor, prob
     loop->gate = gate;
     loop->max_askers = max_askers;
     loop->shared_fd = -1;
-    loop->is_following = plan->ways.lease && plan->ways.inherits;
+    loop->is_leading = true;
     loop->queue = apr_pcalloc(pool, n * sizeof(*loop->queue));
     loop->field.is_asking = apr_pcalloc(pool, n * sizeof(bool));
     loop->field.was_cut = apr_pcalloc(pool, n * sizeof(bool));
@@ -408,13 +407,13 @@ static void lead(probe_loop_t *loop, apr_time_t now)
 {
     bool was_woken = take_wake_up(loop);
 
-    if (loop->is_following)
+    if (!loop->is_leading)
         fo_monitor_hear_hints(loop->monitor, now);
     loop->is_leading = fo_monitor_lead(loop->monitor, now);
-    loop->is_following = !loop->is_leading;
-    if (loop->is_following)
-        drop_flights(loop);
-    if (loop->is_following && was_woken)
+    if (loop->is_leading)
+        return;
+    drop_flights(loop);
+    if (was_woken)
         wake_leader(loop);
 }
 

@@ -669,17 +669,23 @@ END_TEST
 
 #define MANY 600
 
-/* More than can be pinged at a time wait for a place, and all have their turn. */
-START_TEST(more_than_fit_at_a_time)
+/* One request triggers them all; returns when each has been begun. */
+static void ping_many(rig_t *rig)
 {
-    rig_t *rig = rig_make(RIG_LATER);
-
     for (int i = 0; i < MANY; i++)
         add_at(apr_psprintf(pool, "s%d", i), &rig_probe_steps, rig, 1);
     start_loop(2);
     request(0);
     for (int i = 0; i < MANY; i++)
         await(&rig->begun);
+}
+
+/* More than can be pinged at a time wait for a place, and all have their turn. */
+START_TEST(more_than_fit_at_a_time)
+{
+    rig_t *rig = rig_make(RIG_LATER);
+
+    ping_many(rig);
     while (atomic_load(&rig->n_ended) < MANY)
         sched_yield();
     stop_loop();
@@ -692,12 +698,7 @@ START_TEST(more_than_fit_that_end_at_once)
 {
     rig_t *rig = rig_make(RIG_PASS);
 
-    for (int i = 0; i < MANY; i++)
-        add_at(apr_psprintf(pool, "s%d", i), &rig_probe_steps, rig, 1);
-    start_loop(2);
-    request(0);
-    for (int i = 0; i < MANY; i++)
-        await(&rig->begun);
+    ping_many(rig);
     stop_loop();
     expect_balance(rig, MANY);
 }
