@@ -217,34 +217,6 @@ bool fo_board_claim_due(fo_board_t *board, const fo_scope_t *scope, fo_trigger_e
     return has_hints(board, trigger) && claim_hints(board);
 }
 
-/* The first bit that is set from this one on; n_words * WORD_BITS: none. */
-static unsigned first_bit(const _Atomic apr_uint64_t *words, unsigned n_words, unsigned from)
-{
-    for (unsigned i = from / WORD_BITS; i < n_words; i++, from = 0) {
-        apr_uint64_t bits = atomic_load_explicit(&words[i], memory_order_acquire);
-        bits &= ~(apr_uint64_t)0 << from % WORD_BITS;
-        if (bits)
-            return i * WORD_BITS + (unsigned)__builtin_ctzll(bits);
-    }
-    return n_words * WORD_BITS;
-}
-
-/* The first position from this one on that is not up; n_words * WORD_BITS: none. */
-static unsigned next_not_up(const desk_t *desk, unsigned from)
-{
-    unsigned word = from / WORD_BITS;
-
-    while (word < desk->n_words) {
-        unsigned end = (word + 1) * WORD_BITS;
-        unsigned position = first_bit(desk->not_up, word + 1, from);
-        if (position < end)
-            return position;
-        word = first_bit(desk->any_not_up, n_tops(desk), word + 1);
-        from = word * WORD_BITS;
-    }
-    return desk->n_words * WORD_BITS;
-}
-
 static void see(fo_seen_t *seen, const fo_service_t *service, fo_word_t word)
 {
     char *digit = &seen->digits[sizeof(seen->digits) - 1];
@@ -259,25 +231,50 @@ static void see(fo_seen_t *seen, const fo_service_t *service, fo_word_t word)
     seen->epoch = digit;
 }
 
+/* Takes the lowest bit away and returns its number. */
+static unsigned take_bit(apr_uint64_t *bits)
+{
+    unsigned number = (unsigned)__builtin_ctzll(*bits);
+
+    *bits &= *bits - 1;
+    return number;
+}
+
+/* Adds what is not up among the positions of one word. False: there is no room for it. */
+static bool see_word(const fo_board_t *board, const fo_scope_t *scope, unsigned word_index,
+                     unsigned room, fo_snapshot_t *snapshot)
+{
+    const desk_t *desk = &board->desks[scope->index];
+    apr_uint64_t bits = atomic_load_explicit(&desk->not_up[word_index], memory_order_acquire);
+
+    while (bits) {
+        unsigned position = word_index * WORD_BITS + take_bit(&bits);
+        const fo_service_t *service = fo_scope_service(scope, position);
+        fo_word_t word = fo_board_word(board, service);
+        if (word.state == FO_SERVICE_UP)
+            continue;
+        if (snapshot->n == room)
+            return false;
+        snapshot->is_plain = snapshot->is_plain && service->is_plain;
+        see(&snapshot->seen[snapshot->n++], service, word);
+    }
+    return true;
+}
+
 /* NULL: more services went down meanwhile than there is room for. */
 static const fo_snapshot_t *take_snapshot(const fo_board_t *board, const fo_scope_t *scope,
                                           unsigned room, apr_pool_t *pool)
 {
     const desk_t *desk = &board->desks[scope->index];
     fo_snapshot_t *snapshot = apr_palloc(pool, sizeof(*snapshot) + room * sizeof(fo_seen_t));
-    unsigned none = desk->n_words * WORD_BITS;
 
     snapshot->n = 0;
     snapshot->is_plain = true;
-    for (unsigned i = next_not_up(desk, 0); i < none; i = next_not_up(desk, i + 1)) {
-        const fo_service_t *service = fo_scope_service(scope, i);
-        fo_word_t word = fo_board_word(board, service);
-        if (word.state == FO_SERVICE_UP)
-            continue;
-        if (snapshot->n == room)
-            return NULL;
-        snapshot->is_plain = snapshot->is_plain && service->is_plain;
-        see(&snapshot->seen[snapshot->n++], service, word);
+    for (unsigned i = 0; i < n_tops(desk); i++) {
+        apr_uint64_t bits = atomic_load_explicit(&desk->any_not_up[i], memory_order_acquire);
+        while (bits)
+            if (!see_word(board, scope, i * WORD_BITS + take_bit(&bits), room, snapshot))
+                return NULL;
     }
     return snapshot;
 }

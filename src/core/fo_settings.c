@@ -222,9 +222,10 @@ bool fo_settings_are_plain(const apr_array_header_t *settings)
     return true;
 }
 
-static bool begins_as(unsigned initials, const char *name)
+/* The number of what a name begins with, whatever its case. */
+static unsigned initial_of(const char *name)
 {
-    return initials >> (name[0] & 31) & 1;
+    return name[0] & 31;
 }
 
 static bool is_variable(const fo_setting_t *setting)
@@ -252,9 +253,10 @@ static unsigned times_written(const fo_service_t *service, const char *name)
            is_same(service->env_epoch, name);
 }
 
-unsigned fo_settings_initials(const fo_service_t *service)
+apr_uint64_t fo_settings_initials(const fo_service_t *service)
 {
-    unsigned initials = 1u << (service->env_state[0] & 31); /* that of all three exports */
+    apr_uint64_t initials = (apr_uint64_t)1
+                            << initial_of(service->env_state); /* that of all three exports */
 
     for (int i = 0; i < service->settings->nelts; i++) {
         const fo_setting_t *setting = &APR_ARRAY_IDX(service->settings, i, fo_setting_t);
@@ -262,7 +264,7 @@ unsigned fo_settings_initials(const fo_service_t *service)
             continue;
         if (times_written(service, setting->name) > 1)
             return 0;
-        initials |= 1u << (setting->name[0] & 31);
+        initials |= (apr_uint64_t)1 << initial_of(setting->name);
     }
     return initials;
 }
@@ -270,10 +272,10 @@ unsigned fo_settings_initials(const fo_service_t *service)
 /* None of the n entries has the name of a variable that this service writes. */
 static bool are_others(const apr_table_entry_t *entry, int n, const fo_service_t *service)
 {
-    unsigned initials = service->initials;
+    apr_uint64_t initials = service->initials;
 
     for (const apr_table_entry_t *end = entry + n; entry < end; entry++)
-        if (begins_as(initials, entry->key) && times_written(service, entry->key) > 0)
+        if (initials >> initial_of(entry->key) & 1 && times_written(service, entry->key) > 0)
             return false;
     return true;
 }

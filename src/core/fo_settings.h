@@ -60,7 +60,7 @@ void fo_settings_apply(fo_layer_t *layer, const fo_seen_t *seen);
 bool fo_settings_are_plain(const apr_array_header_t *settings);
 
 /* fo_service_t's, as far as the service alone is concerned. */
-unsigned fo_settings_initials(const fo_service_t *service);
+apr_uint64_t fo_settings_initials(const fo_service_t *service);
 
 /* While observing, nothing that a request can branch on changes. */
 static inline bool fo_settings_are_shown(const fo_seen_t *seen)
