@@ -182,7 +182,7 @@ sub section_is_good ($httpd) {
 
 subtest 'one child pings for all' => sub {
     my $peer  = Failover::Peer->new;
-    my $httpd = Failover::Httpd->new( children => 3, config => quiet() . "FailoverScope server\nFailoverService db tcp://@{[ $peer->address ]}\n$HANDLERS" );
+    my $httpd = Failover::Httpd->new( children => 3, config => quiet() . "FailoverScope server lease=4s\nFailoverService db tcp://@{[ $peer->address ]}\n$HANDLERS" );
     $httpd->start;
     until_seen( $httpd, 'db', 'up', 3 );
     my $server = status($httpd)->{server};
