@@ -103,6 +103,13 @@ static void instant_cell(page_t *page, apr_time_t at)
                ago < 0 ? "" : " ago");
 }
 
+/* The text with "2 up" behind it; NULL: nothing stands there yet. */
+static const char *with_count(const char *text, apr_uint64_t n, const char *word, apr_pool_t *pool)
+{
+    return apr_psprintf(pool, "%s%s%" APR_UINT64_T_FMT " %s", text ? text : "", text ? ", " : "", n,
+                        word);
+}
+
 /* "2 up, 1 down" */
 static const char *parts_text(const fo_view_part_t *parts, apr_pool_t *pool)
 {
@@ -110,8 +117,7 @@ static const char *parts_text(const fo_view_part_t *parts, apr_pool_t *pool)
 
     for (int state = 0; state < FO_STATE_COUNT; state++)
         if (parts[state].n)
-            text = apr_psprintf(pool, "%s%s%u %s", text ? text : "", text ? ", " : "",
-                                parts[state].n, fo_state_name((fo_state_e)state));
+            text = with_count(text, parts[state].n, fo_state_name((fo_state_e)state), pool);
     return text ? text : "-";
 }
 
@@ -121,9 +127,8 @@ static const char *counts_text(const fo_record_t *record, apr_pool_t *pool)
 
     for (int verdict = 0; verdict < FO_VERDICT_COUNT; verdict++)
         if (record->counts[verdict])
-            text = apr_psprintf(pool, "%s%s%" APR_UINT64_T_FMT " %s", text ? text : "",
-                                text ? ", " : "", record->counts[verdict],
-                                fo_verdict_name((fo_verdict_e)verdict));
+            text = with_count(text, record->counts[verdict], fo_verdict_name((fo_verdict_e)verdict),
+                              pool);
     return text ? text : "-";
 }
 

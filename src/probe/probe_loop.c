@@ -162,16 +162,22 @@ static void want(probe_loop_t *loop, const fo_check_t *check, fo_trigger_e trigg
         enqueue(loop, check);
 }
 
+/* The next one that waits for a place; there is one. */
+static const fo_check_t *dequeue(probe_loop_t *loop)
+{
+    unsigned index = loop->queue[loop->queue_first];
+
+    loop->queue_first = (loop->queue_first + 1) % (unsigned)loop->plan->checks->nelts;
+    loop->queue_length--;
+    return fo_plan_check_at(loop->plan, index);
+}
+
 static void serve_queue(probe_loop_t *loop, apr_time_t now)
 {
     probe_ticket_t nobody = { 0 };
 
-    while (loop->queue_length > 0 && loop->n_flights < FLIGHTS_MAX) {
-        unsigned index = loop->queue[loop->queue_first];
-        loop->queue_first = (loop->queue_first + 1) % (unsigned)loop->plan->checks->nelts;
-        loop->queue_length--;
-        launch(loop, fo_plan_check_at(loop->plan, index), nobody, now);
-    }
+    while (loop->queue_length > 0 && loop->n_flights < FLIGHTS_MAX)
+        launch(loop, dequeue(loop), nobody, now);
 }
 
 /* The wish itself counts as one, so that its request is let go when nothing is awaited. */
@@ -384,11 +390,8 @@ static void drop_flights(probe_loop_t *loop)
         count_down(loop, flight->ticket);
         probe_flight_free(flight);
     }
-    for (; loop->queue_length > 0; loop->queue_length--) {
-        fo_monitor_give_up(loop->monitor,
-                           fo_plan_check_at(loop->plan, loop->queue[loop->queue_first]));
-        loop->queue_first = (loop->queue_first + 1) % (unsigned)loop->plan->checks->nelts;
-    }
+    while (loop->queue_length > 0)
+        fo_monitor_give_up(loop->monitor, dequeue(loop));
 }
 
 /* The wake-up is taken: it may have been meant for whoever has the lease meanwhile. */
