@@ -455,12 +455,16 @@ static void close_field(probe_loop_t *loop)
         probe_resolver_stop(loop->field.resolver, PROBE_STOP_PATIENCE / 2);
 }
 
-/* Before it sleeps for the first time: the lease may be its own, or another's rows tell much. */
+/*
+ * Before it sleeps for the first time: the lease may be its own, or another's rows tell much. One
+ * that pings hears of its siblings with its first request, as it pings from then on.
+ */
 static void find_leader(probe_loop_t *loop)
 {
     loop->woke_at = probe_clock_now();
     lead(loop, loop->woke_at);
-    fo_monitor_hear_hints(loop->monitor, loop->woke_at);
+    if (!loop->is_leading)
+        fo_monitor_hear_hints(loop->monitor, loop->woke_at);
 }
 
 void probe_loop_run(probe_loop_t *loop)

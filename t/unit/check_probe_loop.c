@@ -933,6 +933,25 @@ START_TEST(a_hint_makes_a_ping)
 }
 END_TEST
 
+/* What a sibling found while this child began is for its first request, as all that it pings. */
+START_TEST(a_hint_at_the_start_makes_no_ping)
+{
+    rig_t *rig = rig_make(RIG_PASS);
+
+    policy.value[FO_POLICY_ERROR] = 0;
+    add_at("steps", &rig_probe_steps, rig, 1);
+    make_loop(2);
+    join_siblings(4);
+    fo_shared_tell(shared, 0, true, 1);
+    run_loop();
+    ck_assert(!unit_wait(&rig->begun, 100 * MS));
+    request(LIMIT);
+    expect_balance(rig, 1);
+    stop_loop();
+    expect_balance(rig, 1);
+}
+END_TEST
+
 static void await_calm(void)
 {
     apr_time_t until = probe_clock_now() + LIMIT;
@@ -1266,6 +1285,7 @@ static TCase *errors_case(void)
     tcase_add_test(tc, an_error_while_a_ping_is_under_way);
     tcase_add_loop_test(tc, addresses_are_learned, 0, 2);
     tcase_add_test(tc, a_hint_makes_a_ping);
+    tcase_add_test(tc, a_hint_at_the_start_makes_no_ping);
     tcase_add_test(tc, its_own_discovery_is_no_news);
     tcase_add_test(tc, a_discovery_is_told);
     tcase_add_test(tc, without_a_place_it_waits_for_one);
