@@ -21,6 +21,7 @@ use Failover::Wait;
 sub start ( $class, $httpd, @options ) {
     my $dir = $httpd->dir;
     chmod 0777, $dir, "$dir/logs" or die "cannot chmod: $!\n";    # valgrind writes as the children's user
+    unlink "$dir/httpd.pid", glob "$dir/counts*";                 # of a run before: such a process leaves both
     my $process = Failover::Process->start(
         command => [
             Failover::Process::find_program('valgrind'), '--tool=callgrind', "--callgrind-out-file=$dir/counts", @options,

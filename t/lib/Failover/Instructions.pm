@@ -28,6 +28,7 @@ our @EXPORT = qw(measure measure_once entries budget);
 my $STRINGS = qr/^_*str(?:cmp|len|rchr)(?:_|$)/;
 my $WARM_UP = 15;
 my $COUNTED = 80;
+my $RUNS    = 5;
 
 # The variables that a CGI finds, 40 of them. Not by SetEnvIf, which would look each of them up for
 # each request: what that costs depends on the addresses of their names.
@@ -67,21 +68,30 @@ sub measure (%arg) {
     );
     my $page = $httpd->file( 'htdocs/a/b/c/page.txt', 'x' x 100 );
     utime 1_700_000_000, 1_700_000_000, $page or die "cannot set its time: $!\n";    # a part of the ETag
-    my @profile = _run( $httpd, \%all, $up );
+    my $profile = _usual( $httpd, \%all, $up );
     $httpd->done( _name( \%all ) );
-    # Whether a request's bytes were there already or were waited for: the former is the usual case.
-    my %alike;
-    push @{ $alike{ $_->count - $_->alone($STRINGS) } }, $_ for grep { !$_->count('poll') } @profile;
-    my ($most) = sort { @{ $alike{$b} } <=> @{ $alike{$a} } || $a <=> $b } keys %alike;
-    die "hardly two requests cost the same: @{[ map { $_->count } @profile ]}\n" if !$most || @{ $alike{$most} } < 5;
-    return { instructions => $most, profile => $alike{$most}[0] };
+    return { instructions => _own($profile), profile => $profile };
 }
+
+# Whether a request's bytes were there already or were waited for: the former is the usual case, but
+# on a busy machine the asking process may come too late nearly always. Such a run says nothing.
+sub _usual ( $httpd, $all, $up ) {
+    for ( 1 .. $RUNS ) {
+        my %alike;
+        push @{ $alike{ _own($_) } }, $_ for grep { !$_->count('poll') } _run( $httpd, $all, $up );
+        my ($most) = sort { @{ $alike{$b} } <=> @{ $alike{$a} } || $a <=> $b } keys %alike;
+        return $alike{$most}[0] if $most && @{ $alike{$most} } >= 5;
+    }
+    die "hardly two requests cost the same in $RUNS runs\n";
+}
+
+sub _own ($profile) { return $profile->count - $profile->alone($STRINGS) }
 
 # A dump is written whenever a request has been read, so a profile begins there and ends with the
 # next one: one whole request.
 sub _run ( $httpd, $all, $up ) {
+    my $pinged    = $up->connections + $all->{services} - $all->{down};
     my $callgrind = Failover::Callgrind->start( $httpd, '--separate-threads=yes', '--collect-bus=yes', '--dump-before=ap_process_request' );
-    my $pinged = $all->{services} - $all->{down};
     $callgrind->await( sub { $up->connections >= $pinged }, 'all to be pinged' );
     $httpd->expect_log(qr/FO0001: s$_ outage/) for 1 .. $all->{down};
     my $socket = persistent($httpd);
