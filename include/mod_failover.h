@@ -223,12 +223,14 @@ static inline void fo_report_fill(fo_report_t *report, fo_verdict_e verdict, apr
 }
 
 /*
- * True for an errno that says our own side failed, not the service: descriptors, memory, local
- * ports, or a security policy of this host that forbids to connect, send or receive.
+ * True for an errno that says our own side failed, not the service: descriptors, also one that
+ * other code of this process closed (EBADF), memory, local ports, or a security policy of this host
+ * that forbids to connect, send or receive.
  */
 static inline bool fo_status_is_self(apr_status_t status)
 {
     switch (status) {
+    case EBADF:
     case EMFILE:
     case ENFILE:
     case ENOMEM:

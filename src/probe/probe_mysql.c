@@ -1,11 +1,13 @@
 #include "probe/probe_mysql.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <errmsg.h>
 #include <mysql.h>
@@ -303,6 +305,45 @@ static fo_progress_e advance(state_t *state, int waits, fo_wait_t *ret_wait, fo_
     return FO_DONE;
 }
 
+/*
+ * Why no packet would find its way there; 0: none is known. Where connect() fails at once, the
+ * library (10.11) closes its socket twice, and the second time the number may be another thread's.
+ * A datagram socket looks the route up and sends nothing.
+ */
+static apr_status_t miss_route(const char *address, apr_port_t port)
+{
+    struct sockaddr_in6 v6 = { .sin6_family = AF_INET6, .sin6_port = htons(port) };
+    struct sockaddr_in v4 = { .sin_family = AF_INET, .sin_port = htons(port) };
+    bool is_v4 = inet_pton(AF_INET, address, &v4.sin_addr) == 1;
+    const struct sockaddr *to = is_v4 ? (struct sockaddr *)&v4 : (struct sockaddr *)&v6;
+    apr_status_t status = 0;
+    int fd;
+
+    if (!is_v4 && inet_pton(AF_INET6, address, &v6.sin6_addr) != 1)
+        return 0; /* with a zone: the library knows them */
+    fd = socket(to->sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || connect(fd, to, is_v4 ? sizeof(v4) : sizeof(v6)) != 0)
+        status = errno;
+    if (fd >= 0)
+        close(fd);
+    return status;
+}
+
+/* False: the report says what failed of our own side, or of the way there. */
+static bool can_connect(state_t *state, const fo_peer_t *peer, fo_report_t *report)
+{
+    apr_status_t status = miss_route(peer->addresses[0], peer->port);
+
+    if (!status) {
+        state->mysql = open_handle();
+        status = state->mysql ? 0 : ENOMEM;
+    }
+    if (status)
+        fo_report_fill(report, fo_status_is_self(status) ? FO_VERDICT_SELF : FO_VERDICT_FAIL,
+                       status, 0, NULL);
+    return !status;
+}
+
 static fo_progress_e begin(void *opaque, const void *opaque_conf, const fo_ask_t *ask,
                            fo_wait_t *ret_wait, fo_report_t *report)
 {
@@ -312,11 +353,8 @@ static fo_progress_e begin(void *opaque, const void *opaque_conf, const fo_ask_t
     int waits, fd;
 
     report->stage = FO_STAGE_CONNECT;
-    state->mysql = open_handle();
-    if (!state->mysql) {
-        fo_report_fill(report, FO_VERDICT_SELF, ENOMEM, 0, NULL);
+    if (!can_connect(state, peer, report))
         return FO_DONE;
-    }
     errno = 0; /* so that the errno in the library's text is never an older one */
     /* A NULL password would be looked for in the environment. */
     waits = mysql_real_connect_start(&state->login, state->mysql, peer->addresses[0], conf->user,

@@ -134,6 +134,7 @@ static const struct {
     { EADDRNOTAVAIL, true }, { EACCES, true },       { EPERM, true },      { 0, false },
     { ECONNREFUSED, false }, { ECONNRESET, false },  { ETIMEDOUT, false }, { EHOSTUNREACH, false },
     { ENETUNREACH, false },  { EPIPE, false },       { ENOENT, false },    { EHOSTDOWN, false },
+    { EBADF, true },
 };
 
 START_TEST(own_faults)
