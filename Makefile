@@ -85,18 +85,21 @@ LINK_MODULE = $(LINK) -shared -Wl,--version-script=$(B)/exports.map -o $@ $(filt
 $(B)/mod_failover.so: $(O)/mod_failover.o $(GLUE) $(DRIVERS) $(CORE) $(B)/exports.map
 	$(LINK_MODULE) $(PCRE_LIBS) $(JANSSON_LIBS)
 
-$(B)/mod_failover_mysql.so: $(O)/module/mod_failover_mysql.o $(O)/probe/probe_mysql.o $(B)/exports.map
+CONNECT = $(O)/probe/probe_connect.o
+
+$(B)/mod_failover_mysql.so: $(O)/module/mod_failover_mysql.o $(O)/probe/probe_mysql.o $(CONNECT) \
+                            $(B)/exports.map
 	$(LINK_MODULE) $(call pkg,libs,$(MYSQL_PC))
 
 $(B)/mod_failover_memcached.so: $(O)/module/mod_failover_memcached.o $(O)/probe/probe_memcached.o \
-                                $(B)/exports.map
+                                $(CONNECT) $(B)/exports.map
 	$(LINK_MODULE)
 
 AMQP = $(O)/probe/probe_amqp.o $(O)/probe/probe_link.o $(O)/probe/probe_tls.o
 AMQP_CFLAGS = $(call pkg,cflags,librabbitmq) $(call pkg,cflags,openssl)
 AMQP_LIBS = $(call pkg,libs,librabbitmq) $(call pkg,libs,openssl)
 
-$(B)/mod_failover_amqp.so: $(O)/module/mod_failover_amqp.o $(AMQP) $(B)/exports.map
+$(B)/mod_failover_amqp.so: $(O)/module/mod_failover_amqp.o $(AMQP) $(CONNECT) $(B)/exports.map
 	$(LINK_MODULE) $(AMQP_LIBS)
 
 # The module record is all that a module shows.
@@ -147,7 +150,7 @@ $(B)/t/check_fo_%: t/unit/check_fo_%.c $(CORE) $(wildcard t/unit/*.h)
 	@mkdir -p $(@D)
 	$(LINK) $(WARNINGS) $(OURS) $(APR_CFLAGS) $(CHECK_FLAGS) -o $@ $< $(CORE) $(CHECK_LIBS)
 $(B)/t/check_probe_%: t/unit/check_probe_%.c $(CORE) $(DRIVERS) $(O)/probe/probe_mysql.o \
-                      $(O)/probe/probe_memcached.o $(AMQP) $(wildcard t/unit/*.h)
+                      $(O)/probe/probe_memcached.o $(AMQP) $(CONNECT) $(wildcard t/unit/*.h)
 	@mkdir -p $(@D)
 	$(LINK) $(WARNINGS) $(OURS) $(APR_CFLAGS) $(CHECK_FLAGS) $(call pkg,cflags,$(MYSQL_PC)) \
 	    -o $@ $< $(filter %.o,$^) $(CHECK_LIBS) $(call pkg,libs,$(MYSQL_PC)) $(AMQP_LIBS)

@@ -1,10 +1,10 @@
 #include "probe/probe_link.h"
 
 #include "probe/probe_clock.h"
+#include "probe/probe_connect.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <netdb.h>
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 #include <poll.h>
@@ -29,33 +29,15 @@ static apr_status_t wait_for(const probe_link_t *link, short events)
     return n == 0 ? APR_TIMEUP : 0;
 }
 
-static apr_status_t start_connect(probe_link_t *link, const char *address, apr_port_t port)
-{
-    struct addrinfo hints = { .ai_flags = AI_NUMERICHOST, .ai_socktype = SOCK_STREAM };
-    struct addrinfo *at = NULL;
-    char service[sizeof("65535")];
-    apr_status_t status = 0;
-
-    apr_snprintf(service, sizeof(service), "%u", (unsigned)port);
-    if (getaddrinfo(address, service, &hints, &at) != 0)
-        return ENOMEM; /* a numeric address does not fail to resolve */
-    link->fd = socket(at->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (link->fd < 0 || connect(link->fd, at->ai_addr, at->ai_addrlen) != 0)
-        status = errno;
-    freeaddrinfo(at);
-    return status;
-}
-
 apr_status_t probe_link_connect(probe_link_t *link, const char *address, apr_port_t port)
 {
     int error = 0;
     socklen_t length = sizeof(error);
     apr_status_t status;
 
-    link->fd = -1;
-    status = start_connect(link, address, port);
-    if (status != EINPROGRESS)
-        return status;
+    link->fd = probe_connect(address, port, SOCK_STREAM);
+    if (link->fd < 0)
+        return errno;
     do
         status = wait_for(link, POLLOUT);
     while (!status && getsockopt(link->fd, SOL_SOCKET, SO_ERROR, &error, &length) != 0);

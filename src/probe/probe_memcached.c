@@ -6,9 +6,9 @@
 #include "probe/probe_memcached.h"
 
 #include "probe/probe_clock.h"
+#include "probe/probe_connect.h"
 
 #include <errno.h>
-#include <netdb.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -98,37 +98,13 @@ static void give_up(node_t *node, apr_status_t status)
     finish(node, is_self ? FO_VERDICT_SELF : FO_VERDICT_FAIL, status);
 }
 
-/* A connect under way to one numeric address: a descriptor, or -1 with errno. */
-static int start_connect(const char *name, apr_port_t port)
-{
-    struct addrinfo hints = { .ai_flags = AI_NUMERICHOST, .ai_socktype = SOCK_STREAM };
-    struct addrinfo *address = NULL;
-    char service[sizeof("65535")];
-    int fd, error;
-
-    apr_snprintf(service, sizeof(service), "%u", (unsigned)port);
-    if (getaddrinfo(name, service, &hints, &address) != 0) {
-        errno = ENOMEM; /* a numeric address does not fail to resolve */
-        return -1;
-    }
-    fd = socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd >= 0 && connect(fd, address->ai_addr, address->ai_addrlen) != 0 &&
-        errno != EINPROGRESS) {
-        error = errno;
-        close(fd);
-        errno = error;
-        fd = -1;
-    }
-    freeaddrinfo(address);
-    return fd;
-}
-
 /* Goes on to the next address, if there is one, with an even share of the time that is left. */
 static void try_next(node_t *node, apr_time_t now, apr_time_t deadline_at)
 {
     while (node->tried < node->peer->n_addresses && now < deadline_at) {
         node->until_at = now + (deadline_at - now) / (node->peer->n_addresses - node->tried);
-        node->fd = start_connect(node->peer->addresses[node->tried++], node->peer->port);
+        node->fd = probe_connect(node->peer->addresses[node->tried++], node->peer->port,
+                                 SOCK_STREAM);
         if (node->fd >= 0) {
             node->stage = FO_STAGE_CONNECT;
             node->n_answer = 0;

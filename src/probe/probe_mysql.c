@@ -1,6 +1,7 @@
 #include "probe/probe_mysql.h"
 
-#include <arpa/inet.h>
+#include "probe/probe_connect.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -310,29 +311,20 @@ static fo_progress_e advance(state_t *state, int waits, fo_wait_t *ret_wait, fo_
  * library (10.11) closes its socket twice, and the second time the number may be another thread's.
  * A datagram socket looks the route up and sends nothing.
  */
-static apr_status_t miss_route(const char *address, apr_port_t port)
+static apr_status_t miss_route(const fo_peer_t *peer)
 {
-    struct sockaddr_in6 v6 = { .sin6_family = AF_INET6, .sin6_port = htons(port) };
-    struct sockaddr_in v4 = { .sin_family = AF_INET, .sin_port = htons(port) };
-    bool is_v4 = inet_pton(AF_INET, address, &v4.sin_addr) == 1;
-    const struct sockaddr *to = is_v4 ? (struct sockaddr *)&v4 : (struct sockaddr *)&v6;
-    apr_status_t status = 0;
-    int fd;
+    int fd = probe_connect(peer->addresses[0], peer->port, SOCK_DGRAM);
 
-    if (!is_v4 && inet_pton(AF_INET6, address, &v6.sin6_addr) != 1)
-        return 0; /* with a zone: the library knows them */
-    fd = socket(to->sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (fd < 0 || connect(fd, to, is_v4 ? sizeof(v4) : sizeof(v6)) != 0)
-        status = errno;
-    if (fd >= 0)
-        close(fd);
-    return status;
+    if (fd < 0)
+        return errno;
+    close(fd);
+    return 0;
 }
 
 /* False: the report says what failed of our own side, or of the way there. */
 static bool can_connect(state_t *state, const fo_peer_t *peer, fo_report_t *report)
 {
-    apr_status_t status = miss_route(peer->addresses[0], peer->port);
+    apr_status_t status = miss_route(peer);
 
     if (!status) {
         state->mysql = open_handle();

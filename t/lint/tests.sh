@@ -24,6 +24,7 @@ for source in src/core/fo_*.c src/probe/probe_*.c; do
     case $unit in
     probe_ask | probe_dialogue | probe_steps | probe_tcp | probe_resolver) unit=probe_flight ;;
     probe_link | probe_tls) unit=probe_amqp ;;
+    probe_connect) unit=probe_memcached ;;
     esac
     [ -f "t/unit/check_$unit.c" ] || { echo "tests: $source has no t/unit/check_$unit.c"; failed=1; }
 done
