@@ -34,7 +34,7 @@ under_each_mpm 'connects are forbidden', sub ($mpm) {
     my @port  = $forms->ports;
     my $httpd = start_httpd( $mpm, [ $forms->names ], $forms->config );
     wait_for_states( $httpd, $forms->up );
-    ip( qw(rule add pref 5 dport), $_, 'prohibit' ) for @port;
+    ip( qw(rule add pref 5 ipproto tcp dport), $_, 'prohibit' ) for @port;
     ok !IO::Socket::INET->new( PeerAddr => '127.0.0.1', PeerPort => $port[0] ), 'nobody here can connect';
     ok $!{EACCES}, "$!";
     wait_for( sub { $httpd->get('/'); 4 == keys { map { /FO0005: (\w+)/ ? ( $1 => 1 ) : () } said( $httpd, 'FO0005' ) }->%* }, 'pings to be thrown away' );
@@ -42,7 +42,7 @@ under_each_mpm 'connects are forbidden', sub ($mpm) {
     $app->mode('refuse');
     for_a_while( sub { $httpd->get('/') } );
     is states($httpd), $forms->up, 'no outage while it lasts';
-    ip( qw(rule del pref 5 dport), $_, 'prohibit' ) for @port;
+    ip( qw(rule del pref 5 ipproto tcp dport), $_, 'prohibit' ) for @port;
     my $began = now();
     wait_for_states( $httpd, 'down up up up' );
     cmp_ok now() - $began, '<', 1, 'what is real, as soon as it ends';

@@ -76,13 +76,16 @@ sub measure (%arg) {
 # Whether a request's bytes were there already or were waited for: the former is the usual case, but
 # on a busy machine the asking process may come too late nearly always. Such a run says nothing.
 sub _usual ( $httpd, $all, $up ) {
+    my @count;
     for ( 1 .. $RUNS ) {
+        my @profile = _run( $httpd, $all, $up );
         my %alike;
-        push @{ $alike{ _own($_) } }, $_ for grep { !$_->count('poll') } _run( $httpd, $all, $up );
+        push @{ $alike{ _own($_) } }, $_ for grep { !$_->count('poll') } @profile;
         my ($most) = sort { @{ $alike{$b} } <=> @{ $alike{$a} } || $a <=> $b } keys %alike;
         return $alike{$most}[0] if $most && @{ $alike{$most} } >= 5;
+        @count = map { $_->count } @profile;
     }
-    die "hardly two requests cost the same in $RUNS runs\n";
+    die "hardly two requests cost the same in $RUNS runs, as in the last one: @count\n";
 }
 
 sub _own ($profile) { return $profile->count - $profile->alone($STRINGS) }
