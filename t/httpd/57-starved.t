@@ -86,6 +86,7 @@ under_each_mpm 'kept a server waiting until it closed', sub ($mpm) {
     wait_for( sub { $httpd->get('/'); $waits = connections_to( $db->port ) ? $waits + 1 : 0; $waits > 5 }, 'a ping to wait for its greeting' );
     my ($child) = $httpd->children;
     kill 'STOP', $child;
+    wait_for( sub { Failover::Process::is_still($child) }, 'the child to be stopped' );
     $db->resume;
     wait_for( sub { substr( $db->log_text, $before ) =~ /Aborted connection/ }, 'the server to give up' );
     kill 'CONT', $child;
@@ -262,7 +263,7 @@ sub all_up ( $httpd, $what ) {
 sub stop_child ( $httpd, $span ) {
     my ($child) = $httpd->children;
     kill 'STOP', $child;
-    wait_for( sub { slurp("/proc/$child/stat") =~ /\) T / }, 'the child to be stopped' );
+    wait_for( sub { Failover::Process::is_still($child) }, 'the child to be stopped' );
     my $end = now() + $span;
     wait_for( sub { now() > $end }, 'the time to pass' );
     kill 'CONT', $child;

@@ -101,9 +101,9 @@ done_testing;
 # where a thread of that one has ended after its listener did, as that of this short request does.
 sub renew ( $httpd, $child ) {
     my %old    = map { $_ => 1 } $httpd->children;
-    my $before = sockets_of($child);
+    my %before = map { $_ => 1 } sockets_of($child);
     my $short  = hold($httpd);
-    wait_for( sub { sockets_of($child) > $before }, 'the request to have a thread' );
+    wait_for( sub { grep { !$before{$_} } sockets_of($child) }, 'the request to have a thread' );
     kill 'USR1', $httpd->pid;
     wait_for( sub { ( () = glob "/proc/$child/task/*" ) <= 5 }, 'the idle threads to end' );
     close $short;
@@ -111,7 +111,7 @@ sub renew ( $httpd, $child ) {
     return;
 }
 
-sub sockets_of ($pid) { return scalar grep { ( readlink($_) // '' ) =~ /^socket:/ } glob "/proc/$pid/fd/*" }
+sub sockets_of ($pid) { return grep {/^socket:/} map { readlink($_) // '' } glob "/proc/$pid/fd/*" }
 
 # The error's reason stands before its tag.
 sub unshared ($httpd) { return grep {/FO0014: /} split /\n/, $httpd->error_log }

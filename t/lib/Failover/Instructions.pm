@@ -8,10 +8,10 @@
 # A static file of 100 bytes over one connection that is kept alive, under prefork, whose requests
 # run in the first thread. callgrind writes what that thread did from one request to the next, which
 # is the difference between two runs that differ by one request. Most requests cost exactly the same;
-# a few have to wait for their bytes, or find a new second of the clock. The cost that most of them
-# have is the figure. What libc's strcmp, strlen and strrchr do themselves is left out: httpd uses
-# them on paths, ours uses none of them, and it depends, by some 150, on the addresses that strings
-# happen to have.
+# others have to wait for their bytes, or find a new second of the clock. The least that several of
+# them cost is the figure. What libc's strcmp, strlen and strrchr do themselves is left out: httpd
+# uses them on paths, ours uses none of them, and it depends, by some 150, on the addresses that
+# strings happen to have.
 package Failover::Instructions;
 
 use v5.36;
@@ -28,7 +28,8 @@ our @EXPORT = qw(measure measure_once entries budget);
 my $STRINGS = qr/^_*str(?:cmp|len|rchr)(?:_|$)/;
 my $WARM_UP = 15;
 my $COUNTED = 80;
-my $RUNS    = 5;
+my $LIKE_IT = 5;     # requests that cost the least
+my $RUNS    = 5;     # at most
 
 # The variables that a CGI finds, 40 of them. Not by SetEnvIf, which would look each of them up for
 # each request: what that costs depends on the addresses of their names.
@@ -53,7 +54,7 @@ sub measure_once (%arg) {
     return $known{ join ' ', map {"$_=$arg{$_}"} sort keys %arg } //= measure(%arg);
 }
 
-# Returns { instructions, profile }: what most requests cost, and the profile of one of them.
+# Returns { instructions, profile }: what a request costs, and the profile of one of them.
 #   services   how many; 0: an idle thread instead of our module
 #   variables  the first service is down, with so many variables; undef: all are up
 #   down       so many are, each with as many variables of its own
@@ -73,17 +74,15 @@ sub measure (%arg) {
     return { instructions => _own($profile), profile => $profile };
 }
 
-# Whether a request's bytes were there already or were waited for: the former is the usual case, but
-# on a busy machine the asking process may come too late nearly always. Such a run says nothing.
+# The least is what a request costs whose bytes were there already and that had not to wait for
+# anything. On a busy machine nearly all may have waited: a run in which hardly any did not says
+# nothing.
 sub _usual ( $httpd, $all, $up ) {
     my @count;
     for ( 1 .. $RUNS ) {
-        my @profile = _run( $httpd, $all, $up );
-        my %alike;
-        push @{ $alike{ _own($_) } }, $_ for grep { !$_->count('poll') } @profile;
-        my ($most) = sort { @{ $alike{$b} } <=> @{ $alike{$a} } || $a <=> $b } keys %alike;
-        return $alike{$most}[0] if $most && @{ $alike{$most} } >= 5;
-        @count = map { $_->count } @profile;
+        my @profile = sort { _own($a) <=> _own($b) } _run( $httpd, $all, $up );
+        @count = map { _own($_) } @profile;
+        return $profile[0] if $LIKE_IT == grep { $_ == $count[0] } @count[ 0 .. $LIKE_IT - 1 ];
     }
     die "hardly two requests cost the same in $RUNS runs, as in the last one: @count\n";
 }

@@ -69,6 +69,13 @@ sub signal_group ( $self, $name ) {
     return;
 }
 
+# SIGSTOP. A thread that runs does so until its processor hears of it: when this returns, none does.
+sub stand_still ($self) {
+    $self->signal_group('STOP');
+    wait_for( sub { !grep { $_->{group} == $self->{pid} && !is_still( $_->{pid} ) } _all_processes() }, "$self->{name} to stand still" );
+    return;
+}
+
 # Asks the leader to go and returns the seconds until the whole group was gone. Past the limit the
 # group is killed and this dies.
 sub stop ( $self, $signal = 'TERM', $limit = 20 ) {
@@ -115,13 +122,21 @@ sub is_running ($pid) {
     return $stat && $stat->{state} ne 'Z';
 }
 
+# Are all of its threads stopped, or gone?
+sub is_still ($pid) { return !grep { $_->{state} !~ /^[TZX]$/ } map { _stat( $pid, $_ ) // () } _threads($pid) }
+
+sub _threads ($pid) {
+    opendir my $tasks, "/proc/$pid/task" or return;
+    return grep {/^\d+$/} readdir $tasks;
+}
+
 sub _all_processes () {
     opendir my $proc, '/proc' or die "cannot read /proc: $!\n";
     return grep { defined } map { _stat($_) } grep { /^\d+$/ } readdir $proc;
 }
 
-sub _stat ($pid) {
-    open my $file, '<', "/proc/$pid/stat" or return;
+sub _stat ( $pid, $thread = undef ) {
+    open my $file, '<', "/proc/$pid/" . ( defined $thread ? "task/$thread/" : '' ) . 'stat' or return;
     my $stat = <$file> // return;
     $stat =~ s/^.*\)//s;    # the command's name may hold anything
     my ( $state, $parent, $group ) = split ' ', $stat;
