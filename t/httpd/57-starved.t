@@ -141,6 +141,7 @@ under_each_mpm 'fewer descriptors than there are', sub ($mpm) {
     $httpd->get('/');
     wait_for( sub { connections_to( $db->port ) == 5 }, 'the pings to be under way' );
     limit_files( $httpd, $child, 4 );
+    is connections_to( $db->port ), 5, 'they still are';
     $db->resume;
     my $before = ticks_of($child);
     wait_for( sub { !connections_to( $db->port ) }, 'their end' );
