@@ -4,6 +4,7 @@
 #
 # FAILOVER_SOAK=60 in the environment restarts for as many seconds under each MPM (make soak-restarts).
 use v5.36;
+use List::Util qw(sum);
 use Test::More;
 use Failover::Cleanup qw(fork_child release_group);
 use Failover::Crowd;
@@ -266,16 +267,14 @@ sub rested_parent ($httpd) {
     return %least;
 }
 
-# Its own memory is what it has written.
+# Its own memory is what it has written, those pages included that it shares with its children since
+# the fork; a child's end turns one kind into the other, so both are read at once.
 sub parent_of ($httpd) {
     my $pid = $httpd->pid;
     my @fd  = glob "/proc/$pid/fd/*";
-    my ($kb) = slurp("/proc/$pid/smaps_rollup") =~ /^Private_Dirty: +(\d+) kB/m;
-    return ( descriptors => scalar @fd, maps => scalar( () = slurp("/proc/$pid/maps") =~ /\n/g ), kilobytes => $kb + shared_dirty($pid) );
+    my @kb  = slurp("/proc/$pid/smaps_rollup") =~ /^(?:Private|Shared)_Dirty: +(\d+) kB/mg;
+    return ( descriptors => scalar @fd, maps => scalar( () = slurp("/proc/$pid/maps") =~ /\n/g ), kilobytes => sum(@kb) );
 }
-
-# Pages that it shares with its children since the fork are its own as well.
-sub shared_dirty ($pid) { return slurp("/proc/$pid/smaps_rollup") =~ /^Shared_Dirty: +(\d+) kB/m ? $1 : 0 }
 
 # A client in a process of its own, which asks all the time. Call what it returns to end it and to learn
 # how many answers it got, and what went wrong.
