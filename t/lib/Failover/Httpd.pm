@@ -119,10 +119,20 @@ sub stop ( $self, $limit = 15 ) {
 
 # On SIGTERM the main thread of a worker or event child shuts the sockets of its workers, also one
 # that a worker is just giving up, and may crash on that. So whoever has answered is given the time
-# to leave its connection: what happens then is httpd's own, and nothing of it can be seen from here.
+# to leave its connection: its end is seen here, and what a worker does after that, which is little, is
+# not. One that is kept alive stays, and is waited for in vain.
 sub _let_workers_end ($self) {
-    select undef, undef, undef, 0.02 if $self->{mpm} ne 'prefork';
+    return if $self->{mpm} eq 'prefork';
+    my $end = now() + 0.3;
+    wait_for( sub { !$self->_has_client || now() > $end }, 'the clients to have gone' );
+    select undef, undef, undef, 0.02;
     return;
+}
+
+# Is a connection open on httpd's side, whatever the client did?
+sub _has_client ($self) {
+    my $here = sprintf '0100007F:%04X', $self->{port};
+    return scalar grep {/^\s*\d+: $here \S+ 0[18] /} split /\n/, slurp('/proc/net/tcp');    # ESTABLISHED, CLOSE_WAIT
 }
 
 # Both return when the new generation of children is there; graceful's old one may still drain.
