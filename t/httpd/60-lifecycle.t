@@ -117,8 +117,6 @@ under_each_mpm 'restarts under load', sub ($mpm) {
     $httpd->allow_log(qr/FO0009|FO0001|FO0005/);
     # The event MPM's main thread may crash on a socket that a worker is giving up: 2 of 96 such restarts did without us.
     $httpd->allow_log(qr/AH0005[12]: child pid \d+ exit signal Segmentation fault/) if $mpm ne 'prefork';
-    # It closes its workers' sockets while they are in use.
-    $httpd->allow_log(qr/\(9\)Bad file descriptor: AH03092: process_lingering_close:/) if $mpm eq 'event';
     my @client = map { load( $httpd, $_ ) } 1 .. 4;
     for my $round ( 1 .. 6 ) {
         my $took = seconds_of( sub { $httpd->restart } );

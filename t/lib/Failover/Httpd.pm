@@ -117,10 +117,10 @@ sub stop ( $self, $limit = 15 ) {
     return $process->stop( 'TERM', $limit );
 }
 
-# On SIGTERM the main thread of a worker or event child shuts the sockets of its workers, also one
-# that a worker is just giving up, and may crash on that. So whoever has answered is given the time
-# to leave its connection: its end is seen here, and what a worker does after that, which is little, is
-# not. One that is kept alive stays, and is waited for in vain.
+# On SIGTERM the main thread of a worker or event child shuts the sockets of its workers,
+# also one that a worker is just giving up, and may crash on that. So whoever has answered is given the
+# time to leave its connection: its end is seen here, and what a worker does after that, which is
+# little, is not. One that is kept alive stays, and is waited for in vain.
 sub _let_workers_end ($self) {
     return if $self->{mpm} eq 'prefork';
     my $end = now() + 0.3;
@@ -137,7 +137,12 @@ sub _has_client ($self) {
 
 # Both return when the new generation of children is there; graceful's old one may still drain.
 sub graceful ( $self, $limit = 15 ) { return $self->_renew( 'USR1', $limit ) }
-sub restart ( $self, $limit = 15 ) { return $self->_renew( 'HUP', $limit ) }
+
+# The event MPM closes its workers' sockets, and a worker that gives one up may find it closed.
+sub restart ( $self, $limit = 15 ) {
+    $self->allow_log(qr/\(9\)Bad file descriptor: AH03092: process_lingering_close:/) if $self->{mpm} eq 'event';
+    return $self->_renew( 'HUP', $limit );
+}
 
 # httpd -t: (exit code, output). Further words are the command line's, such as -D DUMP_FAILOVER.
 sub configtest ( $self, @words ) {
