@@ -10,6 +10,7 @@ use Failover::Peer;
 use Failover::Process;
 use Failover::Seen;
 use Failover::Server::MariaDB;
+use Failover::Sockets;
 use Failover::States qw(under_each_mpm);
 use Failover::Wait;
 use IO::Select;
@@ -175,12 +176,8 @@ under_each_mpm 'a client that resets the connection in the middle of its body', 
 
 # Bytes that httpd has been sent from this port and not read; undef where there is no such connection.
 sub unread ( $port, $from ) {
-    my ( $local, $remote ) = map { sprintf '0100007F:%04X', $_ } $port, $from;
-    for my $line ( split /\n/, slurp('/proc/net/tcp') ) {
-        my @word = split ' ', $line;
-        return hex( ( split /:/, $word[4] )[1] ) if ( $word[1] // '' ) eq $local && $word[2] eq $remote;
-    }
-    return;
+    my ($socket) = tcp_sockets("sport = :$port and dport = :$from");
+    return $socket && $socket->{unread};
 }
 
 # Backends that a client chooses say nothing of ours, but where it is one of ours.
@@ -344,11 +341,6 @@ subtest 'a crowd of genuine errors, prefork' => sub {
     $db->done;
 };
 
-# Established ones, as those who made them see it.
-sub connections_to ($port) {
-    my $remote = sprintf '0100007F:%04X', $port;
-    return scalar grep { my @word = split; ( $word[2] // '' ) eq $remote && $word[3] eq '01' } split /\n/, slurp('/proc/net/tcp');
-}
 
 # Requests to all, steadily, until each child has said so.
 sub follows ( $httpd, $tag, $count, @line ) {

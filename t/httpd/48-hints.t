@@ -3,13 +3,13 @@
 use v5.36;
 use Test::More;
 use Failover::Crowd;
-use Failover::File;
 use Failover::ErrorLog;
 use Failover::Httpd;
 use Failover::KeptAlive;
 use Failover::Peer;
 use Failover::Sayer;
 use Failover::Seen;
+use Failover::Sockets;
 use Failover::States qw(under_each_mpm);
 use Failover::Wait;
 
@@ -137,13 +137,7 @@ under_each_mpm 'a child that is killed while it pings', sub ($mpm) {
 };
 
 sub has_connection_to ( $pid, $port ) {
-    my $remote = sprintf '0100007F:%04X', $port;
-    my %inode;
-    for my $line ( split /\n/, slurp('/proc/net/tcp') ) {
-        my @word = split ' ', $line;
-        $inode{"socket:[$word[9]]"} = 1 if ( $word[2] // '' ) eq $remote;
-    }
-    return scalar grep { $inode{ readlink($_) // '' } } glob "/proc/$pid/fd/*";
+    return scalar grep { $_->{remote} eq "127.0.0.1:$port" } sockets_of($pid);
 }
 
 done_testing;

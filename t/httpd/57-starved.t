@@ -12,6 +12,7 @@ use Failover::Peer;
 use Failover::Process;
 use Failover::Sanitizer;
 use Failover::Seen;
+use Failover::Sockets;
 use Failover::States qw(under_each_mpm quick);
 use Failover::Wait;
 
@@ -86,8 +87,7 @@ under_each_mpm 'kept a server waiting until it closed', sub ($mpm) {
     my $waits = 0;
     wait_for( sub { $httpd->get('/'); $waits = connections_to( $db->port ) ? $waits + 1 : 0; $waits > 5 }, 'a ping to wait for its greeting' );
     my ($child) = $httpd->children;
-    kill 'STOP', $child;
-    wait_for( sub { Failover::Process::is_still($child) }, 'the child to be stopped' );
+    Failover::Process::suspend($child);
     $db->resume;
     wait_for( sub { substr( $db->log_text, $before ) =~ /Aborted connection/ }, 'the server to give up' );
     kill 'CONT', $child;
@@ -157,7 +157,8 @@ under_each_mpm 'fewer descriptors than there are', sub ($mpm) {
     $httpd->done;
 };
 
-# The wall clock jumps by hours; the log shows it.
+# The wall clock jumps by hours; the log shows it. libfaketime and a sanitizer's runtime, both
+# preloaded, do not come to the end of their start.
 Failover::Sanitizer::is_preloaded() or under_each_mpm 'the wall clock is stepped', sub ($mpm) {
     my ($library) = glob '/usr/lib/*/faketime/libfaketimeMT.so.1' or die "libfaketime is missing\n";
     my $peer  = Failover::Peer->new;
@@ -264,8 +265,7 @@ sub all_up ( $httpd, $what ) {
 # Stops httpd's child for so long, and shows that it stood still.
 sub stop_child ( $httpd, $span ) {
     my ($child) = $httpd->children;
-    kill 'STOP', $child;
-    wait_for( sub { Failover::Process::is_still($child) }, 'the child to be stopped' );
+    Failover::Process::suspend($child);
     my $end = now() + $span;
     wait_for( sub { now() > $end }, 'the time to pass' );
     kill 'CONT', $child;
@@ -287,11 +287,6 @@ sub limit_files ( $httpd, $pid, $n ) {
 sub ticks_of ($pid) {
     my @field = split ' ', slurp("/proc/$pid/stat") =~ s/^.*\)//sr;
     return $field[11] + $field[12];
-}
-
-# How many clients are connected to this port.
-sub connections_to ($port) {
-    return scalar grep { /^\s*\d+: \S+ 0100007F:@{[ sprintf '%04X', $port ]} 01 / } split /\n/, slurp('/proc/net/tcp');
 }
 
 sub shift_of ($step) {

@@ -12,6 +12,7 @@ use Failover::Process;
 use Failover::Seen;
 use Failover::Server::MariaDB;
 use Failover::Server::Memcached;
+use Failover::Sockets;
 use Failover::States qw(under_each_mpm quick);
 use Failover::Wait;
 
@@ -115,8 +116,10 @@ under_each_mpm 'restarts under load', sub ($mpm) {
         FailoverService mc   memcached://@{[ $peer->address ]}
         CONF
     $httpd->allow_log(qr/FO0009|FO0001|FO0005/);
-    # The event MPM's main thread may crash on a socket that a worker is giving up: 2 of 96 such restarts did without us.
+    # The event MPM's main thread closes a socket that a worker is giving up: either may fail on that. It
+    # crashed at 2 of 96 such restarts without us.
     $httpd->allow_log(qr/AH0005[12]: child pid \d+ exit signal Segmentation fault/) if $mpm ne 'prefork';
+    $httpd->allow_log(qr/\(9\)Bad file descriptor: AH03092: process_lingering_close:/) if $mpm eq 'event';
     my @client = map { load( $httpd, $_ ) } 1 .. 4;
     for my $round ( 1 .. 6 ) {
         my $took = seconds_of( sub { $httpd->restart } );
@@ -164,13 +167,6 @@ sub ask_all ($httpd) {
         return !grep { sockets_of($_) < 3 } $httpd->children;
     }, 'hanging pings in each child' );
     return;
-}
-
-# How many sockets to another address a process has under way or open. Its listener is not one.
-sub sockets_of ($pid) {
-    my %inode = map { ( readlink($_) // '' ) =~ /socket:\[(\d+)\]/ ? ( $1 => 1 ) : () } glob "/proc/$pid/fd/*";
-    my @line  = map { split /\n/, slurp($_) } '/proc/net/tcp', '/proc/net/tcp6';
-    return scalar grep { my @field = split ' '; $inode{ $field[9] // '' } && $field[3] ne '0A' } @line;
 }
 
 # A graceful restart; the seconds until all of the old children were gone. httpd itself may take

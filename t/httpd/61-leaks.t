@@ -3,10 +3,10 @@
 use v5.36;
 use Test::More;
 use Failover::Blackhole;
-use Failover::File;
 use Failover::Httpd;
 use Failover::Peer;
 use Failover::Seen;
+use Failover::Sockets;
 use Failover::States qw(under_each_mpm quick);
 use Failover::Wait;
 
@@ -113,13 +113,6 @@ under_each_mpm 'a CGI while pings hang', sub ($mpm) {
 done_testing;
 
 # ---------------------------------------------------------------- helpers
-
-# How many sockets to another address a process has under way or open. Its listener is not one.
-sub sockets_of ($pid) {
-    my %inode = map { ( readlink($_) // '' ) =~ /socket:\[(\d+)\]/ ? ( $1 => 1 ) : () } glob "/proc/$pid/fd/*";
-    my @line  = map { split /\n/, slurp($_) } '/proc/net/tcp', '/proc/net/tcp6';
-    return scalar grep { my @field = split ' '; $inode{ $field[9] // '' } && $field[3] ne '0A' } @line;
-}
 
 # The fewest within half a second without requests, when no ping is under way.
 sub held_by ($pid) {

@@ -71,7 +71,7 @@ under_each_mpm 'the one that pings is killed', sub ($mpm) {
 under_each_mpm 'the one that pings is stopped', sub ($mpm) {
     my ( $httpd, $visitors ) = scoped($mpm);
     my $holder = at_its_frequency( $visitors, 'before' );
-    kill 'STOP', $holder;
+    Failover::Process::suspend($holder);
     my $heir = finds_the_outage( $httpd, $visitors, $holder );
     $visitors->accept;
     wait_for( sub { visits_since( $visitors, now() - $LEASE ) }, 'it to ping again' );
@@ -92,7 +92,7 @@ under_each_mpm 'an answer from before it was stopped', sub ($mpm) {
     all_see( $httpd, 'up' );
     $peer->mode('mute');
     wait_for( sub { $peer->open_connections }, 'a ping that hangs' );
-    kill 'STOP', $holder;
+    Failover::Process::suspend($holder);
     undef $peer;    # resets the connection
     $peer = Failover::Peer->new( %works, port => $port );
     $peer->wait_for_connections(2);

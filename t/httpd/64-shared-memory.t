@@ -8,6 +8,7 @@ use Failover::Peer;
 use Failover::Process;
 use Failover::Sanitizer;
 use Failover::Seen;
+use Failover::Sockets;
 use Failover::States qw(under_each_mpm quick);
 use Failover::Wait;
 use IO::Socket::INET;
@@ -103,17 +104,15 @@ done_testing;
 # where a thread of that one has ended after its listener did, as that of this short request does.
 sub renew ( $httpd, $child ) {
     my %old    = map { $_ => 1 } $httpd->children;
-    my %before = map { $_ => 1 } sockets_of($child);
+    my %before = map { $_->{link} => 1 } sockets_of($child);
     my $short  = hold($httpd);
-    wait_for( sub { grep { !$before{$_} } sockets_of($child) }, 'the request to have a thread' );
+    wait_for( sub { grep { !$before{ $_->{link} } } sockets_of($child) }, 'the request to have a thread' );
     kill 'USR1', $httpd->pid;
     wait_for( sub { ( () = glob "/proc/$child/task/*" ) <= 5 }, 'the idle threads to end' );
     close $short;
     wait_for( sub { grep { !$old{$_} } $httpd->children }, 'the next child', 15 );
     return;
 }
-
-sub sockets_of ($pid) { return grep {/^socket:/} map { readlink($_) // '' } glob "/proc/$pid/fd/*" }
 
 # The error's reason stands before its tag.
 sub unshared ($httpd) { return grep {/FO0014: /} split /\n/, $httpd->error_log }

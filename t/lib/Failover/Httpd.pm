@@ -36,6 +36,7 @@ use Failover::Log;
 use Failover::Port qw(free_port);
 use Failover::Process;
 use Failover::Sanitizer;
+use Failover::Sockets;
 use Failover::Wait;
 
 sub mpms ($class) { return qw(event worker prefork) }
@@ -117,10 +118,10 @@ sub stop ( $self, $limit = 15 ) {
     return $process->stop( 'TERM', $limit );
 }
 
-# On SIGTERM the main thread of a worker or event child shuts the sockets of its workers,
-# also one that a worker is just giving up, and may crash on that. So whoever has answered is given the
-# time to leave its connection: its end is seen here, and what a worker does after that, which is
-# little, is not. One that is kept alive stays, and is waited for in vain.
+# On SIGTERM and SIGHUP the main thread of a worker or event child shuts the sockets of its workers,
+# also one that a worker is just giving up, and may crash on that, or the worker complain. So whoever
+# has answered is given the time to leave its connection: its end is seen here, and what a worker does
+# after that, which is little, is not. One that is kept alive stays, and is waited for in vain.
 sub _let_workers_end ($self) {
     return if $self->{mpm} eq 'prefork';
     my $end = now() + 0.3;
@@ -131,16 +132,14 @@ sub _let_workers_end ($self) {
 
 # Is a connection open on httpd's side, whatever the client did?
 sub _has_client ($self) {
-    my $here = sprintf '0100007F:%04X', $self->{port};
-    return scalar grep {/^\s*\d+: $here \S+ 0[18] /} split /\n/, slurp('/proc/net/tcp');    # ESTABLISHED, CLOSE_WAIT
+    return scalar grep { $_->{state} =~ /^(?:ESTAB|CLOSE-WAIT)$/ } tcp_sockets("sport = :$self->{port}");
 }
 
 # Both return when the new generation of children is there; graceful's old one may still drain.
 sub graceful ( $self, $limit = 15 ) { return $self->_renew( 'USR1', $limit ) }
 
-# The event MPM closes its workers' sockets, and a worker that gives one up may find it closed.
 sub restart ( $self, $limit = 15 ) {
-    $self->allow_log(qr/\(9\)Bad file descriptor: AH03092: process_lingering_close:/) if $self->{mpm} eq 'event';
+    $self->_let_workers_end;
     return $self->_renew( 'HUP', $limit );
 }
 

@@ -69,10 +69,10 @@ sub signal_group ( $self, $name ) {
     return;
 }
 
-# SIGSTOP. A thread that runs does so until its processor hears of it: when this returns, none does.
-sub stand_still ($self) {
+# SIGSTOP for the group; SIGCONT ends it.
+sub suspend_group ($self) {
     $self->signal_group('STOP');
-    wait_for( sub { !grep { $_->{group} == $self->{pid} && !is_still( $_->{pid} ) } _all_processes() }, "$self->{name} to stand still" );
+    _wait_until_still( map { $_->{pid} } grep { $_->{group} == $self->{pid} } _all_processes() );
     return;
 }
 
@@ -122,11 +122,23 @@ sub is_running ($pid) {
     return $stat && $stat->{state} ne 'Z';
 }
 
-# Are all of its threads stopped, or gone?
-sub is_still ($pid) { return !grep { $_->{state} !~ /^[TZX]$/ } map { _stat( $pid, $_ ) // () } _threads($pid) }
+# SIGSTOP for one process; SIGCONT ends it.
+sub suspend ($pid) {
+    kill 'STOP', $pid or die "cannot stop process $pid: $!\n";
+    _wait_until_still($pid);
+    return;
+}
+
+# A thread that runs does so until its processor hears of the signal.
+sub _wait_until_still (@pids) {
+    wait_for( sub { !grep { !_is_still($_) } @pids }, "the threads of @pids to be stopped" );
+    return;
+}
+
+sub _is_still ($pid) { return !grep { $_->{state} !~ /^[TZX]$/ } map { _stat("$pid/task/$_") // () } _threads($pid) }
 
 sub _threads ($pid) {
-    opendir my $tasks, "/proc/$pid/task" or return;
+    opendir my $tasks, "/proc/$pid/task" or return;    # it has gone
     return grep {/^\d+$/} readdir $tasks;
 }
 
@@ -135,8 +147,9 @@ sub _all_processes () {
     return grep { defined } map { _stat($_) } grep { /^\d+$/ } readdir $proc;
 }
 
-sub _stat ( $pid, $thread = undef ) {
-    open my $file, '<', "/proc/$pid/" . ( defined $thread ? "task/$thread/" : '' ) . 'stat' or return;
+# Of a process, or of one thread as in 4711/task/4712.
+sub _stat ($pid) {
+    open my $file, '<', "/proc/$pid/stat" or return;
     my $stat = <$file> // return;
     $stat =~ s/^.*\)//s;    # the command's name may hold anything
     my ( $state, $parent, $group ) = split ' ', $stat;

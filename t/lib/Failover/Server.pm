@@ -71,7 +71,7 @@ sub crash ($self) {
     return;
 }
 
-sub pause  ($self) { return $self->{process}->stand_still }
+sub pause  ($self) { return $self->{process}->suspend_group }
 sub resume ($self) { return $self->{process}->signal_group('CONT') }
 
 # The log: announce lines before `done`, or take them as they come. See Failover::Log.
