@@ -53,7 +53,7 @@ sub build () { return $NAME ? "$ROOT/build/$NAME" : "$ROOT/build" }
 
 sub patience () { return $KIND->{patience} }
 
-# Is its runtime preloaded? libfaketime cannot be as well: neither comes to the end of its start.
+# Is its runtime preloaded, into every process of httpd?
 sub is_preloaded () { return defined $KIND->{runtime} }
 
 # Makes the place for reports below a private folder: whoever a process runs as, it can write there.
