@@ -88,8 +88,8 @@ under_each_mpm 'more memcached hang than there are workers', sub ($mpm) {
 };
 
 # A short form of the measurement. Which processor a server happens to run on changes a run's p50 by a
-# third, and seven runs hardly even that out; the gate stands in t/bench/hangs. In one run of five the
-# ping of a healthy memcached queues behind one that has just come to hang, and its request waits.
+# third, and seven runs hardly even that out; the gate stands in t/bench/hangs. In about one run of five
+# one request to the main host waits for a ping of its own: a chance that two runs of three may share.
 subtest 'what they cost the others' => sub {
     local @ENV{qw(PAIRS REQUESTS ROWS LIMITS)} = ( 7, 6000, 'stopped-32,dropped-32', '1.5,2,1.3' );
     open my $bench, '-|', $^X, 't/bench/hangs' or die "cannot run t/bench/hangs: $!\n";
