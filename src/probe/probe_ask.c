@@ -12,12 +12,16 @@
 /* The runner's deadline lies behind the probe's own, or it would race with it, losing the stage. */
 #define GRACE (50 * 1000)
 
+/* A trial leaves room for an answer that takes several times as long as the last one. */
+#define TRIAL_MIN (20 * 1000)
+#define TRIAL_ANSWERS 4
+
 /* What is left to a call whose flight is gone: everything it reads is in here. */
 typedef struct call_t {
     probe_job_t job;        /* first: the pool hands back the job, which is the call */
     probe_flight_t *flight; /* NULL: it has ended meanwhile */
-    bool *is_asking;        /* the loop's; not the call's to touch */
-    bool *was_cut;          /* the same */
+    probe_calls_t *calls;   /* the loop's; not the worker's to touch */
+    apr_interval_time_t trial;
     const fo_probe_t *probe;
     const void *conf;
     fo_ask_t ask;
@@ -55,8 +59,8 @@ static void run_call(probe_job_t *job)
     call_t *call = (call_t *)job;
     fo_ask_t ask = call->ask;
 
-    if (job->is_trial && ask.budget > PROBE_TRIAL)
-        ask.budget = PROBE_TRIAL;
+    if (job->is_trial && ask.budget > call->trial)
+        ask.budget = call->trial;
     call->report = (fo_report_t){ .stage = FO_STAGE_CONNECT };
     call->probe->ask(call->conf, &ask, &call->report);
     job->is_cut = ask.budget < call->ask.budget && fo_report_is_timeout(&call->report);
@@ -115,15 +119,15 @@ static void settle_self(probe_flight_t *flight, apr_status_t status, const char 
     probe_flight_settle(flight, now);
 }
 
-static bool *is_asking(const probe_flight_t *flight)
+static probe_calls_t *calls_of(const probe_flight_t *flight)
 {
-    return &flight->field->is_asking[flight->ping.check->index];
+    return &flight->field->calls[flight->ping.check->index];
 }
 
 /* A call that never ran, or has ended. */
 static void drop_call(probe_flight_t *flight, call_t *call)
 {
-    *is_asking(flight) = false;
+    calls_of(flight)->is_asking = false;
     flight->state = NULL;
     free_call(call);
 }
@@ -131,14 +135,14 @@ static void drop_call(probe_flight_t *flight, call_t *call)
 static apr_status_t submit_call(probe_flight_t *flight, call_t *call, apr_time_t now)
 {
     call->flight = flight;
-    call->is_asking = is_asking(flight);
+    call->calls = calls_of(flight);
+    call->calls->is_asking = true;
+    call->trial = call->calls->trial ? call->calls->trial : PROBE_TRIAL;
     call->probe = flight->ping.check->probe;
     call->conf = flight->ping.check->conf;
     call->ask.budget = flight->until_at - now;
     call->job.run = run_call;
-    call->was_cut = &flight->field->was_cut[flight->ping.check->index];
-    call->job.is_suspect = flight->ping.is_slow || *call->was_cut;
-    *call->is_asking = true;
+    call->job.is_suspect = flight->ping.is_slow || call->calls->was_cut;
     return probe_workers_submit(flight->field->askers, &call->job);
 }
 
@@ -147,7 +151,7 @@ static void begin(probe_flight_t *flight, apr_time_t now)
     call_t *call;
     apr_status_t error;
 
-    if (*is_asking(flight)) {
+    if (calls_of(flight)->is_asking) {
         flight->report.stage = FO_STAGE_ASK;
         fo_report_fill(&flight->report, FO_VERDICT_FAIL, APR_TIMEUP, 0,
                        "the last call has still not come back");
@@ -180,7 +184,8 @@ static void timer(probe_flight_t *flight, apr_time_t now)
     flight->wake_at = 0;
     if (!probe_workers_cancel(flight->field->askers, &call->job))
         return;
-    *call->was_cut = call->job.is_suspect; /* a further trial would take as long from the others */
+    call->calls->was_cut = call->job
+                               .is_suspect; /* a further trial would take as long from the others */
     drop_call(flight, call);
     settle_unasked(flight, now);
 }
@@ -218,13 +223,31 @@ static void judge_timeout(call_t *call, const probe_flight_t *flight)
         fo_report_timeout(&call->report, call->report.verdict, flight->ping.timeout);
 }
 
+static apr_interval_time_t trial_after(const call_t *call)
+{
+    apr_interval_time_t trial = (call->job.ended_at - call->job.begun_at) * TRIAL_ANSWERS;
+
+    if (trial < TRIAL_MIN)
+        return TRIAL_MIN;
+    return trial < PROBE_TRIAL ? trial : PROBE_TRIAL;
+}
+
+static void remember(const call_t *call)
+{
+    fo_verdict_e verdict = call->report.verdict;
+
+    call->calls->is_asking = false;
+    call->calls->was_cut = call->job.is_cut;
+    if (verdict != FO_VERDICT_FAIL && verdict != FO_VERDICT_SELF)
+        call->calls->trial = trial_after(call);
+}
+
 void probe_ask_ended(probe_job_t *job, apr_time_t now)
 {
     call_t *call = (call_t *)job;
     probe_flight_t *flight = call->flight;
 
-    *call->is_asking = false;
-    *call->was_cut = job->is_cut;
+    remember(call);
     if (flight && job->is_cut) { /* on trial when half the budget had passed */
         flight->state = NULL;
         settle_unasked(flight, now);

@@ -10,12 +10,18 @@
 #include "probe/probe_gate.h"
 #include "probe/probe_resolver.h"
 
+/* What is remembered of a check's calls, if its probe is an ask. */
+typedef struct probe_calls_t {
+    bool is_asking;            /* one has not come back */
+    bool was_cut;              /* the last one had a trial only, which was too short */
+    apr_interval_time_t trial; /* that may be expected to do; 0: nothing is known */
+} probe_calls_t;
+
 /* What flights share. */
 typedef struct probe_field_t {
     probe_resolver_t *resolver;
     probe_workers_t *askers;
-    bool *is_asking; /* by check: a call of an ask has not come back */
-    bool *was_cut;   /* by check: the last call had a trial only, which was too short */
+    probe_calls_t *calls; /* by check */
 } probe_field_t;
 
 struct probe_flight_t;

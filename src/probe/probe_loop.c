@@ -62,8 +62,7 @@ probe_loop_t *probe_loop_make(const fo_plan_t *plan, fo_monitor_t *monitor, prob
     loop->shared_fd = -1;
     loop->is_leading = true;
     loop->queue = apr_pcalloc(pool, n * sizeof(*loop->queue));
-    loop->field.is_asking = apr_pcalloc(pool, n * sizeof(bool));
-    loop->field.was_cut = apr_pcalloc(pool, n * sizeof(bool));
+    loop->field.calls = apr_pcalloc(pool, n * sizeof(*loop->field.calls));
     publish_due(loop); /* now: a child's first request may come before its thread runs */
     return loop;
 }

@@ -14,10 +14,10 @@
 /* A call. Lives in malloc'ed memory; belongs to the pool from submit to take or cancel. */
 typedef struct probe_job_t {
     void (*run)(struct probe_job_t *job); /* on a worker */
-    bool is_suspect; /* the last such call ran out of time: it never runs as a trial */
-    bool is_trial;   /* the pool's, for run: it has no more than PROBE_TRIAL, if it can help it */
-    bool is_cut;     /* run's: that was too short for an answer */
-    bool is_last;    /* the pool's: a cut one comes back and is not run again */
+    bool is_suspect;     /* the last such call ran out of time: it never runs as a trial */
+    bool is_trial;       /* the pool's, for run: it has no more than a trial's time */
+    bool is_cut;         /* run's: that was too short for an answer */
+    bool is_last;        /* the pool's: a cut one comes back and is not run again */
     apr_time_t begun_at; /* when a worker took it; 0: not yet */
     apr_time_t ended_at;
     struct probe_job_t *next; /* the pool's */
@@ -28,7 +28,7 @@ typedef struct probe_job_t {
  * if it has not come back by then, it queues once more, as a suspect, for one of the others and for
  * all of its time. So those that hang, known or not, never hold up the rest for longer.
  */
-#define PROBE_TRIAL (100 * 1000)
+#define PROBE_TRIAL (100 * 1000) /* at most */
 
 typedef struct probe_workers_t probe_workers_t;
 

@@ -16,7 +16,7 @@
 #define TIMEOUT (3 * SEC)
 
 static probe_field_t field;
-static bool is_asking[2], was_cut[2];
+static probe_calls_t calls[2];
 static sem_t woken;
 static fo_check_t check;
 static fo_ping_t order;
@@ -38,8 +38,8 @@ static void setup(void)
     sem_init(&rig_slow, 0, 0);
     field.resolver = probe_resolver_make(4, wake, NULL);
     field.askers = probe_workers_make(2, wake, NULL);
-    field.is_asking = is_asking;
-    field.was_cut = was_cut;
+    calls[0] = (probe_calls_t){ 0 };
+    field.calls = calls;
     rig = rig_make(RIG_PASS);
     now = 1000 * SEC;
 }
@@ -835,14 +835,19 @@ END_TEST
 
 /* Asks */
 
-static void await_call(void)
+static probe_job_t *take_call(void)
 {
     probe_job_t *job;
 
     while (!(job = probe_workers_take(field.askers)))
         while (sem_wait(&woken) != 0)
             ;
-    probe_ask_ended(job, now);
+    return job;
+}
+
+static void await_call(void)
+{
+    probe_ask_ended(take_call(), now);
 }
 
 START_TEST(ask_gets_all_hosts_and_the_secret)
@@ -854,7 +859,7 @@ START_TEST(ask_gets_all_hosts_and_the_secret)
     await_call();
     expect(FO_VERDICT_PASS, FO_STAGE_CONNECT, 0);
     ck_assert_str_eq(flight->report.text, "two.test=127.0.0.2/2:1;one.test=127.0.0.1/1:2;Geheim7");
-    ck_assert(!is_asking[0]);
+    ck_assert(!calls[0].is_asking);
 }
 END_TEST
 
@@ -885,14 +890,14 @@ START_TEST(ask_that_has_not_come_back)
     while (sem_wait(&rig->begun) != 0)
         ;
     probe_flight_free(flight);
-    ck_assert(is_asking[0]);
+    ck_assert(calls[0].is_asking);
     start_local(&rig_probe_ask);
     expect(FO_VERDICT_FAIL, FO_STAGE_ASK, APR_TIMEUP);
     ck_assert_int_eq(atomic_load(&rig->n_begun), 1);
     probe_flight_free(flight);
     sem_post(&rig->go);
     await_call();
-    ck_assert(!is_asking[0]);
+    ck_assert(!calls[0].is_asking);
     sem_post(&rig->go);
     start_local(&rig_probe_ask);
     await_call();
@@ -922,7 +927,7 @@ START_TEST(ask_without_a_worker_in_time)
     probe_flight_tick(flight, now);
     expect(FO_VERDICT_SELF, FO_STAGE_ASK, EAGAIN);
     ck_assert_int_eq(atomic_load(&rig->n_begun), 0);
-    ck_assert(!is_asking[0]);
+    ck_assert(!calls[0].is_asking);
     for (int i = 0; i < 2; i++) {
         sem_post(&rig->go);
         while (!probe_workers_take(field.askers))
@@ -955,7 +960,6 @@ START_TEST(ask_on_trial)
     static probe_job_t busy = { .run = run_until_told };
 
     sem_init(&busy_go, 0, 0);
-    was_cut[0] = false;
     probe_workers_submit(field.askers, &busy);
     rig->does = RIG_HANG;
     start_local(&rig_probe_ask);
@@ -964,8 +968,8 @@ START_TEST(ask_on_trial)
     now += TIMEOUT / 2;
     probe_flight_tick(flight, now);
     expect(FO_VERDICT_SELF, FO_STAGE_ASK, EAGAIN);
-    ck_assert(was_cut[0]);
-    ck_assert(!is_asking[0]);
+    ck_assert(calls[0].was_cut);
+    ck_assert(!calls[0].is_asking);
     probe_flight_free(flight);
     start_local(&rig_probe_ask);
     ck_assert(!unit_wait(&woken, 200 * MS));
@@ -981,7 +985,40 @@ START_TEST(ask_on_trial)
             ck_assert(unit_wait(&woken, 3 * SEC));
     }
     expect(FO_VERDICT_PASS, FO_STAGE_CONNECT, 0);
-    ck_assert(!was_cut[0]);
+    ck_assert(!calls[0].was_cut);
+}
+END_TEST
+
+static const struct {
+    apr_interval_time_t took, trial;
+} trials[] = {
+    { MS, 20 * MS },       { 5 * MS, 20 * MS }, { 10 * MS, 40 * MS },
+    { 25 * MS, 100 * MS }, { SEC, 100 * MS },
+};
+
+/* How long it may take depends on how long the last answer took. */
+START_TEST(ask_on_trial_after_an_answer)
+{
+    static probe_job_t busy = { .run = run_until_told };
+
+    sem_init(&busy_go, 0, 0);
+    start_local(&rig_probe_ask);
+    expect_call(1);
+    probe_job_t *job = take_call();
+    job->ended_at = job->begun_at + trials[_i].took;
+    probe_ask_ended(job, now);
+    expect(FO_VERDICT_PASS, FO_STAGE_CONNECT, 0);
+    probe_flight_free(flight);
+    probe_workers_submit(field.askers, &busy);
+    rig->does = RIG_HANG;
+    start_local(&rig_probe_ask);
+    expect_call(2);
+    ck_assert_int_eq(rig->budget, trials[_i].trial);
+    sem_post(&busy_go);
+    sem_post(&rig->go);
+    for (int i = 0; i < 2; i++)
+        if ((job = take_call()) != &busy)
+            probe_ask_ended(job, now);
 }
 END_TEST
 
@@ -1058,6 +1095,7 @@ static TCase *calls_case(void)
     tcase_add_test(tc, ask_that_has_not_come_back);
     tcase_add_test(tc, ask_without_a_worker_in_time);
     tcase_add_test(tc, ask_on_trial);
+    tcase_add_loop_test(tc, ask_on_trial_after_an_answer, 0, COUNT(trials));
     return tc;
 }
 

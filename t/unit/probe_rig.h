@@ -87,6 +87,7 @@ typedef struct rig_t {
         RIG_READ,  /* steps: pass when there is something to read */
     } _Atomic does;
     bool takes_all; /* dialogue: each byte is taken at once; else the whole line */
+    apr_interval_time_t budget; /* of the last ask; read it once that has `begun` */
     atomic_int n_begun, n_steps, n_ended, n_inside;
     sem_t begun; /* ask and steps: once for each beginning */
     sem_t go;
@@ -267,6 +268,7 @@ static inline void rig_ask(const void *conf, const fo_ask_t *ask, fo_report_t *r
 
     ck_assert_int_eq(atomic_fetch_add(&rig->n_inside, 1), 0); /* one call of a check at a time */
     atomic_fetch_add(&rig->n_begun, 1);
+    rig->budget = ask->budget;
     sem_post(&rig->begun);
     bool is_late = rig_wait(rig, does, ask->budget);
     for (unsigned i = 0; i < ask->n_peers; i++)
