@@ -150,11 +150,13 @@ sub rhythm () {
         CONF
 }
 
+# Each has its monitor: one that began after the others have found the outage would inherit it.
 sub eight ( $more = '' ) {
     my $peer  = Failover::Peer->new;
     my $httpd = Failover::Httpd->new(
         mpm => 'prefork', children => $COUNT,
         config => rhythm() . kept_alive() . "$more\nFailoverService db tcp://@{[ $peer->address ]}\n" )->start;
+    wait_for( sub { !grep { ( () = glob "/proc/$_/task/*" ) < 2 } $httpd->children }, 'each child to have its monitor' );
     return ( $peer, $httpd );
 }
 
