@@ -6,7 +6,7 @@
 #define HOST_TEXT 255
 
 /*
- * Words of an entry that may name an endpoint, and checks that they may name: it names one host,
+ * Words of an entry that may name an endpoint, and targets that they may name: it names one host,
  * perhaps by name and address. One that names more raises all, as one that names none.
  */
 #define WORDS_MAX 8
@@ -17,65 +17,65 @@
 
 struct fo_alarm_t {
     const fo_rules_t *rules;
-    _Atomic apr_uint64_t *raised;  /* a bit for each check */
-    _Atomic apr_uint64_t *learned; /* hashes: FO_ALARM_ADDRESSES for each host of each check */
-    unsigned *first_host;          /* by check: where its hosts begin there, in hosts */
+    _Atomic apr_uint64_t *raised;  /* a bit for each target */
+    _Atomic apr_uint64_t *learned; /* hashes: FO_ALARM_ADDRESSES for each host of each target */
+    unsigned *first_host;          /* by target: where its hosts begin there, in hosts */
     unsigned n_hosts;
-    unsigned *check_of; /* by host */
-    apr_port_t *ports;  /* by host */
+    unsigned *target_of; /* by host */
+    apr_port_t *ports;   /* by host */
 };
 
-/* The checks that an entry names, and by which of its words. */
+/* The targets that an entry names, and by which of its words. */
 typedef struct named_t {
     const fo_entry_t *entry;
     unsigned n;
     bool is_full; /* it names still more */
     struct {
-        unsigned check;
+        unsigned target;
         unsigned word;
     } by[NAMED_MAX];
     unsigned n_words;
     fo_needle_t words[WORDS_MAX];
 } named_t;
 
-static unsigned hosts_of(const fo_check_t *check)
+static unsigned hosts_of(const fo_target_t *target)
 {
-    return check->url ? check->url->n_hosts : 0;
+    return (unsigned)target->hosts->nelts;
 }
 
-static void enter_hosts(fo_alarm_t *alarm, const fo_check_t *check)
+static void enter_hosts(fo_alarm_t *alarm, const fo_target_t *target)
 {
-    for (unsigned i = 0; i < hosts_of(check); i++) {
-        unsigned host = alarm->first_host[check->index] + i;
-        alarm->check_of[host] = check->index;
-        alarm->ports[host] = check->url->hosts[i].port;
+    for (unsigned i = 0; i < hosts_of(target); i++) {
+        unsigned host = alarm->first_host[target->index] + i;
+        alarm->target_of[host] = target->index;
+        alarm->ports[host] = fo_target_host(target, i)->port;
     }
 }
 
 fo_alarm_t *fo_alarm_make(const fo_rules_t *rules, apr_pool_t *pool)
 {
     fo_alarm_t *alarm = apr_pcalloc(pool, sizeof(*alarm));
-    unsigned n_checks = (unsigned)rules->plan->checks->nelts;
+    unsigned n_targets = (unsigned)rules->plan->targets->nelts;
 
     alarm->rules = rules;
     alarm->raised = apr_pcalloc(pool, sizeof(*alarm->raised) * (rules->n_words + 1));
-    alarm->first_host = apr_pcalloc(pool, sizeof(*alarm->first_host) * (n_checks + 1));
-    for (unsigned i = 0; i < n_checks; i++) {
+    alarm->first_host = apr_pcalloc(pool, sizeof(*alarm->first_host) * (n_targets + 1));
+    for (unsigned i = 0; i < n_targets; i++) {
         alarm->first_host[i] = alarm->n_hosts;
-        alarm->n_hosts += hosts_of(fo_plan_check_at(rules->plan, i));
+        alarm->n_hosts += hosts_of(fo_plan_target_at(rules->plan, i));
     }
-    alarm->check_of = apr_pcalloc(pool, sizeof(*alarm->check_of) * (alarm->n_hosts + 1));
+    alarm->target_of = apr_pcalloc(pool, sizeof(*alarm->target_of) * (alarm->n_hosts + 1));
     alarm->ports = apr_pcalloc(pool, sizeof(*alarm->ports) * (alarm->n_hosts + 1));
-    for (unsigned i = 0; i < n_checks; i++)
-        enter_hosts(alarm, fo_plan_check_at(rules->plan, i));
+    for (unsigned i = 0; i < n_targets; i++)
+        enter_hosts(alarm, fo_plan_target_at(rules->plan, i));
     alarm->learned = apr_pcalloc(pool, sizeof(*alarm->learned) * FO_ALARM_ADDRESSES *
                                            ((size_t)alarm->n_hosts + 1));
     return alarm;
 }
 
-bool fo_alarm_is_raised(const fo_alarm_t *alarm, const fo_check_t *check)
+bool fo_alarm_is_raised(const fo_alarm_t *alarm, const fo_target_t *target)
 {
-    return atomic_load(&alarm->raised[check->index / 64]) >> check->index % 64 & 1;
+    return atomic_load(&alarm->raised[target->index / 64]) >> target->index % 64 & 1;
 }
 
 bool fo_alarm_is_any_raised(const fo_alarm_t *alarm)
@@ -86,20 +86,20 @@ bool fo_alarm_is_any_raised(const fo_alarm_t *alarm)
     return false;
 }
 
-void fo_alarm_lower(fo_alarm_t *alarm, const fo_check_t *check)
+void fo_alarm_lower(fo_alarm_t *alarm, const fo_target_t *target)
 {
-    apr_uint64_t bit = (apr_uint64_t)1 << check->index % 64;
+    apr_uint64_t bit = (apr_uint64_t)1 << target->index % 64;
 
-    if (fo_alarm_is_raised(alarm, check))
-        atomic_fetch_and(&alarm->raised[check->index / 64], ~bit);
+    if (fo_alarm_is_raised(alarm, target))
+        atomic_fetch_and(&alarm->raised[target->index / 64], ~bit);
 }
 
 /* A host that is an address itself is known without this. */
-void fo_alarm_learn(fo_alarm_t *alarm, const fo_check_t *check, unsigned host, unsigned i,
+void fo_alarm_learn(fo_alarm_t *alarm, const fo_target_t *target, unsigned host, unsigned i,
                     const char *address)
 {
-    unsigned row = alarm->first_host[check->index] + host;
-    const fo_host_t *known = &check->url->hosts[host];
+    unsigned row = alarm->first_host[target->index] + host;
+    const fo_host_t *known = fo_target_host(target, host);
     bool is_news = address && strcmp(address, known->name) != 0;
 
     atomic_store_explicit(&alarm->learned[row * FO_ALARM_ADDRESSES + i],
@@ -107,16 +107,16 @@ void fo_alarm_learn(fo_alarm_t *alarm, const fo_check_t *check, unsigned host, u
                           memory_order_relaxed);
 }
 
-static void name_check(named_t *named, unsigned check, unsigned word)
+static void name_target(named_t *named, unsigned target, unsigned word)
 {
     for (unsigned i = 0; i < named->n; i++)
-        if (named->by[i].check == check && named->by[i].word == word)
+        if (named->by[i].target == target && named->by[i].word == word)
             return;
     if (named->n == NAMED_MAX) {
         named->is_full = true;
         return;
     }
-    named->by[named->n].check = check;
+    named->by[named->n].target = target;
     named->by[named->n++].word = word;
 }
 
@@ -141,10 +141,10 @@ static void look_up(const fo_alarm_t *alarm, const char *host, apr_size_t length
     const fo_known_host_t *end, *known = fo_rules_host(alarm->rules, hash, &end);
 
     for (; known && known < end && known->hash == hash; known++)
-        name_check(named, known->check, word);
+        name_target(named, known->target, word);
     for (unsigned i = 0; i < alarm->n_hosts; i++)
         if (alarm->ports[i] == port && has_learned(alarm, i, hash))
-            name_check(named, alarm->check_of[i], word);
+            name_target(named, alarm->target_of[i], word);
 }
 
 static bool is_digit(char c)
@@ -266,7 +266,7 @@ static bool is_open(const fo_alarm_t *alarm, const fo_ear_t *ear, int module)
     if (!fo_rule_set_hears(ear->set, module))
         return false;
     for (unsigned i = 0; i < alarm->rules->n_words; i++)
-        quiet |= ear->checks[i] & ~atomic_load_explicit(&alarm->raised[i], memory_order_relaxed);
+        quiet |= ear->targets[i] & ~atomic_load_explicit(&alarm->raised[i], memory_order_relaxed);
     return quiet != 0;
 }
 
@@ -344,12 +344,12 @@ static bool raise_ear(fo_alarm_t *alarm, const fo_ear_t *ear, const named_t *nam
     bool is_all = !named->entry->must_name && (named->n == 0 || named->is_full), is_new = false;
 
     for (unsigned i = 0; i < named->n; i++) {
-        unsigned check = named->by[i].check;
-        is_new |= raise_bits(alarm, check / 64,
-                             ear->checks[check / 64] & (apr_uint64_t)1 << check % 64);
+        unsigned target = named->by[i].target;
+        is_new |= raise_bits(alarm, target / 64,
+                             ear->targets[target / 64] & (apr_uint64_t)1 << target % 64);
     }
     for (unsigned i = 0; is_all && i < alarm->rules->n_words; i++)
-        is_new |= raise_bits(alarm, i, ear->checks[i]);
+        is_new |= raise_bits(alarm, i, ear->targets[i]);
     return is_new;
 }
 

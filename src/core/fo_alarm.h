@@ -1,5 +1,5 @@
 /*
- * fo_alarm.h: what an entry of the error log sets off in one child. A check is raised by an entry
+ * fo_alarm.h: what an entry of the error log sets off in one child. A target is raised by an entry
  * and lowered when its ping begins; while all that an entry could raise is raised, it is not looked
  * at. Made once in each child.
  */
@@ -34,18 +34,18 @@ fo_alarm_t *fo_alarm_make(const fo_rules_t *rules, apr_pool_t *pool);
  */
 bool fo_alarm_hear(fo_alarm_t *alarm, const fo_entry_t *entry);
 
-/* Monitor thread: an entry has raised this check since its last ping began. */
-bool fo_alarm_is_raised(const fo_alarm_t *alarm, const fo_check_t *check);
+/* Monitor thread: an entry has raised this target since its last ping began. */
+bool fo_alarm_is_raised(const fo_alarm_t *alarm, const fo_target_t *target);
 bool fo_alarm_is_any_raised(const fo_alarm_t *alarm);
 
-/* Monitor thread: a ping of this check is about to begin. */
-void fo_alarm_lower(fo_alarm_t *alarm, const fo_check_t *check);
+/* Monitor thread: a ping of this target is about to begin. */
+void fo_alarm_lower(fo_alarm_t *alarm, const fo_target_t *target);
 
 /*
- * Monitor thread: the addresses that the check's host of this number has now, by which an entry may
+ * Monitor thread: the addresses that the target's host of this number has now; by them an entry may
  * name it as well. i: 0 to FO_ALARM_ADDRESSES - 1; NULL: it has no such one.
  */
-void fo_alarm_learn(fo_alarm_t *alarm, const fo_check_t *check, unsigned host, unsigned i,
+void fo_alarm_learn(fo_alarm_t *alarm, const fo_target_t *target, unsigned host, unsigned i,
                     const char *address);
 
 #endif

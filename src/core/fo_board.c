@@ -45,6 +45,21 @@ const char *const fo_service_state_names[FO_SERVICE_STATE_COUNT] = {
     [FO_SERVICE_DOWN] = "down",
 };
 
+static apr_uint64_t pack(fo_word_t word)
+{
+    return (apr_uint64_t)word.epoch << WORD_EPOCH_SHIFT |
+           (apr_uint64_t)word.endpoint << WORD_ENDPOINT_SHIFT | (apr_uint64_t)word.state;
+}
+
+static fo_word_t unpack(apr_uint64_t packed)
+{
+    return (fo_word_t){
+        .state = (fo_service_state_e)(packed & 0xff),
+        .endpoint = (unsigned)(packed >> WORD_ENDPOINT_SHIFT & 0xffffff),
+        .epoch = (unsigned)(packed >> WORD_EPOCH_SHIFT),
+    };
+}
+
 /* The words of any_not_up. */
 static unsigned n_tops(const desk_t *desk)
 {
@@ -58,6 +73,8 @@ fo_board_t *fo_board_make(const fo_plan_t *plan, apr_pool_t *pool)
     board->hints = &board->no_hints;
     board->plan = plan;
     board->seats = apr_pcalloc(pool, sizeof(seat_t) * (size_t)(plan->services->nelts + 1));
+    for (unsigned i = 0; i < (unsigned)plan->services->nelts; i++)
+        board->seats[i].word = pack((fo_word_t){ .endpoint = fo_plan_service(plan, i)->primary });
     board->desks = apr_pcalloc(pool, sizeof(desk_t) * (size_t)(plan->scopes->nelts + 1));
     for (unsigned i = 0; i < (unsigned)plan->scopes->nelts; i++) {
         desk_t *desk = &board->desks[i];
@@ -85,21 +102,6 @@ static bool has_hints(const fo_board_t *board, fo_trigger_e trigger)
     return atomic_load_explicit(board->hints, memory_order_relaxed) !=
                atomic_load_explicit(&board->hints_heard, memory_order_relaxed) &&
            trigger != FO_TRIGGER_COUNT;
-}
-
-static apr_uint64_t pack(fo_word_t word)
-{
-    return (apr_uint64_t)word.epoch << WORD_EPOCH_SHIFT |
-           (apr_uint64_t)word.endpoint << WORD_ENDPOINT_SHIFT | (apr_uint64_t)word.state;
-}
-
-static fo_word_t unpack(apr_uint64_t packed)
-{
-    return (fo_word_t){
-        .state = (fo_service_state_e)(packed & 0xff),
-        .endpoint = (unsigned)(packed >> WORD_ENDPOINT_SHIFT & 0xffffff),
-        .epoch = (unsigned)(packed >> WORD_EPOCH_SHIFT),
-    };
 }
 
 static void write_detail(seat_t *seat, const fo_detail_t *detail)

@@ -1,5 +1,7 @@
 #include "core/fo_doubt.h"
 
+#include "core/fo_report.h"
+
 /* One service. */
 typedef struct trust_t {
     apr_time_t fell_at; /* when an answer last made it fall, doubted or not; 0: never */
@@ -50,21 +52,15 @@ static bool is_on_edge(const fo_doubt_t *doubt, const fo_endpoint_t *endpoint)
            health->fails + 1 >= endpoint->service->policy.value[FO_POLICY_FALL];
 }
 
-static bool is_failure(const fo_check_t *check, const fo_report_t *report)
-{
-    return report->verdict == FO_VERDICT_FAIL ||
-           (report->verdict == FO_VERDICT_BUSY && check->busy_fails);
-}
-
-bool fo_doubt_hear(fo_doubt_t *doubt, const fo_check_t *check, const fo_report_t *report,
+bool fo_doubt_hear(fo_doubt_t *doubt, const fo_target_t *target, const fo_report_t *report,
                    apr_time_t now)
 {
     bool is_fall = false;
 
-    if (!is_failure(check, report))
+    if (!fo_report_is_failure(report, target->busy_fails))
         return false;
-    for (unsigned i = 0; i < (unsigned)check->endpoints->nelts; i++) {
-        const fo_endpoint_t *endpoint = fo_check_endpoint(check, i);
+    for (unsigned i = 0; i < (unsigned)target->endpoints->nelts; i++) {
+        const fo_endpoint_t *endpoint = fo_target_endpoint(target, i);
         if (!is_on_edge(doubt, endpoint))
             continue;
         trust_of(doubt, endpoint)->fell_at = now;
@@ -82,12 +78,12 @@ static bool spend(trust_t *trust)
     return !was_spent;
 }
 
-bool fo_doubt_takes_back(fo_doubt_t *doubt, const fo_check_t *check, apr_time_t now)
+bool fo_doubt_takes_back(fo_doubt_t *doubt, const fo_target_t *target, apr_time_t now)
 {
     bool takes_back = false;
 
-    for (unsigned i = 0; i < (unsigned)check->endpoints->nelts; i++) {
-        const fo_endpoint_t *endpoint = fo_check_endpoint(check, i);
+    for (unsigned i = 0; i < (unsigned)target->endpoints->nelts; i++) {
+        const fo_endpoint_t *endpoint = fo_target_endpoint(target, i);
         trust_t *trust = trust_of(doubt, endpoint);
         if (has_just_fallen(trust, now) &&
             !fo_state_is_usable(doubt->healths[endpoint->index].state))

@@ -153,7 +153,7 @@ static void recall_failure(fo_judge_t *judge, const fo_shared_t *shared,
 {
     fo_failure_t failure;
 
-    fo_record_failure(shared, endpoint->check->seat, &failure);
+    fo_record_failure(shared, endpoint->target->seat, &failure);
     if (failure.at && counts_as_failure(&failure.report))
         judge->healths[endpoint->index].failure = failure.report;
 }
@@ -322,7 +322,7 @@ bool fo_judge_answer(fo_judge_t *judge, const fo_endpoint_t *endpoint, const fo_
     judge->follows = false;
     health->last = *report;
     judge_login(judge, endpoint, report);
-    if (report->verdict == FO_VERDICT_BUSY && !endpoint->check->busy_fails) {
+    if (report->verdict == FO_VERDICT_BUSY && !endpoint->target->busy_fails) {
         fo_judge_remind(judge, endpoint, now);
         return false;
     }

@@ -36,7 +36,7 @@ typedef struct fo_service_words_t {
 } fo_service_words_t;
 
 /* Several children may write a failure at a time: it carries a sum by which a torn one is known. */
-typedef struct fo_check_words_t {
+typedef struct fo_target_words_t {
     _Alignas(FO_LAYOUT_LINE) fo_seat_t seat;
     _Atomic apr_uint64_t hint;
     _Atomic apr_int64_t told_at;
@@ -46,7 +46,7 @@ typedef struct fo_check_words_t {
     _Atomic apr_uint64_t history[FO_HISTORY];
     _Atomic apr_uint64_t failure[FO_LAYOUT_REPORT_WORDS];
     _Atomic apr_uint64_t failure_sum;
-} fo_check_words_t;
+} fo_target_words_t;
 
 typedef struct fo_endpoint_words_t {
     fo_seat_t seat;
@@ -77,10 +77,10 @@ struct fo_shared_t {
     _Atomic apr_uint64_t lease;
     fo_slot_words_t *slots; /* all of these lie behind, at the same address in every process */
     fo_service_words_t *services;
-    fo_check_words_t *checks;
+    fo_target_words_t *targets;
     fo_endpoint_words_t *endpoints;
     fo_row_words_t *rows;       /* by slot, then by endpoint */
-    _Atomic apr_int64_t *cells; /* by check; each the instant until which it is taken */
+    _Atomic apr_int64_t *cells; /* by target; each the instant until which it is taken */
 };
 
 static inline fo_row_words_t *fo_layout_row(const fo_shared_t *shared, unsigned slot,

@@ -1,5 +1,6 @@
 #include "core/fo_monitor.h"
 
+#include "core/fo_course.h"
 #include "core/fo_heritage.h"
 #include "core/fo_lease.h"
 #include "core/fo_record.h"
@@ -7,32 +8,8 @@
 
 #include <stdatomic.h>
 
-/* A ping that found no place looks again after some 10 ms, then 20, 40, ... 160. */
-#define RETRY_FIRST ((apr_interval_time_t)10 * 1000)
-#define RETRY_DOUBLINGS 4
-
 /* By how much a place outlives what its ping may take. */
 #define CELL_MARGIN ((apr_interval_time_t)200 * 1000)
-
-/* One check's pings. */
-typedef struct course_t {
-    apr_time_t started_at; /* of the last ping; 0: none yet */
-    apr_time_t first_at;   /* when the first is due, where a state was inherited; 0: by a request */
-    fo_draw_t draw;        /* made at that start */
-    bool is_under_way;
-    bool is_queued;          /* waits for a place */
-    bool is_hurried;         /* an error or a hint asks for a ping */
-    bool is_hinted;          /* a hint alone does */
-    unsigned hint;           /* the last that was heard */
-    fo_cell_t cell;          /* of the ping under way */
-    apr_time_t retry_at;     /* it found no place before; 0: it did not look for one */
-    unsigned refusals;       /* of a place, in a row */
-    bool is_unanswered;      /* the last ping got no answer: nobody waits for the next */
-    bool is_slow;            /* the last one that counted ran out of time */
-    int discards;            /* in a row */
-    apr_time_t self_told_at; /* when discards were last told of; 0: never */
-    apr_uint64_t self_count; /* since then */
-} course_t;
 
 struct fo_monitor_t {
     const fo_plan_t *plan;
@@ -41,8 +18,8 @@ struct fo_monitor_t {
     fo_shared_t *shared; /* NULL: no siblings */
     fo_leader_t leader;
     unsigned hints_heard; /* the count up to which that has happened */
-    course_t *courses;    /* by check */
-    apr_time_t *due_at;   /* by check: working space */
+    fo_course_t *courses; /* by target */
+    apr_time_t *due_at;   /* by target: working space */
     apr_uint64_t random;
 };
 
@@ -57,8 +34,8 @@ fo_monitor_t *fo_monitor_make(const fo_plan_t *plan, fo_board_t *board, apr_uint
     monitor->leader.slot = FO_SLOT_NONE;
     monitor->leader.is_leading = true;
     monitor->random = seed;
-    monitor->courses = apr_pcalloc(pool, sizeof(course_t) * (size_t)(plan->checks->nelts + 1));
-    monitor->due_at = apr_pcalloc(pool, sizeof(apr_time_t) * (size_t)(plan->checks->nelts + 1));
+    monitor->courses = apr_pcalloc(pool, sizeof(fo_course_t) * (size_t)(plan->targets->nelts + 1));
+    monitor->due_at = apr_pcalloc(pool, sizeof(apr_time_t) * (size_t)(plan->targets->nelts + 1));
     return monitor;
 }
 
@@ -75,8 +52,9 @@ void fo_monitor_join(fo_monitor_t *monitor, fo_shared_t *shared, int slot)
     monitor->hints_heard = atomic_load(fo_shared_count(shared));
     fo_judge_join(monitor->judge, shared, slot);
     fo_board_join(monitor->board, shared);
-    for (unsigned i = 0; i < (unsigned)monitor->plan->checks->nelts; i++)
-        monitor->courses[i].hint = fo_shared_hint(shared, fo_plan_check_at(monitor->plan, i)->seat);
+    for (unsigned i = 0; i < (unsigned)monitor->plan->targets->nelts; i++)
+        monitor->courses[i].hint = fo_shared_hint(shared,
+                                                  fo_plan_target_at(monitor->plan, i)->seat);
 }
 
 const fo_health_t *fo_monitor_health(const fo_monitor_t *monitor, const fo_endpoint_t *endpoint)
@@ -84,13 +62,13 @@ const fo_health_t *fo_monitor_health(const fo_monitor_t *monitor, const fo_endpo
     return fo_judge_health(monitor->judge, endpoint);
 }
 
-static bool inherit_check(fo_monitor_t *monitor, const fo_shared_t *shared, const fo_check_t *check,
-                          apr_time_t now)
+static bool inherit_target(fo_monitor_t *monitor, const fo_shared_t *shared,
+                           const fo_target_t *target, apr_time_t now)
 {
     bool has_all = true;
 
-    for (unsigned i = 0; i < (unsigned)check->endpoints->nelts; i++) {
-        const fo_endpoint_t *endpoint = fo_check_endpoint(check, i);
+    for (unsigned i = 0; i < (unsigned)target->endpoints->nelts; i++) {
+        const fo_endpoint_t *endpoint = fo_target_endpoint(target, i);
         fo_row_t row;
         if (fo_heritage_find(shared, endpoint, now, &row))
             fo_judge_inherit(monitor->judge, shared, endpoint, &row);
@@ -102,106 +80,70 @@ static bool inherit_check(fo_monitor_t *monitor, const fo_shared_t *shared, cons
 
 void fo_monitor_inherit(fo_monitor_t *monitor, const fo_shared_t *shared, apr_time_t now)
 {
-    for (unsigned i = 0; monitor->plan->ways.inherits && i < (unsigned)monitor->plan->checks->nelts;
-         i++) {
-        const fo_check_t *check = fo_plan_check_at(monitor->plan, i);
-        const fo_policy_t *policy = &fo_check_endpoint(check, 0)->service->policy;
-        if (inherit_check(monitor, shared, check, now))
+    for (unsigned i = 0;
+         monitor->plan->ways.inherits && i < (unsigned)monitor->plan->targets->nelts; i++) {
+        const fo_target_t *target = fo_plan_target_at(monitor->plan, i);
+        const fo_policy_t *policy = &fo_target_endpoint(target, 0)->service->policy;
+        if (inherit_target(monitor, shared, target, now))
             monitor->courses[i].first_at = now + fo_schedule_first(policy, fo_schedule_random(
                                                                                &monitor->random));
     }
 }
 
-static bool is_any_usable(const fo_monitor_t *monitor, const fo_check_t *check)
+static bool is_any_usable(const fo_monitor_t *monitor, const fo_target_t *target)
 {
-    for (unsigned i = 0; i < (unsigned)check->endpoints->nelts; i++)
-        if (fo_state_is_usable(fo_monitor_health(monitor, fo_check_endpoint(check, i))->state))
+    for (unsigned i = 0; i < (unsigned)target->endpoints->nelts; i++)
+        if (fo_state_is_usable(fo_monitor_health(monitor, fo_target_endpoint(target, i))->state))
             return true;
     return false;
 }
 
-static bool is_final(const course_t *course)
-{
-    return course->discards >= FO_DISCARDS_MAX;
-}
-
 /* What a sibling found down is not given the time of what works. */
-static apr_interval_time_t timeout_of(const fo_monitor_t *monitor, const fo_check_t *check)
+static bool is_long(const fo_monitor_t *monitor, const fo_target_t *target)
 {
-    const course_t *course = &monitor->courses[check->index];
-    bool is_long = is_any_usable(monitor, check) && !course->is_hinted;
-    apr_interval_time_t timeout = is_long ? check->timeout_up : check->timeout_down;
-
-    return is_final(course) ? 2 * timeout : timeout;
+    return is_any_usable(monitor, target) && !monitor->courses[target->index].is_hinted;
 }
 
-static bool is_first_by_itself(const course_t *course)
+static apr_interval_time_t timeout_of(const fo_monitor_t *monitor, const fo_target_t *target)
 {
-    return course->started_at == 0 && course->first_at;
+    apr_interval_time_t timeout = is_long(monitor, target) ? target->timeout_up
+                                                           : target->timeout_down;
+
+    return fo_course_is_final(&monitor->courses[target->index]) ? 2 * timeout : timeout;
 }
 
-/* Whether this trigger asks for pings of the endpoint at all. */
-static bool is_wanted(const fo_monitor_t *monitor, const course_t *course,
-                      const fo_endpoint_t *endpoint, fo_trigger_e trigger)
+apr_interval_time_t fo_ping_timeout(const fo_ping_t *ping, const fo_check_t *check)
 {
-    switch (trigger) {
-    case FO_TRIGGER_OUTAGES:
-        return fo_judge_state(monitor->judge, endpoint->service) != FO_SERVICE_UP;
-    case FO_TRIGGER_TIMER:
-        return monitor->plan->ways.by_timer || monitor->plan->ways.lease || course->is_hurried ||
-               course->retry_at || is_first_by_itself(course) ||
-               fo_monitor_health(monitor, endpoint)->state == FO_STATE_FAILING;
-    default:
-        return true;
-    }
+    apr_interval_time_t timeout = ping->is_long ? check->timeout_up : check->timeout_down;
+
+    return ping->is_final ? 2 * timeout : timeout;
 }
 
-apr_time_t fo_monitor_due_at(const fo_monitor_t *monitor, const fo_check_t *check,
+apr_time_t fo_monitor_due_at(const fo_monitor_t *monitor, const fo_target_t *target,
                              fo_trigger_e trigger)
 {
-    const course_t *course = &monitor->courses[check->index];
-    apr_interval_time_t shortest = FO_NEVER;
-
-    if (course->is_under_way || course->is_queued || !monitor->leader.is_leading)
+    if (!monitor->leader.is_leading)
         return FO_NEVER;
-    for (unsigned i = 0; i < (unsigned)check->endpoints->nelts; i++) {
-        const fo_endpoint_t *endpoint = fo_check_endpoint(check, i);
-        const fo_health_t *health = fo_monitor_health(monitor, endpoint);
-        const fo_policy_t *policy = &endpoint->service->policy;
-        if (!is_wanted(monitor, course, endpoint, trigger))
-            continue;
-        apr_interval_time_t span = fo_schedule_span(policy, health, false, &course->draw);
-        if (course->is_hurried || course->discards > 0) {
-            apr_interval_time_t hurry = fo_schedule_span(policy, health, true, &course->draw);
-            span = hurry < span ? hurry : span;
-        }
-        if (span < shortest)
-            shortest = span;
-    }
-    if (shortest == FO_NEVER)
-        return FO_NEVER;
-    if (course->retry_at)
-        return course->retry_at;
-    if (is_first_by_itself(course) && !course->is_hurried)
-        return course->first_at;
-    return fo_schedule_due_at(course->started_at, shortest);
+    return fo_course_due_at(&monitor->courses[target->index], target, monitor->judge,
+                            &monitor->plan->ways, trigger);
 }
 
 apr_time_t fo_monitor_next_at(const fo_monitor_t *monitor, fo_trigger_e trigger)
 {
     apr_time_t first = FO_NEVER;
 
-    for (unsigned i = 0; i < (unsigned)monitor->plan->checks->nelts; i++) {
-        apr_time_t due_at = fo_monitor_due_at(monitor, fo_plan_check_at(monitor->plan, i), trigger);
+    for (unsigned i = 0; i < (unsigned)monitor->plan->targets->nelts; i++) {
+        apr_time_t due_at = fo_monitor_due_at(monitor, fo_plan_target_at(monitor->plan, i),
+                                              trigger);
         if (due_at < first)
             first = due_at;
     }
     return first;
 }
 
-void fo_monitor_queue(fo_monitor_t *monitor, const fo_check_t *check)
+void fo_monitor_queue(fo_monitor_t *monitor, const fo_target_t *target)
 {
-    monitor->courses[check->index].is_queued = true;
+    monitor->courses[target->index].is_queued = true;
 }
 
 /* Long enough for whatever a ping of that time may take: an ask waits for its worker as well. */
@@ -210,77 +152,55 @@ static apr_time_t cell_until(apr_time_t now, apr_interval_time_t timeout)
     return now + 2 * timeout + CELL_MARGIN;
 }
 
-static apr_interval_time_t retry_span(fo_monitor_t *monitor, unsigned refusals)
+bool fo_monitor_enter(fo_monitor_t *monitor, const fo_target_t *target, apr_time_t now)
 {
-    apr_interval_time_t span = RETRY_FIRST
-                               << (refusals < RETRY_DOUBLINGS ? refusals : RETRY_DOUBLINGS);
-
-    return span / 2 + (apr_interval_time_t)(fo_schedule_random(&monitor->random) * (double)span);
-}
-
-bool fo_monitor_enter(fo_monitor_t *monitor, const fo_check_t *check, apr_time_t now)
-{
-    course_t *course = &monitor->courses[check->index];
+    fo_course_t *course = &monitor->courses[target->index];
 
     if (!monitor->shared)
         return true;
-    course->cell = fo_shared_enter(monitor->shared, check->seat, now,
-                                   cell_until(now, timeout_of(monitor, check)));
+    course->cell = fo_shared_enter(monitor->shared, target->seat, now,
+                                   cell_until(now, timeout_of(monitor, target)));
     if (course->cell.cell >= 0)
         return true;
-    course->is_queued = false;
-    course->retry_at = now + retry_span(monitor, course->refusals++);
+    fo_course_refuse(course, fo_schedule_random(&monitor->random), now);
     return false;
 }
 
-static void leave(fo_monitor_t *monitor, const fo_check_t *check)
+static void leave(fo_monitor_t *monitor, const fo_target_t *target)
 {
-    course_t *course = &monitor->courses[check->index];
+    fo_course_t *course = &monitor->courses[target->index];
 
     course->is_under_way = false;
     course->is_queued = false;
     if (monitor->shared && course->cell.cell >= 0)
-        fo_shared_leave(monitor->shared, check->seat, course->cell);
+        fo_shared_leave(monitor->shared, target->seat, course->cell);
     course->cell.cell = -1;
 }
 
-void fo_monitor_give_up(fo_monitor_t *monitor, const fo_check_t *check)
+fo_ping_t fo_monitor_start(fo_monitor_t *monitor, const fo_target_t *target, apr_time_t now)
 {
-    leave(monitor, check);
-}
-
-fo_ping_t fo_monitor_start(fo_monitor_t *monitor, const fo_check_t *check, apr_time_t now)
-{
-    course_t *course = &monitor->courses[check->index];
+    fo_course_t *course = &monitor->courses[target->index];
     fo_ping_t ping = {
-        .check = check,
-        .timeout = timeout_of(monitor, check),
-        .is_awaited = is_any_usable(monitor, check) && !course->is_unanswered,
-        .is_final = is_final(course),
+        .target = target,
+        .timeout = timeout_of(monitor, target),
+        .is_long = is_long(monitor, target),
+        .is_awaited = is_any_usable(monitor, target) && !course->is_unanswered,
+        .is_final = fo_course_is_final(course),
         .is_slow = course->is_slow,
     };
     const double random[2] = { fo_schedule_random(&monitor->random),
                                fo_schedule_random(&monitor->random) };
 
-    /* The first endpoint's policy rules. What brings all children to it lets them part again. */
-    course->draw = fo_schedule_draw(&fo_check_endpoint(check, 0)->service->policy,
-                                    course->started_at == 0 || course->is_hurried, random);
-    course->started_at = now;
-    course->is_under_way = true;
-    course->is_queued = false;
-    course->is_hurried = false;
-    course->is_hinted = false;
-    course->retry_at = 0;
-    course->refusals = 0;
-    course->is_unanswered = true;
+    /* The first endpoint's policy rules. */
+    fo_course_start(course, &fo_target_endpoint(target, 0)->service->policy, random, now);
     return ping;
 }
 
-static void discard(fo_monitor_t *monitor, const fo_check_t *check, const fo_report_t *report,
+static void discard(fo_monitor_t *monitor, const fo_target_t *target, const fo_report_t *report,
                     apr_time_t now)
 {
-    course_t *course = &monitor->courses[check->index];
-    const fo_endpoint_t *endpoint = fo_check_endpoint(check, 0);
+    fo_course_t *course = &monitor->courses[target->index];
+    const fo_endpoint_t *endpoint = fo_target_endpoint(target, 0);
     fo_change_t change = {
         .kind = FO_CHANGE_SELF,
         .service = endpoint->service,
@@ -290,8 +210,8 @@ static void discard(fo_monitor_t *monitor, const fo_check_t *check, const fo_rep
 
     course->discards++;
     course->self_count++;
-    for (unsigned i = 0; i < (unsigned)check->endpoints->nelts; i++)
-        fo_judge_remind(monitor->judge, fo_check_endpoint(check, i), now);
+    for (unsigned i = 0; i < (unsigned)target->endpoints->nelts; i++)
+        fo_judge_remind(monitor->judge, fo_target_endpoint(target, i), now);
     if (course->self_told_at && now - course->self_told_at < FO_SELF_LOGGING)
         return;
     change.discards = course->self_count;
@@ -301,90 +221,102 @@ static void discard(fo_monitor_t *monitor, const fo_check_t *check, const fo_rep
 }
 
 /* Some service sees it otherwise than that. */
-static bool is_news(const fo_monitor_t *monitor, const fo_check_t *check, bool is_down)
+static bool is_news(const fo_monitor_t *monitor, const fo_target_t *target, bool is_down)
 {
-    for (unsigned i = 0; i < (unsigned)check->endpoints->nelts; i++)
-        if (fo_state_is_usable(fo_monitor_health(monitor, fo_check_endpoint(check, i))->state) ==
+    for (unsigned i = 0; i < (unsigned)target->endpoints->nelts; i++)
+        if (fo_state_is_usable(fo_monitor_health(monitor, fo_target_endpoint(target, i))->state) ==
             is_down)
             return true;
     return false;
 }
 
 /* What people are told of the next ping. */
-static void publish_course(fo_monitor_t *monitor, const fo_check_t *check)
+static void publish_course(fo_monitor_t *monitor, const fo_target_t *target)
 {
-    apr_time_t due_at = fo_monitor_due_at(monitor, check, FO_TRIGGER_REQUEST);
+    apr_time_t due_at = fo_monitor_due_at(monitor, target, FO_TRIGGER_REQUEST);
 
-    for (unsigned i = 0; i < (unsigned)check->endpoints->nelts; i++)
-        fo_judge_publish_due(monitor->judge, fo_check_endpoint(check, i), due_at);
+    for (unsigned i = 0; i < (unsigned)target->endpoints->nelts; i++)
+        fo_judge_publish_due(monitor->judge, fo_target_endpoint(target, i), due_at);
 }
 
-static void judge_all(fo_monitor_t *monitor, const fo_check_t *check, const fo_report_t *report,
+void fo_monitor_give_up(fo_monitor_t *monitor, const fo_target_t *target)
+{
+    leave(monitor, target);
+    publish_course(monitor, target);
+}
+
+static void judge_all(fo_monitor_t *monitor, const fo_target_t *target, const fo_report_t *report,
                       apr_time_t now)
 {
-    course_t *course = &monitor->courses[check->index];
+    fo_course_t *course = &monitor->courses[target->index];
     bool has_moved = false;
 
     course->discards = 0;
     course->is_slow = fo_report_is_timeout(report);
     course->is_unanswered = course->is_slow;
-    for (unsigned i = 0; i < (unsigned)check->endpoints->nelts; i++)
-        has_moved |= fo_judge_answer(monitor->judge, fo_check_endpoint(check, i), report,
+    for (unsigned i = 0; i < (unsigned)target->endpoints->nelts; i++)
+        has_moved |= fo_judge_answer(monitor->judge, fo_target_endpoint(target, i), report,
                                      course->started_at, now);
     if (has_moved && monitor->shared)
-        course->hint = fo_shared_tell(monitor->shared, check->seat, !fo_judge_has_passed(report),
+        course->hint = fo_shared_tell(monitor->shared, target->seat, !fo_judge_has_passed(report),
                                       now);
-    if (course->is_hinted && !is_news(monitor, check, course->hint & FO_HINT_DOWN))
+    if (course->is_hinted && !is_news(monitor, target, course->hint & FO_HINT_DOWN))
         course->is_hurried = course->is_hinted = false; /* a hint that came meanwhile said so too */
 }
 
-void fo_monitor_announce(fo_monitor_t *monitor, const fo_check_t *check, const fo_report_t *report,
-                         apr_time_t now)
+void fo_monitor_announce(fo_monitor_t *monitor, const fo_target_t *target,
+                         const fo_report_t *report, apr_time_t now)
 {
     fo_doubt_t *doubt = fo_judge_doubt(monitor->judge);
 
-    if (!fo_doubt_hear(doubt, check, report, now))
+    if (!fo_doubt_hear(doubt, target, report, now))
         return;
-    for (unsigned i = 0; i < (unsigned)monitor->plan->checks->nelts; i++)
-        if (fo_doubt_takes_back(doubt, fo_plan_check_at(monitor->plan, i), now))
-            fo_monitor_hurry(monitor, fo_plan_check_at(monitor->plan, i));
+    for (unsigned i = 0; i < (unsigned)monitor->plan->targets->nelts; i++)
+        if (fo_doubt_takes_back(doubt, fo_plan_target_at(monitor->plan, i), now))
+            fo_monitor_hurry(monitor, fo_plan_target_at(monitor->plan, i));
 }
 
-void fo_monitor_answer(fo_monitor_t *monitor, const fo_check_t *check, const fo_report_t *report,
+void fo_monitor_answer(fo_monitor_t *monitor, const fo_target_t *target, const fo_report_t *report,
                        apr_time_t now)
 {
-    leave(monitor, check);
-    fo_monitor_announce(monitor, check, report, now);
-    if (monitor->shared)
-        fo_record_add(monitor->shared, check->seat, report, now);
-    if (report->verdict == FO_VERDICT_SELF)
-        discard(monitor, check, report, now);
-    else
-        judge_all(monitor, check, report, now);
-    publish_course(monitor, check);
+    leave(monitor, target);
+    fo_monitor_answer_early(monitor, target, report, now);
 }
 
-bool fo_monitor_hurry(fo_monitor_t *monitor, const fo_check_t *check)
+void fo_monitor_answer_early(fo_monitor_t *monitor, const fo_target_t *target,
+                             const fo_report_t *report, apr_time_t now)
+{
+    fo_monitor_announce(monitor, target, report, now);
+    if (monitor->shared)
+        fo_record_add(monitor->shared, target->seat, report, now);
+    if (report->verdict == FO_VERDICT_SELF)
+        discard(monitor, target, report, now);
+    else
+        judge_all(monitor, target, report, now);
+    publish_course(monitor, target);
+}
+
+bool fo_monitor_hurry(fo_monitor_t *monitor, const fo_target_t *target)
 {
     if (!monitor->leader.is_leading) {
-        fo_shared_suspect(monitor->shared, check->seat);
+        fo_shared_suspect(monitor->shared, target->seat);
         return false;
     }
-    monitor->courses[check->index].is_hurried = true;
-    monitor->courses[check->index].is_hinted = false;
-    publish_course(monitor, check);
+    monitor->courses[target->index].is_hurried = true;
+    monitor->courses[target->index].is_hinted = false;
+    publish_course(monitor, target);
     return true;
 }
 
-static void hear_hint(fo_monitor_t *monitor, const fo_check_t *check)
+static void hear_hint(fo_monitor_t *monitor, const fo_target_t *target)
 {
-    course_t *course = &monitor->courses[check->index];
-    unsigned hint = fo_shared_hint(monitor->shared, check->seat);
+    fo_course_t *course = &monitor->courses[target->index];
+    unsigned hint = fo_shared_hint(monitor->shared, target->seat);
 
     if (hint == course->hint)
         return;
     course->hint = hint;
-    if (course->is_hurried || !is_news(monitor, check, hint & FO_HINT_DOWN))
+    if (course->is_hurried || !is_news(monitor, target, hint & FO_HINT_DOWN))
         return;
     course->is_hurried = true;
     course->is_hinted = true;
@@ -403,7 +335,7 @@ static void follow(fo_monitor_t *monitor, apr_time_t now)
         if (!fo_row_read(monitor->shared, (unsigned)lease.slot, endpoint->seat, &row) ||
             !row.pinged_at)
             continue;
-        course_t *course = &monitor->courses[endpoint->check->index];
+        fo_course_t *course = &monitor->courses[endpoint->target->index];
         fo_judge_follow(monitor->judge, endpoint, &row, now);
         if (course->first_at <= now)
             course->started_at = row.pinged_at;
@@ -423,9 +355,9 @@ void fo_monitor_hear_hints(fo_monitor_t *monitor, apr_time_t now)
     else if (count == monitor->hints_heard)
         return;
     monitor->hints_heard = count;
-    for (unsigned i = 0; monitor->leader.is_leading && i < (unsigned)monitor->plan->checks->nelts;
+    for (unsigned i = 0; monitor->leader.is_leading && i < (unsigned)monitor->plan->targets->nelts;
          i++)
-        hear_hint(monitor, fo_plan_check_at(monitor->plan, i));
+        hear_hint(monitor, fo_plan_target_at(monitor->plan, i));
     fo_board_hints_heard(monitor->board, count);
 }
 
@@ -433,10 +365,10 @@ void fo_monitor_hear_suspects(fo_monitor_t *monitor)
 {
     if (!monitor->plan->ways.lease || !monitor->leader.is_leading)
         return;
-    for (unsigned i = 0; i < (unsigned)monitor->plan->checks->nelts; i++) {
-        const fo_check_t *check = fo_plan_check_at(monitor->plan, i);
-        if (fo_shared_take_suspect(monitor->shared, check->seat))
-            fo_monitor_hurry(monitor, check);
+    for (unsigned i = 0; i < (unsigned)monitor->plan->targets->nelts; i++) {
+        const fo_target_t *target = fo_plan_target_at(monitor->plan, i);
+        if (fo_shared_take_suspect(monitor->shared, target->seat))
+            fo_monitor_hurry(monitor, target);
     }
 }
 
@@ -469,7 +401,7 @@ static apr_time_t scope_due_at(const fo_scope_t *scope, const apr_time_t *due_at
     for (unsigned i = 0; i < (unsigned)scope->services->nelts; i++) {
         const fo_service_t *service = fo_scope_service(scope, i);
         for (unsigned rank = 0; rank < (unsigned)service->endpoints->nelts; rank++) {
-            apr_time_t at = due_at[fo_service_endpoint(service, rank)->check->index];
+            apr_time_t at = due_at[fo_service_endpoint(service, rank)->target->index];
             if (at < first)
                 first = at;
         }
@@ -483,10 +415,10 @@ apr_time_t fo_monitor_publish_due(fo_monitor_t *monitor, fo_trigger_e trigger, a
     const fo_plan_t *plan = monitor->plan;
     apr_time_t next_at = FO_NEVER;
 
-    for (unsigned i = 0; i < (unsigned)plan->checks->nelts; i++)
+    for (unsigned i = 0; i < (unsigned)plan->targets->nelts; i++)
         monitor->due_at[i] = plan->ways.lease
                                  ? FO_NEVER
-                                 : fo_monitor_due_at(monitor, fo_plan_check_at(plan, i), trigger);
+                                 : fo_monitor_due_at(monitor, fo_plan_target_at(plan, i), trigger);
     for (unsigned i = 0; i < (unsigned)plan->scopes->nelts; i++) {
         const fo_scope_t *scope = fo_plan_scope_at(plan, i);
         apr_time_t due_at = scope_due_at(scope, monitor->due_at);

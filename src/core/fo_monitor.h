@@ -8,20 +8,21 @@
 
 #include "core/fo_judge.h"
 
-/* Discards in a row after which a ping gets double time and counts however late we woke. */
-#define FO_DISCARDS_MAX 3
-
-/* How often pings of one check that were thrown away are told of. */
+/* How often pings of one target that were thrown away are told of. */
 #define FO_SELF_LOGGING (3600 * APR_USEC_PER_SEC)
 
 /* One ping to be made. */
 typedef struct fo_ping_t {
-    const fo_check_t *check;
+    const fo_target_t *target;
     apr_interval_time_t timeout; /* for the whole ping */
+    bool is_long;                /* each probe has the time of what is usable */
     bool is_awaited;             /* a request may wait for the verdict */
     bool is_final;               /* a time-out counts even if we were starved */
     bool is_slow;                /* the last one that counted ran out of time */
 } fo_ping_t;
+
+/* The time for one of its probes. */
+apr_interval_time_t fo_ping_timeout(const fo_ping_t *ping, const fo_check_t *check);
 
 typedef struct fo_monitor_t fo_monitor_t;
 
@@ -37,7 +38,7 @@ void fo_monitor_join(fo_monitor_t *monitor, fo_shared_t *shared, int slot);
 
 /*
  * Before that: takes from the rows of others what this child starts from, if the plan says so. A
- * check of which all endpoints have a state then has its first ping by itself, within the error
+ * target of which all endpoints have a state then has its first ping by itself, within the error
  * frequency.
  */
 void fo_monitor_inherit(fo_monitor_t *monitor, const fo_shared_t *shared, apr_time_t now);
@@ -57,44 +58,51 @@ void fo_monitor_leave(fo_monitor_t *monitor);
 /* The child lives. */
 void fo_monitor_beat(fo_monitor_t *monitor, apr_time_t now);
 
-/* The instant from which this check is due for that trigger; FO_NEVER while a ping is under way. */
-apr_time_t fo_monitor_due_at(const fo_monitor_t *monitor, const fo_check_t *check,
+/* From when this target is due for that trigger; FO_NEVER while a ping is under way. */
+apr_time_t fo_monitor_due_at(const fo_monitor_t *monitor, const fo_target_t *target,
                              fo_trigger_e trigger);
 
-/* The same for the first check of all to become due. */
+/* The same for the first target of all to become due. */
 apr_time_t fo_monitor_next_at(const fo_monitor_t *monitor, fo_trigger_e trigger);
 
-/* A ping of this check is to start as soon as there is a place for it; it is not due until then. */
-void fo_monitor_queue(fo_monitor_t *monitor, const fo_check_t *check);
+/* A ping is to start as soon as there is a place for it; the target is not due until then. */
+void fo_monitor_queue(fo_monitor_t *monitor, const fo_target_t *target);
 
 /*
- * A place among the pings of all children; false: there is none, and the check is due again soon,
+ * A place among the pings of all children; false: there is none, and the target is due again soon,
  * by itself. Comes before the start.
  */
-bool fo_monitor_enter(fo_monitor_t *monitor, const fo_check_t *check, apr_time_t now);
+bool fo_monitor_enter(fo_monitor_t *monitor, const fo_target_t *target, apr_time_t now);
 
-/* A ping of this check starts now. It ends with exactly one answer, or is given up. */
-fo_ping_t fo_monitor_start(fo_monitor_t *monitor, const fo_check_t *check, apr_time_t now);
+/* A ping of this target starts now. It ends with exactly one answer, or is given up. */
+fo_ping_t fo_monitor_start(fo_monitor_t *monitor, const fo_target_t *target, apr_time_t now);
 
 /*
  * Of pings that end together, what each found; before the first is answered, so that each is judged
  * in the light of all (fo_doubt.h). One that ends alone needs none.
  */
-void fo_monitor_announce(fo_monitor_t *monitor, const fo_check_t *check, const fo_report_t *report,
-                         apr_time_t now);
+void fo_monitor_announce(fo_monitor_t *monitor, const fo_target_t *target,
+                         const fo_report_t *report, apr_time_t now);
 
 /* What the ping found. */
-void fo_monitor_answer(fo_monitor_t *monitor, const fo_check_t *check, const fo_report_t *report,
+void fo_monitor_answer(fo_monitor_t *monitor, const fo_target_t *target, const fo_report_t *report,
                        apr_time_t now);
 
-/* The child ends, or loses the lease, before the ping does or gets a place: it is not to be. */
-void fo_monitor_give_up(fo_monitor_t *monitor, const fo_check_t *check);
+/* The same while a part of the ping is still under way, which ends by being given up. */
+void fo_monitor_answer_early(fo_monitor_t *monitor, const fo_target_t *target,
+                             const fo_report_t *report, apr_time_t now);
+
+/*
+ * The ping is over without an answer, or got one early; or the child ends, or loses the lease,
+ * before it gets a place: it is not to be.
+ */
+void fo_monitor_give_up(fo_monitor_t *monitor, const fo_target_t *target);
 
 /*
  * An error points at what this asks: it is due by the error frequency, by itself. False: that is
  * for another child to do, which is to be woken.
  */
-bool fo_monitor_hurry(fo_monitor_t *monitor, const fo_check_t *check);
+bool fo_monitor_hurry(fo_monitor_t *monitor, const fo_target_t *target);
 
 /* Does the same for what siblings have found otherwise than this child sees it. */
 void fo_monitor_hear_hints(fo_monitor_t *monitor, apr_time_t now);

@@ -11,6 +11,7 @@ fo_plan_t *fo_plan_make(apr_pool_t *pool)
     plan->pool = pool;
     plan->services = apr_array_make(pool, 8, sizeof(fo_service_t *));
     plan->endpoints = apr_array_make(pool, 8, sizeof(fo_endpoint_t *));
+    plan->targets = apr_array_make(pool, 8, sizeof(fo_target_t *));
     plan->checks = apr_array_make(pool, 8, sizeof(fo_check_t *));
     plan->scopes = apr_array_make(pool, 4, sizeof(fo_scope_t *));
     return plan;
@@ -46,25 +47,65 @@ fo_service_t *fo_plan_add_service(fo_plan_t *plan, const char *name, const char 
     return service;
 }
 
-fo_check_t *fo_plan_check(fo_plan_t *plan, const char *key)
+fo_target_t *fo_plan_target(fo_plan_t *plan, const char *key)
 {
-    fo_check_t *check;
+    fo_target_t *target;
 
-    for (int i = 0; i < plan->checks->nelts; i++) {
-        check = fo_plan_check_at(plan, (unsigned)i);
-        if (strcmp(check->key, key) == 0)
-            return check;
+    for (int i = 0; i < plan->targets->nelts; i++) {
+        target = fo_plan_target_at(plan, (unsigned)i);
+        if (strcmp(target->key, key) == 0)
+            return target;
     }
-    check = apr_pcalloc(plan->pool, sizeof(*check));
-    check->index = check->seat = (unsigned)plan->checks->nelts;
-    check->key = apr_pstrdup(plan->pool, key);
-    check->endpoints = apr_array_make(plan->pool, 1, sizeof(fo_endpoint_t *));
+    target = apr_pcalloc(plan->pool, sizeof(*target));
+    target->index = target->seat = (unsigned)plan->targets->nelts;
+    target->key = apr_pstrdup(plan->pool, key);
+    target->checks = apr_array_make(plan->pool, 1, sizeof(fo_check_t *));
+    target->probes.n = 1;
+    target->hosts = apr_array_make(plan->pool, 1, sizeof(fo_host_t));
+    target->endpoints = apr_array_make(plan->pool, 1, sizeof(fo_endpoint_t *));
+    APR_ARRAY_PUSH(plan->targets, fo_target_t *) = target;
+    return target;
+}
+
+static bool knows_host(const fo_target_t *target, const fo_host_t *host)
+{
+    for (unsigned i = 0; i < (unsigned)target->hosts->nelts; i++)
+        if (fo_target_host(target, i)->port == host->port &&
+            strcmp(fo_target_host(target, i)->name, host->name) == 0)
+            return true;
+    return false;
+}
+
+void fo_plan_know_hosts(fo_target_t *target, const fo_url_t *url)
+{
+    for (unsigned i = 0; i < url->n_hosts; i++)
+        if (!knows_host(target, &url->hosts[i]))
+            APR_ARRAY_PUSH(target->hosts, fo_host_t) = url->hosts[i];
+}
+
+fo_check_t *fo_plan_add_check(fo_plan_t *plan, fo_target_t *target, const fo_url_t *url)
+{
+    fo_check_t *check = apr_pcalloc(plan->pool, sizeof(*check));
+
+    check->index = (unsigned)plan->checks->nelts;
+    check->url = url;
     APR_ARRAY_PUSH(plan->checks, fo_check_t *) = check;
+    APR_ARRAY_PUSH(target->checks, fo_check_t *) = check;
+    fo_plan_know_hosts(target, url);
     return check;
 }
 
+/* Of equal weights the first is the primary. */
+static void rank_endpoint(fo_service_t *service, fo_endpoint_t *endpoint)
+{
+    endpoint->rank = (unsigned)service->endpoints->nelts;
+    if (endpoint->rank > 0 &&
+        endpoint->weight > fo_service_endpoint(service, service->primary)->weight)
+        service->primary = endpoint->rank;
+}
+
 fo_endpoint_t *fo_plan_add_endpoint(fo_plan_t *plan, fo_service_t *service, const char *name,
-                                    const char *identity, double weight, fo_check_t *check)
+                                    const char *identity, double weight, fo_target_t *target)
 {
     fo_endpoint_t *endpoint = apr_pcalloc(plan->pool, sizeof(*endpoint));
 
@@ -73,10 +114,11 @@ fo_endpoint_t *fo_plan_add_endpoint(fo_plan_t *plan, fo_service_t *service, cons
     endpoint->key = apr_pstrcat(plan->pool, service->full_name, " ", name, " ", identity, NULL);
     endpoint->weight = weight;
     endpoint->service = service;
-    endpoint->check = check;
+    endpoint->target = target;
+    rank_endpoint(service, endpoint);
     APR_ARRAY_PUSH(plan->endpoints, fo_endpoint_t *) = endpoint;
     APR_ARRAY_PUSH(service->endpoints, fo_endpoint_t *) = endpoint;
-    APR_ARRAY_PUSH(check->endpoints, fo_endpoint_t *) = endpoint;
+    APR_ARRAY_PUSH(target->endpoints, fo_endpoint_t *) = endpoint;
     return endpoint;
 }
 

@@ -7,33 +7,52 @@
 #define FO_PLAN_H
 
 #include "core/fo_policy.h"
+#include "core/fo_series.h"
 
 struct fo_service_t;
 struct fo_endpoint_t;
 
-/* What is pinged. Equal ones of different services are one, pinged once per child. */
+/* One thing that is asked of one address, and how. */
 typedef struct fo_check_t {
     unsigned index;
-    unsigned seat;   /* in the shared memory; set before there are children */
-    const char *key; /* all that makes it equal to another */
     const fo_url_t *url;
     const fo_probe_t *probe;
-    const void *conf;   /* the probe's own */
-    const char *secret; /* NULL: none; set once, before there are children */
-    apr_interval_time_t timeout_up;
+    const void *conf;               /* the probe's own */
+    const char *secret;             /* NULL: none; set once, before there are children */
+    apr_interval_time_t timeout_up; /* of one probe while usable */
+    apr_interval_time_t timeout_down;
+} fo_check_t;
+
+/*
+ * What is pinged: checks that must all pass. Equal ones of different services are one, pinged once
+ * per child.
+ */
+typedef struct fo_target_t {
+    unsigned index;
+    unsigned seat;                  /* in the shared memory; set before there are children */
+    const char *key;                /* all that makes it equal to another */
+    apr_array_header_t *checks;     /* fo_check_t * */
+    fo_probes_t probes;             /* of each check */
+    apr_interval_time_t timeout_up; /* of a whole ping: the longest of its checks' */
     apr_interval_time_t timeout_down;
     bool busy_fails;
+    apr_array_header_t *hosts;     /* fo_host_t, each once: by whose names an error may mean it */
     apr_array_header_t *endpoints; /* fo_endpoint_t *: those that it speaks for */
-} fo_check_t;
+} fo_target_t;
 
 typedef struct fo_endpoint_t {
     unsigned index;
-    unsigned seat; /* as a check's */
+    unsigned seat; /* as a target's */
     const char *name;
     const char *key; /* all that makes it the same as one of another configuration */
     double weight;
+    const fo_url_t *url;
+    const fo_probe_t *probe; /* of the URL's scheme, even if it is not asked */
+    const apr_array_header_t
+        *settings; /* fo_setting_t: what holds while it stands in; NULL: none */
     struct fo_service_t *service;
-    fo_check_t *check;
+    unsigned rank; /* in its service */
+    fo_target_t *target;
 } fo_endpoint_t;
 
 /* Where a service stands in a scope. */
@@ -44,11 +63,12 @@ typedef struct fo_place_t {
 
 typedef struct fo_service_t {
     unsigned index;
-    unsigned seat; /* as a check's */
+    unsigned seat; /* as a target's */
     const char *name;
     const char *full_name;         /* name, or name@vhost:port */
     fo_policy_t policy;            /* every number set */
-    apr_array_header_t *endpoints; /* fo_endpoint_t * */
+    apr_array_header_t *endpoints; /* fo_endpoint_t *, in the order of the configuration */
+    unsigned primary;              /* the rank of the heaviest */
     apr_array_header_t *settings;  /* fo_setting_t */
     apr_array_header_t *places;    /* fo_place_t */
     bool is_plain;                 /* no setting of it reads what others wrote */
@@ -79,6 +99,7 @@ typedef struct fo_plan_t {
     apr_pool_t *pool;
     apr_array_header_t *services;  /* fo_service_t *, by index */
     apr_array_header_t *endpoints; /* fo_endpoint_t *, by index */
+    apr_array_header_t *targets;   /* fo_target_t *, by index */
     apr_array_header_t *checks;    /* fo_check_t *, by index */
     apr_array_header_t *scopes;    /* fo_scope_t *, by index */
     apr_uint64_t generation;       /* of the configuration; set before there are children */
@@ -92,12 +113,21 @@ fo_service_t *fo_plan_add_service(fo_plan_t *plan, const char *name, const char 
                                   const fo_policy_t *policy, const apr_array_header_t *settings,
                                   const void *owner);
 
-/* The check with this key; a new one is empty but for the key, to be filled by the caller. */
-fo_check_t *fo_plan_check(fo_plan_t *plan, const char *key);
+/* The target with this key; a new one is empty but for the key, to be filled by the caller. */
+fo_target_t *fo_plan_target(fo_plan_t *plan, const char *key);
 
-/* identity: what is asked there, without how; its key is made of it and of the names. */
+/* A further check of this target, to be filled by the caller but for the URL. */
+fo_check_t *fo_plan_add_check(fo_plan_t *plan, fo_target_t *target, const fo_url_t *url);
+
+/* An error that names a host of this URL means this target; fo_plan_add_check() says so itself. */
+void fo_plan_know_hosts(fo_target_t *target, const fo_url_t *url);
+
+/*
+ * Its place, url, probe and settings are left to the caller. identity: what is asked there, without
+ * how; its key is made of it and of the names.
+ */
 fo_endpoint_t *fo_plan_add_endpoint(fo_plan_t *plan, fo_service_t *service, const char *name,
-                                    const char *identity, double weight, fo_check_t *check);
+                                    const char *identity, double weight, fo_target_t *target);
 
 /* The scope of exactly these services, shared with others that have the same. */
 const fo_scope_t *fo_plan_scope(fo_plan_t *plan, const apr_array_header_t *services);
@@ -123,14 +153,29 @@ static inline fo_endpoint_t *fo_service_endpoint(const fo_service_t *service, un
     return APR_ARRAY_IDX(service->endpoints, (int)rank, fo_endpoint_t *);
 }
 
-static inline fo_endpoint_t *fo_check_endpoint(const fo_check_t *check, unsigned rank)
+static inline fo_endpoint_t *fo_target_endpoint(const fo_target_t *target, unsigned rank)
 {
-    return APR_ARRAY_IDX(check->endpoints, (int)rank, fo_endpoint_t *);
+    return APR_ARRAY_IDX(target->endpoints, (int)rank, fo_endpoint_t *);
 }
 
-static inline fo_check_t *fo_plan_check_at(const fo_plan_t *plan, unsigned index)
+static inline fo_target_t *fo_plan_target_at(const fo_plan_t *plan, unsigned index)
+{
+    return APR_ARRAY_IDX(plan->targets, (int)index, fo_target_t *);
+}
+
+static inline fo_check_t *fo_plan_check(const fo_plan_t *plan, unsigned index)
 {
     return APR_ARRAY_IDX(plan->checks, (int)index, fo_check_t *);
+}
+
+static inline fo_check_t *fo_target_check(const fo_target_t *target, unsigned i)
+{
+    return APR_ARRAY_IDX(target->checks, (int)i, fo_check_t *);
+}
+
+static inline const fo_host_t *fo_target_host(const fo_target_t *target, unsigned i)
+{
+    return &APR_ARRAY_IDX(target->hosts, (int)i, fo_host_t);
 }
 
 static inline fo_scope_t *fo_plan_scope_at(const fo_plan_t *plan, unsigned index)

@@ -50,7 +50,7 @@ static apr_uint64_t sum_of(const apr_uint64_t *words)
     return sum ? sum : 1;
 }
 
-static void write_failure(fo_check_words_t *check, const fo_report_t *report, apr_time_t now)
+static void write_failure(fo_target_words_t *target, const fo_report_t *report, apr_time_t now)
 {
     apr_uint64_t words[FO_LAYOUT_REPORT_WORDS] = { 0 };
     fo_failure_t failure;
@@ -60,13 +60,13 @@ static void write_failure(fo_check_words_t *check, const fo_report_t *report, ap
     failure.report = *report;
     memcpy(words, &failure, sizeof(failure));
     for (size_t i = 0; i < FO_LAYOUT_REPORT_WORDS; i++)
-        atomic_store(&check->failure[i], words[i]);
-    atomic_store(&check->failure_sum, sum_of(words));
+        atomic_store(&target->failure[i], words[i]);
+    atomic_store(&target->failure_sum, sum_of(words));
 }
 
-void fo_record_add(fo_shared_t *shared, unsigned check, const fo_report_t *report, apr_time_t now)
+void fo_record_add(fo_shared_t *shared, unsigned target, const fo_report_t *report, apr_time_t now)
 {
-    fo_check_words_t *words = &shared->checks[check];
+    fo_target_words_t *words = &shared->targets[target];
     unsigned n = atomic_fetch_add(&words->n_history, 1);
 
     atomic_store(&words->history[n % FO_HISTORY], pack(report, now));
@@ -75,9 +75,9 @@ void fo_record_add(fo_shared_t *shared, unsigned check, const fo_report_t *repor
         write_failure(words, report, now);
 }
 
-void fo_record_failure(const fo_shared_t *shared, unsigned check, fo_failure_t *ret_failure)
+void fo_record_failure(const fo_shared_t *shared, unsigned target, fo_failure_t *ret_failure)
 {
-    const fo_check_words_t *source = &shared->checks[check];
+    const fo_target_words_t *source = &shared->targets[target];
     apr_uint64_t words[FO_LAYOUT_REPORT_WORDS];
 
     for (size_t i = 0; i < FO_LAYOUT_REPORT_WORDS; i++)
@@ -89,9 +89,9 @@ void fo_record_failure(const fo_shared_t *shared, unsigned check, fo_failure_t *
     ret_failure->report.text[FO_REPORT_TEXT - 1] = '\0';
 }
 
-void fo_record_read(const fo_shared_t *shared, unsigned check, fo_record_t *ret_record)
+void fo_record_read(const fo_shared_t *shared, unsigned target, fo_record_t *ret_record)
 {
-    const fo_check_words_t *words = &shared->checks[check];
+    const fo_target_words_t *words = &shared->targets[target];
     unsigned n = atomic_load(&words->n_history);
     unsigned first = n < FO_HISTORY ? 0 : n - FO_HISTORY;
 
@@ -103,5 +103,5 @@ void fo_record_read(const fo_shared_t *shared, unsigned check, fo_record_t *ret_
         if (word) /* else it is just being written */
             ret_record->history[ret_record->n_history++] = unpack(word);
     }
-    fo_record_failure(shared, check, &ret_record->failure);
+    fo_record_failure(shared, target, &ret_record->failure);
 }

@@ -1,5 +1,5 @@
 /*
- * fo_record.h: what the whole server knows of one check: the last pings of all children, the last
+ * fo_record.h: what the whole server knows of one target: the last pings of all children, the last
  * reason why one did not pass, and how many there were. For people to read.
  */
 #ifndef FO_RECORD_H
@@ -32,10 +32,10 @@ typedef struct fo_record_t {
 } fo_record_t;
 
 /* Any child's monitor thread. */
-void fo_record_add(fo_shared_t *shared, unsigned check, const fo_report_t *report, apr_time_t now);
+void fo_record_add(fo_shared_t *shared, unsigned target, const fo_report_t *report, apr_time_t now);
 
 /* Any thread. A failure that is just being written is left out. */
-void fo_record_read(const fo_shared_t *shared, unsigned check, fo_record_t *ret_record);
-void fo_record_failure(const fo_shared_t *shared, unsigned check, fo_failure_t *ret_failure);
+void fo_record_read(const fo_shared_t *shared, unsigned target, fo_record_t *ret_record);
+void fo_record_failure(const fo_shared_t *shared, unsigned target, fo_failure_t *ret_failure);
 
 #endif

@@ -41,6 +41,11 @@ bool fo_report_is_timeout(const fo_report_t *report)
     return APR_STATUS_IS_TIMEUP(report->status);
 }
 
+bool fo_report_is_failure(const fo_report_t *report, bool busy_fails)
+{
+    return report->verdict == FO_VERDICT_FAIL || (report->verdict == FO_VERDICT_BUSY && busy_fails);
+}
+
 void fo_report_timeout(fo_report_t *report, fo_verdict_e verdict, apr_interval_time_t after)
 {
     char text[FO_REPORT_TEXT], span[FO_SPAN_TEXT];

@@ -12,7 +12,7 @@ fo_rules_t *fo_rules_make(const fo_plan_t *plan)
     rules->sets = apr_array_make(plan->pool, 2, sizeof(fo_rule_set_t *));
     rules->set_of = apr_pcalloc(plan->pool,
                                 sizeof(*rules->set_of) * (size_t)(plan->services->nelts + 1));
-    rules->n_words = ((unsigned)plan->checks->nelts + 63) / 64;
+    rules->n_words = ((unsigned)plan->targets->nelts + 63) / 64;
     rules->hosts = apr_array_make(plan->pool, 16, sizeof(fo_known_host_t));
     return rules;
 }
@@ -52,7 +52,7 @@ static fo_ear_t *ear_for(const fo_rules_t *rules, apr_array_header_t *ears,
             return &APR_ARRAY_IDX(ears, i, fo_ear_t);
     ear = apr_array_push(ears);
     ear->set = set;
-    ear->checks = apr_pcalloc(ears->pool, sizeof(*ear->checks) * (rules->n_words + 1));
+    ear->targets = apr_pcalloc(ears->pool, sizeof(*ear->targets) * (rules->n_words + 1));
     return ear;
 }
 
@@ -64,8 +64,8 @@ static apr_array_header_t *make_ears(const fo_rules_t *rules, const fo_scope_t *
         const fo_service_t *service = fo_scope_service(scope, i);
         fo_ear_t *ear = ear_for(rules, ears, rules->set_of[service->index]);
         for (unsigned rank = 0; rank < (unsigned)service->endpoints->nelts; rank++) {
-            unsigned check = fo_service_endpoint(service, rank)->check->index;
-            ear->checks[check / 64] |= (apr_uint64_t)1 << check % 64;
+            unsigned target = fo_service_endpoint(service, rank)->target->index;
+            ear->targets[target / 64] |= (apr_uint64_t)1 << target % 64;
         }
     }
     return ears;
@@ -98,13 +98,13 @@ static int by_hash(const void *a, const void *b)
 
 static void know_hosts(fo_rules_t *rules)
 {
-    for (unsigned i = 0; i < (unsigned)rules->plan->checks->nelts; i++) {
-        const fo_url_t *url = fo_plan_check_at(rules->plan, i)->url;
-        for (unsigned j = 0; url && j < url->n_hosts; j++) {
-            const fo_host_t *host = &url->hosts[j];
+    for (unsigned i = 0; i < (unsigned)rules->plan->targets->nelts; i++) {
+        const fo_target_t *target = fo_plan_target_at(rules->plan, i);
+        for (unsigned j = 0; j < (unsigned)target->hosts->nelts; j++) {
+            const fo_host_t *host = fo_target_host(target, j);
             fo_known_host_t known = {
                 .hash = fo_host_hash(host->name, strlen(host->name), host->port),
-                .check = i,
+                .target = i,
             };
             APR_ARRAY_PUSH(rules->hosts, fo_known_host_t) = known;
         }

@@ -25,13 +25,13 @@ static inline bool fo_rule_set_hears(const fo_rule_set_t *set, int module)
 /* Who listens in one scope with one set. */
 typedef struct fo_ear_t {
     const fo_rule_set_t *set;
-    apr_uint64_t *checks; /* a bit for each check of these services */
+    apr_uint64_t *targets; /* a bit for each target of these services */
 } fo_ear_t;
 
 /* A host and port that an entry may name, and what is pinged there. */
 typedef struct fo_known_host_t {
     apr_uint64_t hash;
-    unsigned check;
+    unsigned target;
 } fo_known_host_t;
 
 typedef struct fo_rules_t {
@@ -40,7 +40,7 @@ typedef struct fo_rules_t {
     apr_array_header_t *sets;     /* fo_rule_set_t *, by number */
     const fo_rule_set_t **set_of; /* by service */
     apr_array_header_t **ears;    /* by scope: fo_ear_t */
-    unsigned n_words;             /* of a bit for each check */
+    unsigned n_words;             /* of a bit for each target */
     apr_array_header_t *hosts;    /* fo_known_host_t, by hash */
 } fo_rules_t;
 

@@ -33,7 +33,7 @@ typedef struct fo_draw_t {
 } fo_draw_t;
 
 /*
- * random: two numbers in [0, 1). is_first: this ping is the first of its check in this child, or it
+ * random: two numbers in [0, 1). is_first: this ping is its target's first in this child, or it
  * is due to an error or a hint, which come to all children together.
  */
 fo_draw_t fo_schedule_draw(const fo_policy_t *policy, bool is_first, const double random[2]);

@@ -21,7 +21,7 @@ fo_capacity_t fo_shared_need(const fo_plan_t *plan, unsigned slots, unsigned cel
     return (fo_capacity_t){
         .slots = slots < FO_SLOTS_MAX ? slots : FO_SLOTS_MAX,
         .services = (unsigned)plan->services->nelts,
-        .checks = (unsigned)plan->checks->nelts,
+        .targets = (unsigned)plan->targets->nelts,
         .endpoints = (unsigned)plan->endpoints->nelts,
         .cells = cells,
     };
@@ -46,11 +46,11 @@ static apr_size_t lay_out(fo_shared_t *shared, char *begin, const fo_capacity_t 
 {
     apr_size_t offset = whole_lines(sizeof(*shared));
     apr_size_t n_rows = (apr_size_t)capacity->slots * capacity->endpoints;
-    apr_size_t n_cells = (apr_size_t)capacity->checks * capacity->cells;
+    apr_size_t n_cells = (apr_size_t)capacity->targets * capacity->cells;
 
     shared->slots = piece(begin, &offset, capacity->slots, sizeof(*shared->slots));
     shared->services = piece(begin, &offset, capacity->services, sizeof(*shared->services));
-    shared->checks = piece(begin, &offset, capacity->checks, sizeof(*shared->checks));
+    shared->targets = piece(begin, &offset, capacity->targets, sizeof(*shared->targets));
     shared->endpoints = piece(begin, &offset, capacity->endpoints, sizeof(*shared->endpoints));
     shared->cells = piece(begin, &offset, n_cells, sizeof(*shared->cells));
     shared->rows = piece(begin, &offset, n_rows, sizeof(*shared->rows));
@@ -71,7 +71,7 @@ static apr_uint64_t layout_number(void)
     number = number * FNV_PRIME + sizeof(fo_shared_t);
     number = number * FNV_PRIME + sizeof(fo_slot_words_t);
     number = number * FNV_PRIME + sizeof(fo_service_words_t);
-    number = number * FNV_PRIME + sizeof(fo_check_words_t);
+    number = number * FNV_PRIME + sizeof(fo_target_words_t);
     number = number * FNV_PRIME + sizeof(fo_endpoint_words_t);
     return number * FNV_PRIME + sizeof(fo_row_words_t);
 }
@@ -156,7 +156,7 @@ static unsigned free_seat(const bench_t *bench, apr_uint64_t oldest)
     return NO_SEAT;
 }
 
-static void empty_check(fo_shared_t *shared, unsigned seat)
+static void empty_target(fo_shared_t *shared, unsigned seat)
 {
     for (unsigned i = 0; i < shared->capacity.cells; i++)
         atomic_store(&shared->cells[(apr_size_t)seat * shared->capacity.cells + i], 0);
@@ -185,14 +185,14 @@ static unsigned *service_seat(const fo_plan_t *plan, unsigned i)
     return &fo_plan_service(plan, i)->seat;
 }
 
-static const char *check_key(const fo_plan_t *plan, unsigned i)
+static const char *target_key(const fo_plan_t *plan, unsigned i)
 {
-    return fo_plan_check_at(plan, i)->key;
+    return fo_plan_target_at(plan, i)->key;
 }
 
-static unsigned *check_seat(const fo_plan_t *plan, unsigned i)
+static unsigned *target_seat(const fo_plan_t *plan, unsigned i)
 {
-    return &fo_plan_check_at(plan, i)->seat;
+    return &fo_plan_target_at(plan, i)->seat;
 }
 
 static const char *endpoint_key(const fo_plan_t *plan, unsigned i)
@@ -208,7 +208,7 @@ static unsigned *endpoint_seat(const fo_plan_t *plan, unsigned i)
 /* The three kinds. */
 typedef enum {
     SERVICES,
-    CHECKS,
+    TARGETS,
     ENDPOINTS,
     N_KINDS
 } kind_e;
@@ -218,8 +218,8 @@ static bench_t bench_of(const fo_shared_t *shared, kind_e kind)
     const bench_t benches[N_KINDS] = {
         [SERVICES] = { (char *)shared->services, sizeof(fo_service_words_t),
                        shared->capacity.services, NULL },
-        [CHECKS] = { (char *)shared->checks, sizeof(fo_check_words_t), shared->capacity.checks,
-                     empty_check },
+        [TARGETS] = { (char *)shared->targets, sizeof(fo_target_words_t), shared->capacity.targets,
+                      empty_target },
         [ENDPOINTS] = { (char *)shared->endpoints, sizeof(fo_endpoint_words_t),
                         shared->capacity.endpoints, empty_endpoint },
     };
@@ -231,7 +231,7 @@ static guests_t guests_of(const fo_plan_t *plan, kind_e kind)
 {
     const guests_t guests[N_KINDS] = {
         [SERVICES] = { (unsigned)plan->services->nelts, service_key, service_seat },
-        [CHECKS] = { (unsigned)plan->checks->nelts, check_key, check_seat },
+        [TARGETS] = { (unsigned)plan->targets->nelts, target_key, target_seat },
         [ENDPOINTS] = { (unsigned)plan->endpoints->nelts, endpoint_key, endpoint_seat },
     };
 
@@ -354,14 +354,14 @@ bool fo_shared_adopt(fo_shared_t *shared, fo_plan_t *plan, const fo_shared_t *be
     return true;
 }
 
-unsigned fo_shared_hint(const fo_shared_t *shared, unsigned check)
+unsigned fo_shared_hint(const fo_shared_t *shared, unsigned target)
 {
-    return (unsigned)atomic_load(&shared->checks[check].hint);
+    return (unsigned)atomic_load(&shared->targets[target].hint);
 }
 
-unsigned fo_shared_tell(fo_shared_t *shared, unsigned check, bool is_down, apr_time_t now)
+unsigned fo_shared_tell(fo_shared_t *shared, unsigned target, bool is_down, apr_time_t now)
 {
-    fo_check_words_t *words = &shared->checks[check];
+    fo_target_words_t *words = &shared->targets[target];
     apr_uint64_t seen = atomic_load(&words->hint), told;
 
     atomic_store(&words->told_at, now);
@@ -372,9 +372,9 @@ unsigned fo_shared_tell(fo_shared_t *shared, unsigned check, bool is_down, apr_t
     return (unsigned)told;
 }
 
-apr_time_t fo_shared_told_at(const fo_shared_t *shared, unsigned check)
+apr_time_t fo_shared_told_at(const fo_shared_t *shared, unsigned target)
 {
-    return atomic_load(&shared->checks[check].told_at);
+    return atomic_load(&shared->targets[target].told_at);
 }
 
 const _Atomic unsigned *fo_shared_count(const fo_shared_t *shared)
@@ -382,14 +382,14 @@ const _Atomic unsigned *fo_shared_count(const fo_shared_t *shared)
     return &shared->count;
 }
 
-static _Atomic apr_int64_t *cells_of(fo_shared_t *shared, unsigned check)
+static _Atomic apr_int64_t *cells_of(fo_shared_t *shared, unsigned target)
 {
-    return &shared->cells[(apr_size_t)check * shared->capacity.cells];
+    return &shared->cells[(apr_size_t)target * shared->capacity.cells];
 }
 
-fo_cell_t fo_shared_enter(fo_shared_t *shared, unsigned check, apr_time_t now, apr_time_t until_at)
+fo_cell_t fo_shared_enter(fo_shared_t *shared, unsigned target, apr_time_t now, apr_time_t until_at)
 {
-    _Atomic apr_int64_t *cells = cells_of(shared, check);
+    _Atomic apr_int64_t *cells = cells_of(shared, target);
 
     for (unsigned i = 0; i < shared->capacity.cells; i++) {
         apr_int64_t seen = atomic_load(&cells[i]);
@@ -400,21 +400,21 @@ fo_cell_t fo_shared_enter(fo_shared_t *shared, unsigned check, apr_time_t now, a
 }
 
 /* One whose time ran out may have gone to another ping meanwhile: then it is not ours to free. */
-void fo_shared_leave(fo_shared_t *shared, unsigned check, fo_cell_t cell)
+void fo_shared_leave(fo_shared_t *shared, unsigned target, fo_cell_t cell)
 {
     apr_int64_t ours = cell.until_at;
 
     if (cell.cell >= 0)
-        atomic_compare_exchange_strong(&cells_of(shared, check)[cell.cell], &ours, 0);
+        atomic_compare_exchange_strong(&cells_of(shared, target)[cell.cell], &ours, 0);
 }
 
-void fo_shared_suspect(fo_shared_t *shared, unsigned check)
+void fo_shared_suspect(fo_shared_t *shared, unsigned target)
 {
-    atomic_store(&shared->checks[check].is_suspect, 1);
+    atomic_store(&shared->targets[target].is_suspect, 1);
 }
 
-bool fo_shared_take_suspect(fo_shared_t *shared, unsigned check)
+bool fo_shared_take_suspect(fo_shared_t *shared, unsigned target)
 {
-    return atomic_load(&shared->checks[check].is_suspect) &&
-           atomic_exchange(&shared->checks[check].is_suspect, 0);
+    return atomic_load(&shared->targets[target].is_suspect) &&
+           atomic_exchange(&shared->targets[target].is_suspect, 0);
 }

@@ -5,7 +5,7 @@
  *
  * Plain data in memory that the caller maps into every child; atomic, without locks or counters, so
  * that a child may be killed at any instant and leave nothing wrong behind. It is held over a
- * change of the configuration: each service, check and endpoint has a seat, found again by a digest
+ * change of the configuration: each service, target and endpoint has a seat, found by a digest
  * of its key, so what is the same before and after keeps what is known of it.
  */
 #ifndef FO_SHARED_H
@@ -19,9 +19,9 @@ typedef struct fo_shared_t fo_shared_t;
 typedef struct fo_capacity_t {
     unsigned slots; /* children */
     unsigned services;
-    unsigned checks;
+    unsigned targets;
     unsigned endpoints;
-    unsigned cells; /* pings of a check at a time */
+    unsigned cells; /* pings of a target at a time */
 } fo_capacity_t;
 
 /* Where a ping is counted. cell -1: nowhere. */
@@ -47,7 +47,7 @@ bool fo_shared_fits(const fo_shared_t *shared, const fo_capacity_t *capacity);
 
 /*
  * Parent, before there are children of this plan: begins a generation, plan->generation, and gives
- * each service, check and endpoint of the plan the seat that it had, or a fresh one; none is taken
+ * each service, target and endpoint of the plan the seat that it had, or a fresh one; none is taken
  * from an endpoint that a living child with a slot may still know. before: memory whose knowledge
  * goes over to this one, which is new; NULL: none. Of another version of the code it is not read.
  * False: there are not enough seats, and nothing of it is to be used.
@@ -55,33 +55,34 @@ bool fo_shared_fits(const fo_shared_t *shared, const fo_capacity_t *capacity);
 bool fo_shared_adopt(fo_shared_t *shared, fo_plan_t *plan, const fo_shared_t *before);
 
 /*
- * Hints. A word for each check: it moves with every discovery, and its lowest bit says what was
- * found. Another counts all discoveries: whoever sees it move looks at the words. Checks are named
+ * Hints. A word for each target: it moves with every discovery, and its lowest bit says what was
+ * found. Another counts all discoveries: whoever sees it move looks at the words. Targets are named
  * by their seats, here and below.
  */
 #define FO_HINT_DOWN 1u
-unsigned fo_shared_hint(const fo_shared_t *shared, unsigned check);
+unsigned fo_shared_hint(const fo_shared_t *shared, unsigned target);
 
 /* Returns the word as it is afterwards. now: any clock that all use alike. */
-unsigned fo_shared_tell(fo_shared_t *shared, unsigned check, bool is_down, apr_time_t now);
+unsigned fo_shared_tell(fo_shared_t *shared, unsigned target, bool is_down, apr_time_t now);
 
 /* When that was last; 0: never. */
-apr_time_t fo_shared_told_at(const fo_shared_t *shared, unsigned check);
+apr_time_t fo_shared_told_at(const fo_shared_t *shared, unsigned target);
 
 /* The count of discoveries; any thread may read it at any time. */
 const _Atomic unsigned *fo_shared_count(const fo_shared_t *shared);
 
-/* A cell for a ping of this check; cell -1: as many as may be are under way. */
-fo_cell_t fo_shared_enter(fo_shared_t *shared, unsigned check, apr_time_t now, apr_time_t until_at);
+/* A cell for a ping of this target; cell -1: as many as may be are under way. */
+fo_cell_t fo_shared_enter(fo_shared_t *shared, unsigned target, apr_time_t now,
+                          apr_time_t until_at);
 
 /* The ping is over. */
-void fo_shared_leave(fo_shared_t *shared, unsigned check, fo_cell_t cell);
+void fo_shared_leave(fo_shared_t *shared, unsigned target, fo_cell_t cell);
 
 /*
- * An error points at this check, in a child that does not ping itself; and what the one that does
+ * An error points at this target, in a child that does not ping itself; and what the one that does
  * takes up. True: for the first caller since the last error.
  */
-void fo_shared_suspect(fo_shared_t *shared, unsigned check);
-bool fo_shared_take_suspect(fo_shared_t *shared, unsigned check);
+void fo_shared_suspect(fo_shared_t *shared, unsigned target);
+bool fo_shared_take_suspect(fo_shared_t *shared, unsigned target);
 
 #endif

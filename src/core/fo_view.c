@@ -199,7 +199,7 @@ const fo_view_t *fo_view_make(const fo_plan_t *plan, const fo_shared_t *shared, 
 void fo_view_record(const fo_view_t *view, const fo_endpoint_t *endpoint, fo_record_t *ret_record)
 {
     if (view->shared)
-        fo_record_read(view->shared, endpoint->check->seat, ret_record);
+        fo_record_read(view->shared, endpoint->target->seat, ret_record);
     else
         memset(ret_record, 0, sizeof(*ret_record));
 }

@@ -90,10 +90,10 @@ static void pin(const void *address)
 static void init_probes(const fo_plan_t *plan)
 {
     for (unsigned i = 0; i < (unsigned)plan->checks->nelts; i++) {
-        const fo_probe_t *probe = fo_plan_check_at(plan, i)->probe;
+        const fo_probe_t *probe = fo_plan_check(plan, i)->probe;
         bool is_new = true;
         for (unsigned j = 0; j < i && is_new; j++)
-            is_new = fo_plan_check_at(plan, j)->probe != probe;
+            is_new = fo_plan_check(plan, j)->probe != probe;
         if (!is_new)
             continue;
         pin(probe);

@@ -70,13 +70,13 @@ static void dump_policy(apr_file_t *out, const fo_policy_t *policy, apr_pool_t *
                     (int)policy->value[FO_POLICY_SPREAD], fo_policy_mode(policy));
 }
 
-/* Of the services that share the check: whichever wants it first has it pinged for all of them. */
-static apr_interval_time_t shortest(const fo_check_t *check, fo_policy_e frequency)
+/* Of the services that share the target: whichever wants it first has it pinged for all of them. */
+static apr_interval_time_t shortest(const fo_target_t *target, fo_policy_e frequency)
 {
     apr_interval_time_t span = FO_NEVER;
 
-    for (unsigned i = 0; i < (unsigned)check->endpoints->nelts; i++) {
-        const fo_policy_t *policy = &fo_check_endpoint(check, i)->service->policy;
+    for (unsigned i = 0; i < (unsigned)target->endpoints->nelts; i++) {
+        const fo_policy_t *policy = &fo_target_endpoint(target, i)->service->policy;
         if (policy->value[frequency] < span)
             span = policy->value[frequency];
     }
@@ -84,12 +84,12 @@ static apr_interval_time_t shortest(const fo_check_t *check, fo_policy_e frequen
 }
 
 /* A span is stretched by half the spread on average: the first service's. */
-static double pings_per_second(const fo_check_t *check, fo_policy_e frequency, int pingers)
+static double pings_per_second(const fo_target_t *target, fo_policy_e frequency, int pingers)
 {
-    const fo_policy_t *policy = &fo_check_endpoint(check, 0)->service->policy;
+    const fo_policy_t *policy = &fo_target_endpoint(target, 0)->service->policy;
     double stretch = 1 + (double)policy->value[FO_POLICY_SPREAD] / 200;
 
-    return pingers / ((double)shortest(check, frequency) / APR_USEC_PER_SEC * stretch);
+    return pingers / ((double)shortest(target, frequency) / APR_USEC_PER_SEC * stretch);
 }
 
 /* Of the C library: APR's own leaves out the zero before the point. */
@@ -102,7 +102,7 @@ static const char *number(double value, apr_pool_t *pool)
 }
 
 /* Who pings, and how often: by a timer always, else as often as requests come, and no more. */
-static void dump_expected(apr_file_t *out, const fo_ways_t *ways, const fo_check_t *check,
+static void dump_expected(apr_file_t *out, const fo_ways_t *ways, const fo_target_t *target,
                           int children, apr_pool_t *pool)
 {
     int pingers = ways->lease ? 1 : children;
@@ -113,39 +113,40 @@ static void dump_expected(apr_file_t *out, const fo_ways_t *ways, const fo_check
         "             expect %s%s pings per second from %d child%s%s while up, %s while "
         "down\n",
         is_exact ? "" : "at most ",
-        number(pings_per_second(check, FO_POLICY_MONITORING, pingers), pool), pingers,
+        number(pings_per_second(target, FO_POLICY_MONITORING, pingers), pool), pingers,
         pingers == 1 ? "" : "ren", ways->lease ? " for all" : "",
-        number(pings_per_second(check, FO_POLICY_OUTAGE, pingers), pool));
+        number(pings_per_second(target, FO_POLICY_OUTAGE, pingers), pool));
 }
 
 /* "the same pings serve cache, app@host:80", if there are any such services. */
 static void dump_sharers(apr_file_t *out, const fo_endpoint_t *endpoint)
 {
-    const fo_check_t *check = endpoint->check;
+    const fo_target_t *target = endpoint->target;
     const char *before = "             the same pings serve ";
 
-    for (unsigned i = 0; i < (unsigned)check->endpoints->nelts; i++) {
-        if (fo_check_endpoint(check, i) == endpoint)
+    for (unsigned i = 0; i < (unsigned)target->endpoints->nelts; i++) {
+        if (fo_target_endpoint(target, i) == endpoint)
             continue;
-        apr_file_printf(out, "%s%s", before, fo_check_endpoint(check, i)->service->full_name);
+        apr_file_printf(out, "%s%s", before, fo_target_endpoint(target, i)->service->full_name);
         before = ", ";
     }
-    if (check->endpoints->nelts > 1)
+    if (target->endpoints->nelts > 1)
         apr_file_printf(out, "\n");
 }
 
 static void dump_endpoint(apr_file_t *out, const fo_ways_t *ways, const fo_endpoint_t *endpoint,
                           int children, apr_pool_t *pool)
 {
-    const fo_check_t *check = endpoint->check;
+    const fo_target_t *target = endpoint->target;
     char up[FO_SPAN_TEXT], down[FO_SPAN_TEXT];
 
     apr_file_printf(out, "    endpoint %s %s weight=%s timeout %s, down %s, busy=%s\n",
-                    endpoint->name, check->url->text, number(endpoint->weight, pool),
-                    fo_span_text(check->timeout_up, up), fo_span_text(check->timeout_down, down),
-                    check->busy_fails ? "fail" : "keep");
-    apr_file_printf(out, "             %s: %s\n", check->probe->scheme, check->probe->summary);
-    dump_expected(out, ways, check, children, pool);
+                    endpoint->name, endpoint->url->text, number(endpoint->weight, pool),
+                    fo_span_text(target->timeout_up, up), fo_span_text(target->timeout_down, down),
+                    target->busy_fails ? "fail" : "keep");
+    apr_file_printf(out, "             %s: %s\n", endpoint->probe->scheme,
+                    endpoint->probe->summary);
+    dump_expected(out, ways, target, children, pool);
     dump_sharers(out, endpoint);
 }
 

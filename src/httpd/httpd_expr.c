@@ -57,7 +57,7 @@ static const char *part_endpoint(const view_t *view, apr_pool_t *pool)
 /* A socket file has no host; its path stands for it. */
 static const char *part_host(const view_t *view, apr_pool_t *pool)
 {
-    const fo_url_t *url = endpoint_of(view)->check->url;
+    const fo_url_t *url = endpoint_of(view)->url;
 
     (void)pool;
     return url->n_hosts ? url->hosts[0].name : url->path;
@@ -65,7 +65,7 @@ static const char *part_host(const view_t *view, apr_pool_t *pool)
 
 static const char *part_port(const view_t *view, apr_pool_t *pool)
 {
-    const fo_url_t *url = endpoint_of(view)->check->url;
+    const fo_url_t *url = endpoint_of(view)->url;
 
     return url->n_hosts ? apr_itoa(pool, url->hosts[0].port) : "";
 }

@@ -48,6 +48,12 @@ static void compare_deadline(httpd_config_t *config, const httpd_endpoint_t *dec
                      fo_span_text(service->policy.value[frequency], span)));
 }
 
+static apr_interval_time_t timeout_of(const httpd_endpoint_t *declared, const fo_service_t *service,
+                                      fo_policy_e number)
+{
+    return declared->timeout ? declared->timeout : service->policy.value[number];
+}
+
 /* What is asked, and as whom: the same however long it may take. */
 static const char *identity_of(const httpd_endpoint_t *declared, apr_pool_t *pool)
 {
@@ -56,41 +62,68 @@ static const char *identity_of(const httpd_endpoint_t *declared, apr_pool_t *poo
                         declared->options_key);
 }
 
-static fo_check_t *plan_check(httpd_config_t *config, const httpd_endpoint_t *declared,
-                              const fo_service_t *service)
+/* The secret comes later, when the server really starts. */
+static void await_secret(httpd_config_t *config, const httpd_endpoint_t *declared,
+                         const fo_service_t *service, fo_check_t *check)
 {
-    const fo_policy_t *policy = &service->policy;
-    apr_interval_time_t up = declared->timeout ? declared->timeout
-                                               : policy->value[FO_POLICY_TIMEOUT_UP];
-    apr_interval_time_t down = declared->timeout ? declared->timeout
-                                                 : policy->value[FO_POLICY_TIMEOUT_DOWN];
+    httpd_pending_secret_t pending = {
+        .check = check,
+        .secret = declared->secret,
+        .place = declared->place,
+        .server = service->owner,
+    };
+
+    if (declared->secret.kind != HTTPD_SECRET_NONE)
+        APR_ARRAY_PUSH(config->secrets, httpd_pending_secret_t) = pending;
+}
+
+static void plan_check(httpd_config_t *config, const httpd_endpoint_t *declared,
+                       const fo_service_t *service, fo_target_t *target)
+{
+    fo_check_t *check = fo_plan_add_check(config->plan, target, declared->url);
+
+    check->probe = declared->probe;
+    check->conf = declared->conf;
+    check->timeout_up = timeout_of(declared, service, FO_POLICY_TIMEOUT_UP);
+    check->timeout_down = timeout_of(declared, service, FO_POLICY_TIMEOUT_DOWN);
+    await_secret(config, declared, service, check);
+}
+
+static fo_target_t *plan_target(httpd_config_t *config, const httpd_endpoint_t *declared,
+                                const fo_service_t *service)
+{
+    apr_interval_time_t up = timeout_of(declared, service, FO_POLICY_TIMEOUT_UP);
+    apr_interval_time_t down = timeout_of(declared, service, FO_POLICY_TIMEOUT_DOWN);
     apr_pool_t *pool = config->plan->pool;
     const char *key = apr_psprintf(pool, "%s %" APR_TIME_T_FMT " %" APR_TIME_T_FMT " %d",
                                    identity_of(declared, pool), up, down, declared->busy_fails);
-    fo_check_t *check = fo_plan_check(config->plan, key);
+    fo_target_t *target = fo_plan_target(config->plan, key);
 
     compare_deadline(config, declared, service, up, FO_POLICY_MONITORING,
                      "FailoverMonitoringPingFrequency");
     compare_deadline(config, declared, service, down, FO_POLICY_OUTAGE,
                      "FailoverOutagePingFrequency");
-    if (check->probe)
-        return check;
-    check->url = declared->url;
-    check->probe = declared->probe;
-    check->conf = declared->conf;
-    check->timeout_up = up;
-    check->timeout_down = down;
-    check->busy_fails = declared->busy_fails;
-    if (declared->secret.kind != HTTPD_SECRET_NONE) {
-        httpd_pending_secret_t pending = {
-            .check = check,
-            .secret = declared->secret,
-            .place = declared->place,
-            .server = service->owner,
-        };
-        APR_ARRAY_PUSH(config->secrets, httpd_pending_secret_t) = pending;
-    }
-    return check;
+    if (target->checks->nelts > 0)
+        return target;
+    plan_check(config, declared, service, target);
+    target->timeout_up = up;
+    target->timeout_down = down;
+    target->busy_fails = declared->busy_fails;
+    return target;
+}
+
+static void plan_endpoint(httpd_config_t *config, const httpd_endpoint_t *declared,
+                          fo_service_t *service)
+{
+    fo_plan_t *plan = config->plan;
+    fo_target_t *target = plan_target(config, declared, service);
+    fo_endpoint_t *endpoint = fo_plan_add_endpoint(plan, service, declared->name,
+                                                   identity_of(declared, plan->pool),
+                                                   declared->weight, target);
+
+    endpoint->url = declared->url;
+    endpoint->probe = declared->probe;
+    fo_plan_know_hosts(target, declared->url);
 }
 
 static fo_service_t *plan_service(httpd_config_t *config, const httpd_service_t *declared)
@@ -110,12 +143,8 @@ static fo_service_t *plan_service(httpd_config_t *config, const httpd_service_t 
                          "%s: FailoverThresholds: confirm= is longer than cap=, which "
                          "holds instead",
                          service->full_name));
-    for (int i = 0; i < declared->endpoints->nelts; i++) {
-        const httpd_endpoint_t *endpoint = APR_ARRAY_IDX(declared->endpoints, i,
-                                                         httpd_endpoint_t *);
-        fo_plan_add_endpoint(plan, service, endpoint->name, identity_of(endpoint, plan->pool),
-                             endpoint->weight, plan_check(config, endpoint, service));
-    }
+    for (int i = 0; i < declared->endpoints->nelts; i++)
+        plan_endpoint(config, APR_ARRAY_IDX(declared->endpoints, i, httpd_endpoint_t *), service);
     return service;
 }
 
@@ -225,10 +254,11 @@ static const char *check_lease(const httpd_config_t *config, apr_pool_t *pool)
     apr_interval_time_t lease = config->ways.lease;
     char span[FO_SPAN_TEXT], timeout[FO_SPAN_TEXT];
 
-    for (unsigned i = 0; lease && i < (unsigned)config->plan->checks->nelts; i++) {
-        const fo_check_t *check = fo_plan_check_at(config->plan, i);
-        apr_interval_time_t longest = check->timeout_up > check->timeout_down ? check->timeout_up
-                                                                              : check->timeout_down;
+    for (unsigned i = 0; lease && i < (unsigned)config->plan->targets->nelts; i++) {
+        const fo_target_t *target = fo_plan_target_at(config->plan, i);
+        apr_interval_time_t longest = target->timeout_up > target->timeout_down
+                                          ? target->timeout_up
+                                          : target->timeout_down;
         if (longest < lease)
             continue;
         return apr_psprintf(pool,
@@ -237,7 +267,7 @@ static const char *check_lease(const httpd_config_t *config, apr_pool_t *pool)
                             "less (FailoverPingTimeout)",
                             config->lease_place.line, config->lease_place.file,
                             fo_span_text(lease, span), fo_span_text(longest, timeout),
-                            fo_check_endpoint(check, 0)->service->full_name);
+                            fo_target_endpoint(target, 0)->service->full_name);
     }
     return NULL;
 }

@@ -58,7 +58,7 @@ static apr_status_t renew(kept_t *held, fo_plan_t *plan, fo_capacity_t capacity)
     apr_status_t status;
 
     capacity.services = SPARE_SEATS(capacity.services);
-    capacity.checks = SPARE_SEATS(capacity.checks);
+    capacity.targets = SPARE_SEATS(capacity.targets);
     capacity.endpoints = SPARE_SEATS(capacity.endpoints);
     apr_pool_create(&pool, ap_server_conf->process->pool);
     apr_pool_tag(pool, "failover shared memory");
@@ -119,7 +119,7 @@ void httpd_shm_start(httpd_config_t *config, const server_rec *s, apr_pool_t *pc
     kept_t *held = kept();
 
     config->shared_fd = -1;
-    if (config->plan->checks->nelts == 0)
+    if (config->plan->targets->nelts == 0)
         return;
     share(config, held, s, pconf);
     if (config->plan->ways.lease)

@@ -209,8 +209,8 @@ static void write_endpoint(page_t *page, const fo_view_endpoint_t *seen)
     begin_row(page);
     cell(page, endpoint->service->full_name);
     cell(page, endpoint->name);
-    cell(page, endpoint->check->url->text);
-    cell(page, endpoint->check->probe->scheme);
+    cell(page, endpoint->url->text);
+    cell(page, endpoint->probe->scheme);
     cell(page, weight);
     state_cell(page, fo_state_name(seen->state));
     cell(page, parts_text(seen->parts, page->pool));

@@ -117,22 +117,21 @@ static json_t *reason_part(const fo_view_t *view, const fo_failure_t *failure, a
 static json_t *endpoint_part(const fo_view_t *view, const fo_view_endpoint_t *seen,
                              apr_pool_t *scratch)
 {
-    const fo_check_t *check = seen->endpoint->check;
+    const fo_endpoint_t *endpoint = seen->endpoint;
     apr_time_t since_at = seen->parts[seen->state].since_at;
     apr_time_t due_at = seen->due_at ? seen->due_at : view->now;
     fo_record_t record;
 
-    fo_view_record(view, seen->endpoint, &record);
+    fo_view_record(view, endpoint, &record);
     return json_pack(
         "{s:o, s:o, s:s, s:f, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
-        "name", text_part(seen->endpoint->name, scratch), "url",
-        text_part(check->url->text, scratch), "scheme", check->probe->scheme, "weight",
-        seen->endpoint->weight, "state", fo_state_name(seen->state), "children",
-        endpoint_counts(seen), "since", instant_part(view, since_at), "since_seconds",
-        age_part(view, since_at), "last_ping", instant_part(view, seen->pinged_at),
-        "last_ping_seconds", age_part(view, seen->pinged_at), "last_verdict",
-        seen->pinged_at ? json_string(fo_verdict_name(seen->verdict)) : json_null(), "took_us",
-        seen->pinged_at ? json_integer(seen->took) : json_null(), "next_due",
+        "name", text_part(endpoint->name, scratch), "url", text_part(endpoint->url->text, scratch),
+        "scheme", endpoint->probe->scheme, "weight", endpoint->weight, "state",
+        fo_state_name(seen->state), "children", endpoint_counts(seen), "since",
+        instant_part(view, since_at), "since_seconds", age_part(view, since_at), "last_ping",
+        instant_part(view, seen->pinged_at), "last_ping_seconds", age_part(view, seen->pinged_at),
+        "last_verdict", seen->pinged_at ? json_string(fo_verdict_name(seen->verdict)) : json_null(),
+        "took_us", seen->pinged_at ? json_integer(seen->took) : json_null(), "next_due",
         instant_part(view, due_at), "next_due_seconds", wait_part(view, due_at), "pings",
         ping_counts(&record), "last_reason", reason_part(view, &record.failure, scratch), "history",
         history_part(view, &record));

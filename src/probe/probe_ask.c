@@ -88,7 +88,7 @@ static bool copy_peer(call_t *call, unsigned i, const fo_host_t *host,
 static call_t *make_call(probe_flight_t *flight)
 {
     unsigned n = flight->n_hosts;
-    const char *secret = flight->ping.check->secret;
+    const char *secret = flight->order.check->secret;
     call_t *call = calloc(1, sizeof(*call));
     bool ok = call != NULL;
 
@@ -121,7 +121,7 @@ static void settle_self(probe_flight_t *flight, apr_status_t status, const char 
 
 static probe_calls_t *calls_of(const probe_flight_t *flight)
 {
-    return &flight->field->calls[flight->ping.check->index];
+    return &flight->field->calls[flight->order.check->index];
 }
 
 /* A call that never ran, or has ended. */
@@ -138,11 +138,11 @@ static apr_status_t submit_call(probe_flight_t *flight, call_t *call, apr_time_t
     call->calls = calls_of(flight);
     call->calls->is_asking = true;
     call->trial = call->calls->trial ? call->calls->trial : PROBE_TRIAL;
-    call->probe = flight->ping.check->probe;
-    call->conf = flight->ping.check->conf;
+    call->probe = flight->order.check->probe;
+    call->conf = flight->order.check->conf;
     call->ask.budget = flight->until_at - now;
     call->job.run = run_call;
-    call->job.is_suspect = flight->ping.is_slow || call->calls->was_cut;
+    call->job.is_suspect = flight->order.is_slow || call->calls->was_cut;
     return probe_workers_submit(flight->field->askers, &call->job);
 }
 
@@ -217,10 +217,10 @@ static void judge_timeout(call_t *call, const probe_flight_t *flight)
 
     if (!fo_report_is_timeout(&call->report))
         return;
-    if (is_starved && !flight->ping.is_final)
+    if (is_starved && !flight->order.is_final)
         call->report.verdict = FO_VERDICT_SELF;
     if (call->ask.n_peers == 1) /* of several, the probe's own words name those that are meant */
-        fo_report_timeout(&call->report, call->report.verdict, flight->ping.timeout);
+        fo_report_timeout(&call->report, call->report.verdict, flight->order.timeout);
 }
 
 static apr_interval_time_t trial_after(const call_t *call)

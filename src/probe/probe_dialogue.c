@@ -42,7 +42,7 @@ typedef struct address_t {
 
 static const fo_dialogue_t *dialogue_of(const probe_flight_t *flight)
 {
-    return flight->ping.check->probe->dialogue;
+    return flight->order.check->probe->dialogue;
 }
 
 static void settle_error(probe_flight_t *flight, fo_stage_e stage, int error, apr_time_t now)
@@ -93,7 +93,7 @@ static int start_connect(probe_flight_t *flight, connection_t *connection)
 
     memset(&address, 0, sizeof(address));
     ok = peer->name[0] ? host_address(peer->addresses[0], peer->port, &address)
-                       : path_address(flight->ping.check->url->path, &address);
+                       : path_address(flight->order.check->url->path, &address);
     if (!ok)
         return EINVAL;
     connection->fd = socket(address.name.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
@@ -232,7 +232,7 @@ static void begin(probe_flight_t *flight, apr_time_t now)
     }
     connection->fd = -1;
     if (dialogue->begin)
-        dialogue->begin(connection->state, flight->ping.check->conf, &flight->ask);
+        dialogue->begin(connection->state, flight->order.check->conf, &flight->ask);
     try_connect(flight, connection, now);
 }
 

@@ -98,21 +98,21 @@ static void ask_names(probe_flight_t *flight)
             ask_name(flight, i);
 }
 
-probe_flight_t *probe_flight_start(const probe_field_t *field, const fo_ping_t *ping,
+probe_flight_t *probe_flight_start(const probe_field_t *field, const probe_order_t *order,
                                    apr_time_t now)
 {
     static const fo_host_t nowhere = { .name = "" }; /* a URL of a path alone */
-    const fo_url_t *url = ping->check->url;
+    const fo_url_t *url = order->check->url;
     probe_flight_t *flight = calloc(1, sizeof(*flight));
 
     if (!flight)
         return NULL;
     flight->field = field;
-    flight->ping = *ping;
+    flight->order = *order;
     flight->started_at = now;
-    flight->deadline_at = now + ping->timeout;
+    flight->deadline_at = now + order->timeout;
     flight->fd = -1;
-    flight->form = form_of(ping->check->probe);
+    flight->form = form_of(order->check->probe);
     if (!probe_flight_add_hosts(flight, url->n_hosts ? url->hosts : &nowhere,
                                 url->n_hosts ? url->n_hosts : 1)) {
         probe_flight_free(flight);
@@ -159,7 +159,7 @@ static void start_run(probe_flight_t *flight, apr_time_t now)
         .port = host->port,
     };
     flight->ask = (fo_ask_t){
-        .secret = flight->ping.check->secret,
+        .secret = flight->order.check->secret,
         .peers = &flight->peer,
         .n_peers = 1,
         .budget = flight->until_at - now,
@@ -185,7 +185,7 @@ static void finish_run(probe_flight_t *flight)
  */
 static void host_resolved(probe_flight_t *flight, apr_time_t now)
 {
-    if (flight->name && now - flight->started_at > flight->ping.timeout / 2)
+    if (flight->name && now - flight->started_at > flight->order.timeout / 2)
         flight->is_starved = true;
     flight->name = NULL;
     flight->wake_at = 0;
@@ -218,7 +218,7 @@ static void start_host(probe_flight_t *flight, apr_time_t now)
         end_with(flight, FO_STAGE_RESOLVE, FO_VERDICT_SELF, ENOMEM, NULL, now);
         return;
     }
-    apr_interval_time_t patience = flight->ping.timeout / 4;
+    apr_interval_time_t patience = flight->order.timeout / 4;
     flight->name = flight->queries[flight->host].name;
     if (probe_name_addresses(flight->name)->n > 0)
         flight->wake_at = flight->started_at +
@@ -338,7 +338,7 @@ void probe_flight_settle(probe_flight_t *flight, apr_time_t now)
 
     finish_run(flight);
     /* It may have lost patience with us: MariaDB gives a client 10 s to log in. */
-    if (flight->is_starved && !flight->ping.is_final && is_given_up(&flight->report))
+    if (flight->is_starved && !flight->order.is_final && is_given_up(&flight->report))
         flight->report.verdict = FO_VERDICT_SELF;
     verdict = flight->report.verdict;
     if (verdict == FO_VERDICT_FAIL || verdict == FO_VERDICT_SELF)
@@ -354,19 +354,20 @@ void probe_flight_settle(probe_flight_t *flight, apr_time_t now)
 static void time_out(probe_flight_t *flight, apr_time_t now)
 {
     apr_time_t late = now - flight->until_at;
-    bool is_starved = flight->is_starved || (flight->is_running && late > flight->ping.timeout / 4);
+    bool is_starved = flight->is_starved ||
+                      (flight->is_running && late > flight->order.timeout / 4);
     bool is_share;
 
     if (!flight->is_running) {
-        fo_report_timeout(&flight->report, FO_VERDICT_SELF, flight->ping.timeout);
+        fo_report_timeout(&flight->report, FO_VERDICT_SELF, flight->order.timeout);
         end(flight, now);
         return;
     }
     /* A share of the time is told as such; what the look-up took is not worth a word. */
     is_share = !flight->form->takes_all_hosts && flight->until_at < flight->deadline_at;
     fo_report_timeout(&flight->report,
-                      is_starved && !flight->ping.is_final ? FO_VERDICT_SELF : FO_VERDICT_FAIL,
-                      is_share ? flight->ask.budget : flight->ping.timeout);
+                      is_starved && !flight->order.is_final ? FO_VERDICT_SELF : FO_VERDICT_FAIL,
+                      is_share ? flight->ask.budget : flight->order.timeout);
     probe_flight_settle(flight, now);
 }
 

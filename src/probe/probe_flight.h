@@ -1,5 +1,5 @@
 /*
- * probe_flight.h: one ping under way, from its start to its report: names are resolved, addresses
+ * probe_flight.h: one probe under way, from its start to its report: names are resolved, addresses
  * tried in order, hosts one after the other, all within the one deadline, in whichever of the three
  * forms the probe has. Monitor thread alone; nothing here blocks.
  */
@@ -17,14 +17,25 @@ typedef struct probe_calls_t {
     apr_interval_time_t trial; /* that may be expected to do; 0: nothing is known */
 } probe_calls_t;
 
+struct probe_flight_t;
+
 /* What flights share. */
 typedef struct probe_field_t {
     probe_resolver_t *resolver;
     probe_workers_t *askers;
     probe_calls_t *calls; /* by check */
+    /* Told of each flight that has ended, for what it has learned; may be NULL. */
+    void (*landed)(void *baton, const fo_target_t *target, const struct probe_flight_t *flight);
+    void *baton;
 } probe_field_t;
 
-struct probe_flight_t;
+/* One probe to be made. */
+typedef struct probe_order_t {
+    const fo_check_t *check;
+    apr_interval_time_t timeout;
+    bool is_final; /* as the ping's */
+    bool is_slow;  /* likewise */
+} probe_order_t;
 
 /* How one connection, or one call, of a probe's form is driven. */
 typedef struct probe_form_t {
@@ -49,8 +60,7 @@ typedef struct probe_query_t {
 
 typedef struct probe_flight_t {
     const probe_field_t *field;
-    fo_ping_t ping;
-    probe_ticket_t ticket; /* the request that waits for it */
+    probe_order_t order;
     apr_time_t started_at;
     apr_time_t deadline_at;
     apr_interval_time_t late; /* by which we woke after the instants that were planned, in all */
@@ -87,7 +97,7 @@ typedef struct probe_flight_t {
 } probe_flight_t;
 
 /* NULL: no memory. */
-probe_flight_t *probe_flight_start(const probe_field_t *field, const fo_ping_t *ping,
+probe_flight_t *probe_flight_start(const probe_field_t *field, const probe_order_t *order,
                                    apr_time_t now);
 
 /* poll() found events. */
@@ -99,7 +109,7 @@ void probe_flight_tick(probe_flight_t *flight, apr_time_t now);
 /* When tick is wanted at the latest. */
 apr_time_t probe_flight_wake_at(const probe_flight_t *flight);
 
-/* What this host of the check's URL came to; NULL: it was not looked up. */
+/* What this host came to; NULL: it was not looked up. */
 const probe_addresses_t *probe_flight_addresses(const probe_flight_t *flight,
                                                 const fo_host_t *host);
 

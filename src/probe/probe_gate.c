@@ -24,6 +24,8 @@ struct probe_gate_t {
     int fd;
     _Atomic apr_uint64_t *wishes; /* by scope and trigger; 0: none */
     seat_t seats[PROBE_SEATS];
+    unsigned held[PROBE_SEATS];        /* monitor thread's: what the request in this seat awaits */
+    unsigned held_serial[PROBE_SEATS]; /* whose that is */
 };
 
 probe_gate_t *probe_gate_make(const fo_plan_t *plan, apr_pool_t *pool)
@@ -132,4 +134,24 @@ void probe_gate_release(probe_gate_t *gate, probe_ticket_t ticket)
         return;
     atomic_store(&gate->seats[ticket.seat].released, ticket.serial);
     sem_post(&gate->seats[ticket.seat].sem);
+}
+
+void probe_gate_hold(probe_gate_t *gate, probe_ticket_t ticket)
+{
+    int newer = (int)(ticket.serial - gate->held_serial[ticket.seat]);
+
+    if (ticket.serial == 0 || newer < 0) /* its request has left the seat to another */
+        return;
+    if (newer > 0)
+        gate->held[ticket.seat] = 0;
+    gate->held_serial[ticket.seat] = ticket.serial;
+    gate->held[ticket.seat]++;
+}
+
+void probe_gate_let_go(probe_gate_t *gate, probe_ticket_t ticket)
+{
+    if (ticket.serial == 0 || gate->held_serial[ticket.seat] != ticket.serial)
+        return;
+    if (--gate->held[ticket.seat] == 0)
+        probe_gate_release(gate, ticket);
 }

@@ -41,6 +41,13 @@ void probe_gate_drain(probe_gate_t *gate);
 bool probe_gate_take(probe_gate_t *gate, const fo_scope_t *scope, fo_trigger_e trigger,
                      probe_ticket_t *ret_ticket);
 
+/*
+ * Monitor thread: the request waits for one thing more, and for one less; when none is left it is
+ * released.
+ */
+void probe_gate_hold(probe_gate_t *gate, probe_ticket_t ticket);
+void probe_gate_let_go(probe_gate_t *gate, probe_ticket_t ticket);
+
 /* Monitor thread: all that this request asked for has been answered. */
 void probe_gate_release(probe_gate_t *gate, probe_ticket_t ticket);
 

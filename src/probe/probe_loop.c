@@ -2,7 +2,8 @@
 
 #include "core/fo_report.h"
 #include "probe/probe_clock.h"
-#include "probe/probe_flight.h"
+#include "probe/probe_queue.h"
+#include "probe/probe_round.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -11,8 +12,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Pings of one child under way at a time; others wait for a place, their time not yet running. */
-#define FLIGHTS_MAX 256
+/* Checks of one child under way at a time; others wait for a place, their time not yet running. */
+#define LANES_MAX 256
 
 /* How long the loop sleeps at most while a ping is under way, so that a starved process shows. */
 #define TICK (100 * 1000)
@@ -25,16 +26,14 @@ struct probe_loop_t {
     unsigned max_askers;
     atomic_bool is_stopping;
     probe_field_t field;
-    probe_flight_t *flights[FLIGHTS_MAX];
-    unsigned n_flights;
-    struct pollfd polled[FLIGHTS_MAX + 2];
-    int shared_fd;   /* by which other children wake the one that pings for all; -1: none */
-    bool is_leading; /* it pings, for itself or for all; until the first look, too */
-    unsigned *queue; /* indices of checks that wait for a place; a ring */
-    unsigned queue_first;
-    unsigned queue_length;
-    unsigned pending[PROBE_SEATS];        /* awaited pings of the request in this seat */
-    unsigned pending_serial[PROBE_SEATS]; /* whose they are */
+    probe_round_t *rounds[LANES_MAX];
+    unsigned n_rounds;
+    unsigned n_lanes; /* of all rounds */
+    struct pollfd polled[LANES_MAX + 2];
+    probe_flight_t *flights[LANES_MAX]; /* flights[i] is polled[i + 2]'s */
+    int shared_fd;       /* by which other children wake the one that pings for all; -1: none */
+    bool is_leading;     /* it pings, for itself or for all; until the first look, too */
+    probe_queue_t queue; /* of those that wait for a place */
     apr_time_t woke_at;
     apr_time_t publish_at; /* when more becomes due for requests */
 };
@@ -49,11 +48,24 @@ static void publish_due(probe_loop_t *loop)
     loop->publish_at = all_at < outages_at ? all_at : outages_at;
 }
 
+/* By what addresses an error may name the target's hosts from now on. */
+static void learn_addresses(void *baton, const fo_target_t *target, const probe_flight_t *flight)
+{
+    probe_loop_t *loop = baton;
+
+    for (unsigned i = 0; loop->alarm && i < (unsigned)target->hosts->nelts; i++) {
+        const probe_addresses_t *addresses = probe_flight_addresses(flight,
+                                                                    fo_target_host(target, i));
+        for (unsigned j = 0; addresses && j < FO_ALARM_ADDRESSES; j++)
+            fo_alarm_learn(loop->alarm, target, i, j, j < addresses->n ? addresses->text[j] : NULL);
+    }
+}
+
 probe_loop_t *probe_loop_make(const fo_plan_t *plan, fo_monitor_t *monitor, probe_gate_t *gate,
                               unsigned max_askers, apr_pool_t *pool)
 {
     probe_loop_t *loop = apr_pcalloc(pool, sizeof(*loop));
-    size_t n = (size_t)plan->checks->nelts + 1;
+    size_t n_checks = (size_t)plan->checks->nelts + 1;
 
     loop->plan = plan;
     loop->monitor = monitor;
@@ -61,8 +73,10 @@ probe_loop_t *probe_loop_make(const fo_plan_t *plan, fo_monitor_t *monitor, prob
     loop->max_askers = max_askers;
     loop->shared_fd = -1;
     loop->is_leading = true;
-    loop->queue = apr_pcalloc(pool, n * sizeof(*loop->queue));
-    loop->field.calls = apr_pcalloc(pool, n * sizeof(*loop->field.calls));
+    loop->queue = probe_queue_make(plan, pool);
+    loop->field.calls = apr_pcalloc(pool, n_checks * sizeof(*loop->field.calls));
+    loop->field.landed = learn_addresses;
+    loop->field.baton = loop;
     publish_due(loop); /* now: a child's first request may come before its thread runs */
     return loop;
 }
@@ -95,101 +109,81 @@ static bool open_field(probe_loop_t *loop)
     return loop->field.resolver && loop->field.askers;
 }
 
-/* One of the pings that this request waits for has ended, or its pass has begun them all. */
-static void count_down(probe_loop_t *loop, probe_ticket_t ticket)
-{
-    if (ticket.serial == 0 || loop->pending_serial[ticket.seat] != ticket.serial)
-        return;
-    if (--loop->pending[ticket.seat] == 0)
-        probe_gate_release(loop->gate, ticket);
-}
-
-static void count_up(probe_loop_t *loop, probe_ticket_t ticket)
-{
-    int newer = (int)(ticket.serial - loop->pending_serial[ticket.seat]);
-
-    if (ticket.serial == 0 || newer < 0) /* its request has left the seat to another */
-        return;
-    if (newer > 0)
-        loop->pending[ticket.seat] = 0;
-    loop->pending_serial[ticket.seat] = ticket.serial;
-    loop->pending[ticket.seat]++;
-}
-
-static void launch(probe_loop_t *loop, const fo_check_t *check, probe_ticket_t ticket,
+static void launch(probe_loop_t *loop, const fo_target_t *target, probe_ticket_t ticket,
                    apr_time_t now)
 {
     fo_report_t report = { .stage = FO_STAGE_CONNECT };
-    probe_flight_t *flight;
+    probe_round_t *round;
     fo_ping_t ping;
 
-    if (!fo_monitor_enter(loop->monitor, check, now))
+    if (!fo_monitor_enter(loop->monitor, target, now))
         return;
     if (loop->alarm) /* first: an error that comes from now on is news again */
-        fo_alarm_lower(loop->alarm, check);
-    ping = fo_monitor_start(loop->monitor, check, now);
-    flight = probe_flight_start(&loop->field, &ping, now);
-    if (!flight) {
+        fo_alarm_lower(loop->alarm, target);
+    ping = fo_monitor_start(loop->monitor, target, now);
+    round = probe_round_start(&loop->field, &ping, now);
+    if (!round) {
         fo_report_fill(&report, FO_VERDICT_SELF, ENOMEM, 0, NULL);
-        fo_monitor_answer(loop->monitor, check, &report, now);
+        fo_monitor_answer(loop->monitor, target, &report, now);
         return;
     }
     if (ping.is_awaited) {
-        flight->ticket = ticket;
-        count_up(loop, ticket);
+        round->ticket = ticket;
+        probe_gate_hold(loop->gate, ticket);
     }
-    loop->flights[loop->n_flights++] = flight;
+    loop->rounds[loop->n_rounds++] = round;
+    loop->n_lanes += round->n_lanes;
+}
+
+static bool has_room(const probe_loop_t *loop, const fo_target_t *target)
+{
+    return loop->n_lanes + (unsigned)target->checks->nelts <= LANES_MAX;
 }
 
 /* The request that wanted it does not wait for one that waits itself. */
-static void enqueue(probe_loop_t *loop, const fo_check_t *check)
+static void enqueue(probe_loop_t *loop, const fo_target_t *target)
 {
-    unsigned size = (unsigned)loop->plan->checks->nelts;
-
-    fo_monitor_queue(loop->monitor, check);
-    loop->queue[(loop->queue_first + loop->queue_length++) % size] = check->index;
+    fo_monitor_queue(loop->monitor, target);
+    probe_queue_put(&loop->queue, target);
 }
 
-static void want(probe_loop_t *loop, const fo_check_t *check, fo_trigger_e trigger,
+static void want(probe_loop_t *loop, const fo_target_t *target, fo_trigger_e trigger,
                  probe_ticket_t ticket, apr_time_t now)
 {
-    if (fo_monitor_due_at(loop->monitor, check, trigger) > now)
+    if (fo_monitor_due_at(loop->monitor, target, trigger) > now)
         return;
-    if (loop->n_flights < FLIGHTS_MAX && loop->queue_length == 0)
-        launch(loop, check, ticket, now);
+    if (!probe_queue_look(&loop->queue) && has_room(loop, target))
+        launch(loop, target, ticket, now);
     else
-        enqueue(loop, check);
+        enqueue(loop, target);
 }
 
-/* The next one that waits for a place; there is one. */
-static const fo_check_t *dequeue(probe_loop_t *loop)
+static bool can_serve_queue(const probe_loop_t *loop)
 {
-    unsigned index = loop->queue[loop->queue_first];
+    const fo_target_t *target = probe_queue_look(&loop->queue);
 
-    loop->queue_first = (loop->queue_first + 1) % (unsigned)loop->plan->checks->nelts;
-    loop->queue_length--;
-    return fo_plan_check_at(loop->plan, index);
+    return target && has_room(loop, target);
 }
 
 static void serve_queue(probe_loop_t *loop, apr_time_t now)
 {
     probe_ticket_t nobody = { 0 };
 
-    while (loop->queue_length > 0 && loop->n_flights < FLIGHTS_MAX)
-        launch(loop, dequeue(loop), nobody, now);
+    while (can_serve_queue(loop))
+        launch(loop, probe_queue_take(&loop->queue), nobody, now);
 }
 
 /* The wish itself counts as one, so that its request is let go when nothing is awaited. */
 static void want_scope(probe_loop_t *loop, const fo_scope_t *scope, fo_trigger_e trigger,
                        probe_ticket_t ticket, apr_time_t now)
 {
-    count_up(loop, ticket);
+    probe_gate_hold(loop->gate, ticket);
     for (unsigned i = 0; i < (unsigned)scope->services->nelts; i++) {
         const fo_service_t *service = fo_scope_service(scope, i);
         for (unsigned rank = 0; rank < (unsigned)service->endpoints->nelts; rank++)
-            want(loop, fo_service_endpoint(service, rank)->check, trigger, ticket, now);
+            want(loop, fo_service_endpoint(service, rank)->target, trigger, ticket, now);
     }
-    count_down(loop, ticket);
+    probe_gate_let_go(loop->gate, ticket);
 }
 
 static void wake_leader(const probe_loop_t *loop)
@@ -200,11 +194,11 @@ static void wake_leader(const probe_loop_t *loop)
 }
 
 /* Where another child pings, it takes note there, and errors are news again here. */
-static void hear_error(probe_loop_t *loop, const fo_check_t *check)
+static void hear_error(probe_loop_t *loop, const fo_target_t *target)
 {
-    if (!fo_alarm_is_raised(loop->alarm, check) || fo_monitor_hurry(loop->monitor, check))
+    if (!fo_alarm_is_raised(loop->alarm, target) || fo_monitor_hurry(loop->monitor, target))
         return;
-    fo_alarm_lower(loop->alarm, check);
+    fo_alarm_lower(loop->alarm, target);
     wake_leader(loop);
 }
 
@@ -213,8 +207,8 @@ static void hear_errors(probe_loop_t *loop)
     fo_monitor_hear_suspects(loop->monitor);
     if (!loop->alarm || !fo_alarm_is_any_raised(loop->alarm))
         return;
-    for (unsigned i = 0; i < (unsigned)loop->plan->checks->nelts; i++)
-        hear_error(loop, fo_plan_check_at(loop->plan, i));
+    for (unsigned i = 0; i < (unsigned)loop->plan->targets->nelts; i++)
+        hear_error(loop, fo_plan_target_at(loop->plan, i));
 }
 
 static void hear_requests(probe_loop_t *loop)
@@ -234,57 +228,58 @@ static void mind_timer(probe_loop_t *loop, apr_time_t now)
 {
     probe_ticket_t nobody = { 0 };
 
-    for (unsigned i = 0; i < (unsigned)loop->plan->checks->nelts; i++)
-        want(loop, fo_plan_check_at(loop->plan, i), FO_TRIGGER_TIMER, nobody, now);
+    for (unsigned i = 0; i < (unsigned)loop->plan->targets->nelts; i++)
+        want(loop, fo_plan_target_at(loop->plan, i), FO_TRIGGER_TIMER, nobody, now);
 }
 
-/* By what addresses an error may name the check's hosts from now on. */
-static void learn_addresses(probe_loop_t *loop, const probe_flight_t *flight)
+static void remove_round(probe_loop_t *loop, unsigned index)
 {
-    const fo_check_t *check = flight->ping.check;
+    probe_round_t *round = loop->rounds[index];
 
-    for (unsigned i = 0; i < check->url->n_hosts; i++) {
-        const probe_addresses_t *addresses = probe_flight_addresses(flight, &check->url->hosts[i]);
-        for (unsigned j = 0; addresses && j < FO_ALARM_ADDRESSES; j++)
-            fo_alarm_learn(loop->alarm, check, i, j, j < addresses->n ? addresses->text[j] : NULL);
-    }
+    loop->rounds[index] = loop->rounds[--loop->n_rounds];
+    loop->n_lanes -= round->n_lanes;
+    probe_round_free(round);
 }
 
+/* The verdict counts as soon as it is known; the ping is over when nothing of it is under way. */
 static void land(probe_loop_t *loop, unsigned index, apr_time_t now)
 {
-    probe_flight_t *flight = loop->flights[index];
-    fo_report_t report = flight->report;
-    const fo_check_t *check = flight->ping.check;
-    probe_ticket_t ticket = flight->ticket;
+    probe_round_t *round = loop->rounds[index];
+    const fo_target_t *target = round->ping.target;
+    bool is_idle = probe_round_is_idle(round), was_told = round->is_told;
+    fo_report_t report = round->report;
+    probe_ticket_t ticket = round->ticket;
 
-    if (loop->alarm)
-        learn_addresses(loop, flight);
-    loop->flights[index] = loop->flights[--loop->n_flights];
-    probe_flight_free(flight);
-    fo_monitor_answer(loop->monitor, check, &report, now);
-    count_down(loop, ticket);
+    round->is_told = true;
+    if (is_idle)
+        remove_round(loop, index);
+    if (was_told && is_idle)
+        fo_monitor_give_up(loop->monitor, target);
+    if (was_told)
+        return;
+    (is_idle ? fo_monitor_answer : fo_monitor_answer_early)(loop->monitor, target, &report, now);
+    probe_gate_let_go(loop->gate, ticket);
 }
 
 /* All that ended in this round are announced before the first is judged. */
 static void land_ended(probe_loop_t *loop, apr_time_t now)
 {
-    for (unsigned i = 0; i < loop->n_flights; i++)
-        if (loop->flights[i]->is_over)
-            fo_monitor_announce(loop->monitor, loop->flights[i]->ping.check,
-                                &loop->flights[i]->report, now);
-    for (unsigned i = loop->n_flights; i-- > 0;)
-        if (loop->flights[i]->is_over)
+    for (unsigned i = 0; i < loop->n_rounds; i++)
+        probe_round_tick(loop->rounds[i], now);
+    for (unsigned i = 0; i < loop->n_rounds; i++)
+        if (loop->rounds[i]->is_over && !loop->rounds[i]->is_told)
+            fo_monitor_announce(loop->monitor, loop->rounds[i]->ping.target,
+                                &loop->rounds[i]->report, now);
+    for (unsigned i = loop->n_rounds; i-- > 0;)
+        if (loop->rounds[i]->is_over)
             land(loop, i, now);
 }
 
-/* polled[i + 2] is flight i's: none has come or gone since it was filled. */
-static void drive_flights(probe_loop_t *loop, unsigned n_polled, apr_time_t now)
+static void hear_peers(probe_loop_t *loop, unsigned n_polled, apr_time_t now)
 {
     for (unsigned i = 0; i < n_polled; i++)
         if (loop->polled[i + 2].fd >= 0 && loop->polled[i + 2].revents)
             probe_flight_ready(loop->flights[i], loop->polled[i + 2].revents, now);
-    for (unsigned i = 0; i < n_polled; i++)
-        probe_flight_tick(loop->flights[i], now);
 }
 
 static void take_ended_calls(probe_loop_t *loop, apr_time_t now)
@@ -301,18 +296,18 @@ static apr_time_t wake_at(const probe_loop_t *loop, apr_time_t now)
     apr_time_t at = fo_monitor_next_at(loop->monitor, FO_TRIGGER_TIMER);
     apr_time_t lead_at = fo_monitor_lead_at(loop->monitor);
 
-    if (loop->queue_length > 0 && loop->n_flights < FLIGHTS_MAX)
+    if (can_serve_queue(loop))
         return now; /* they ended as they began */
     if (lead_at < at)
         at = lead_at;
     if (loop->publish_at < at)
         at = loop->publish_at;
-    if (loop->n_flights > 0 && now + TICK < at)
+    if (loop->n_rounds > 0 && now + TICK < at)
         at = now + TICK;
-    for (unsigned i = 0; i < loop->n_flights; i++) {
-        apr_time_t flight_at = probe_flight_wake_at(loop->flights[i]);
-        if (flight_at < at)
-            at = flight_at;
+    for (unsigned i = 0; i < loop->n_rounds; i++) {
+        apr_time_t round_at = probe_round_wake_at(loop->rounds[i]);
+        if (round_at < at)
+            at = round_at;
     }
     return at;
 }
@@ -332,14 +327,13 @@ static int poll_timeout(apr_time_t at, apr_time_t now)
  * stopped, at once or, as by a container's quota, bit by bit: what its pings' clocks show proves
  * nothing then.
  */
-static void mark_starved(probe_loop_t *loop, apr_time_t planned_at, apr_time_t now)
+static void mark_starved(probe_loop_t *loop, unsigned n_polled, apr_time_t planned_at,
+                         apr_time_t now)
 {
-    if (now <= planned_at)
-        return;
-    for (unsigned i = 0; i < loop->n_flights; i++) {
+    for (unsigned i = 0; now > planned_at && i < n_polled; i++) {
         probe_flight_t *flight = loop->flights[i];
         flight->late += now - planned_at;
-        if (flight->late > flight->ping.timeout / 4)
+        if (flight->late > flight->order.timeout / 4)
             flight->is_starved = true;
     }
 }
@@ -348,19 +342,31 @@ static void mark_starved(probe_loop_t *loop, apr_time_t planned_at, apr_time_t n
  * poll() has failed, for lack of memory or with more descriptors than RLIMIT_NOFILE allows. Nothing
  * is heard of the pings, so what their clocks show proves nothing.
  */
-static void pass_time_deaf(probe_loop_t *loop, int timeout)
+static void pass_time_deaf(probe_loop_t *loop, unsigned n_polled, int timeout)
 {
     const int tick = TICK / 1000;
 
-    for (unsigned i = 0; i < loop->n_flights; i++)
+    for (unsigned i = 0; i < n_polled; i++)
         loop->flights[i]->is_starved = true;
     poll(NULL, 0, timeout >= 0 && timeout < tick ? timeout : tick);
+}
+
+/* Returns how many flights there are to be polled. */
+static unsigned list_flights(probe_loop_t *loop)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < loop->n_rounds; i++)
+        for (unsigned j = 0; j < loop->rounds[i]->n_lanes; j++)
+            if (loop->rounds[i]->lanes[j].flight)
+                loop->flights[n++] = loop->rounds[i]->lanes[j].flight;
+    return n;
 }
 
 /* Returns how many flights were polled. */
 static unsigned sleep_until(probe_loop_t *loop, apr_time_t at, apr_time_t now)
 {
-    unsigned n = loop->n_flights;
+    unsigned n = list_flights(loop);
     int timeout = poll_timeout(at, now);
 
     loop->polled[0] = (struct pollfd){ .fd = probe_gate_fd(loop->gate), .events = POLLIN };
@@ -374,23 +380,24 @@ static unsigned sleep_until(probe_loop_t *loop, apr_time_t at, apr_time_t now)
             .events = loop->flights[i]->events,
         };
     if (poll(loop->polled, n + 2, timeout) < 0 && errno != EINTR)
-        pass_time_deaf(loop, timeout);
+        pass_time_deaf(loop, n, timeout);
     loop->woke_at = probe_clock_now();
     if (timeout >= 0)
-        mark_starved(loop, now + (apr_interval_time_t)timeout * 1000, loop->woke_at);
+        mark_starved(loop, n, now + (apr_interval_time_t)timeout * 1000, loop->woke_at);
     return n;
 }
 
-static void drop_flights(probe_loop_t *loop)
+static void drop_rounds(probe_loop_t *loop)
 {
-    while (loop->n_flights > 0) {
-        probe_flight_t *flight = loop->flights[--loop->n_flights];
-        fo_monitor_give_up(loop->monitor, flight->ping.check);
-        count_down(loop, flight->ticket);
-        probe_flight_free(flight);
+    while (loop->n_rounds > 0) {
+        probe_round_t *round = loop->rounds[loop->n_rounds - 1];
+        fo_monitor_give_up(loop->monitor, round->ping.target);
+        if (!round->is_told)
+            probe_gate_let_go(loop->gate, round->ticket);
+        remove_round(loop, loop->n_rounds - 1);
     }
-    while (loop->queue_length > 0)
-        fo_monitor_give_up(loop->monitor, dequeue(loop));
+    while (probe_queue_look(&loop->queue))
+        fo_monitor_give_up(loop->monitor, probe_queue_take(&loop->queue));
 }
 
 /* The wake-up is taken: it may have been meant for whoever has the lease meanwhile. */
@@ -414,7 +421,7 @@ static void lead(probe_loop_t *loop, apr_time_t now)
     loop->is_leading = fo_monitor_lead(loop->monitor, now);
     if (loop->is_leading)
         return;
-    drop_flights(loop);
+    drop_rounds(loop);
     if (was_woken)
         wake_leader(loop);
 }
@@ -431,7 +438,7 @@ static void one_round(probe_loop_t *loop)
     if (!loop->is_leading)
         n_polled = 0;
     take_ended_calls(loop, now);
-    drive_flights(loop, n_polled, now);
+    hear_peers(loop, n_polled, now);
     land_ended(loop, now);
     serve_queue(loop, now);
     hear_errors(loop);
@@ -446,7 +453,7 @@ static void one_round(probe_loop_t *loop)
 
 static void close_field(probe_loop_t *loop)
 {
-    drop_flights(loop);
+    drop_rounds(loop);
     fo_monitor_leave(loop->monitor);
     if (loop->field.askers)
         probe_workers_stop(loop->field.askers, PROBE_STOP_PATIENCE, probe_ask_drop);

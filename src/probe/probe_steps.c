@@ -5,7 +5,7 @@
 
 static const fo_steps_t *steps_of(const probe_flight_t *flight)
 {
-    return flight->ping.check->probe->steps;
+    return flight->order.check->probe->steps;
 }
 
 static void after_step(probe_flight_t *flight, fo_progress_e progress, const fo_wait_t *wait,
@@ -31,8 +31,8 @@ static void begin(probe_flight_t *flight, apr_time_t now)
         return;
     }
     after_step(flight,
-               steps_of(flight)->begin(flight->state, flight->ping.check->conf, &flight->ask, &wait,
-                                       &flight->report),
+               steps_of(flight)->begin(flight->state, flight->order.check->conf, &flight->ask,
+                                       &wait, &flight->report),
                &wait, now);
 }
 

@@ -67,17 +67,17 @@ static bool hear(const fo_scope_t *scope, int module, apr_status_t status, const
     return fo_alarm_hear(bell, &entry);
 }
 
-static const fo_check_t *check_at(unsigned i)
+static const fo_target_t *target_at(unsigned i)
 {
-    return unit_check(fo_plan_service(plan, i));
+    return unit_target(fo_plan_service(plan, i));
 }
 
 static const char *raised(void)
 {
     char *names = apr_pcalloc(pool, 8);
 
-    for (unsigned i = 0; i < (unsigned)plan->checks->nelts; i++)
-        if (fo_alarm_is_raised(bell, check_at(i)))
+    for (unsigned i = 0; i < (unsigned)plan->targets->nelts; i++)
+        if (fo_alarm_is_raised(bell, target_at(i)))
             strcat(names, fo_plan_service(plan, i)->name);
     ck_assert_int_eq(fo_alarm_is_any_raised(bell), names[0] != '\0');
     return names;
@@ -85,8 +85,8 @@ static const char *raised(void)
 
 static void lower_all(void)
 {
-    for (unsigned i = 0; i < (unsigned)plan->checks->nelts; i++)
-        fo_alarm_lower(bell, check_at(i));
+    for (unsigned i = 0; i < (unsigned)plan->targets->nelts; i++)
+        fo_alarm_lower(bell, target_at(i));
 }
 
 /* Whom this entry of a proxy in the virtual host raises. */
@@ -159,9 +159,9 @@ START_TEST(raised_stays_until_it_is_lowered)
     hear(host, RIG_PROXY, ECONNREFUSED, "x");
     hear(host, RIG_PROXY, 0, "all is well");
     ck_assert_str_eq(raised(), "abv");
-    fo_alarm_lower(bell, check_at(1));
+    fo_alarm_lower(bell, target_at(1));
     ck_assert_str_eq(raised(), "av");
-    fo_alarm_lower(bell, check_at(1));
+    fo_alarm_lower(bell, target_at(1));
     ck_assert_str_eq(raised(), "av");
     hear(host, RIG_CORE, EPIPE, "x");
     ck_assert_str_eq(raised(), "acv");
@@ -176,7 +176,7 @@ START_TEST(heard_is_what_is_new)
     ck_assert(hear(host, RIG_PROXY, ECONNREFUSED, "x"));
     ck_assert(!hear(host, RIG_PROXY, ECONNREFUSED, "x"));
     ck_assert(!hear(server, RIG_PROXY, ECONNREFUSED, "x"));
-    fo_alarm_lower(bell, check_at(3));
+    fo_alarm_lower(bell, target_at(3));
     ck_assert(!hear(server, RIG_PROXY, ECONNREFUSED, "x"));
     ck_assert(hear(host, RIG_PROXY, ECONNREFUSED, "x"));
     ck_assert(hear(host, RIG_CORE, EPIPE, "x"));
@@ -192,7 +192,7 @@ START_TEST(an_bellover_many_checks)
     plan = fo_plan_make(pool);
     for (int i = 0; i < 130; i++)
         rig_service(plan, "s", apr_psprintf(pool, "h%d:1", i));
-    ck_assert_int_eq(plan->checks->nelts, 1); /* one name, one check */
+    ck_assert_int_eq(plan->targets->nelts, 1); /* one name, one target */
     plan = fo_plan_make(pool);
     for (int i = 0; i < 130; i++)
         rig_service(plan, apr_psprintf(pool, "s%d", i), apr_psprintf(pool, "h%d:1", i));
@@ -206,12 +206,12 @@ START_TEST(an_bellover_many_checks)
     for (unsigned i = 0; i < 130; i++) {
         ck_assert(hear(scope, RIG_PROXY, EPIPE, apr_psprintf(pool, "at h%u:1", i)));
         for (unsigned j = 0; j < 130; j++)
-            ck_assert_int_eq(fo_alarm_is_raised(bell, check_at(j)), i == j);
-        fo_alarm_lower(bell, check_at(i));
+            ck_assert_int_eq(fo_alarm_is_raised(bell, target_at(j)), i == j);
+        fo_alarm_lower(bell, target_at(i));
     }
     ck_assert(hear(scope, RIG_PROXY, EPIPE, "nobody"));
     for (unsigned j = 0; j < 130; j++)
-        ck_assert(fo_alarm_is_raised(bell, check_at(j)));
+        ck_assert(fo_alarm_is_raised(bell, target_at(j)));
 }
 END_TEST
 
@@ -279,7 +279,7 @@ START_TEST(nothing_is_looked_at_while_all_is_raised)
     ck_assert_int_eq(n_sent, 2);
     ck_assert(!fo_alarm_hear(bell, &entry));
     ck_assert_int_eq(n_sent, 2);
-    fo_alarm_lower(bell, check_at(0));
+    fo_alarm_lower(bell, target_at(0));
     ck_assert(fo_alarm_hear(bell, &entry));
     ck_assert_int_eq(n_sent, 4);
 }
@@ -493,7 +493,7 @@ START_TEST(a_large_request_costs_little)
 }
 END_TEST
 
-/* More checks than an entry may name: all, but for one that must name. */
+/* More targets than an entry may name: all, but for one that must name. */
 START_TEST(an_entry_that_names_too_many)
 {
     unsigned set;
@@ -514,9 +514,9 @@ START_TEST(an_entry_that_names_too_many)
         bell = fo_alarm_make(rules, pool);
         ck_assert(fo_alarm_hear(bell, &entry));
         for (unsigned i = 0; i < 100; i++)
-            n += fo_alarm_is_raised(bell, check_at(i));
+            n += fo_alarm_is_raised(bell, target_at(i));
         ck_assert_int_eq(n, must ? 64 : 100);
-        ck_assert(!must || !fo_alarm_is_raised(bell, check_at(80)));
+        ck_assert(!must || !fo_alarm_is_raised(bell, target_at(80)));
     }
 }
 END_TEST
@@ -544,9 +544,9 @@ END_TEST
 /* What was learned names the endpoint, with the port of its host. */
 START_TEST(a_learned_address_names_its_endpoint)
 {
-    fo_alarm_learn(bell, check_at(1), 0, 0, "192.0.2.1");
-    fo_alarm_learn(bell, check_at(1), 0, 1, "2001:db8::9");
-    fo_alarm_learn(bell, check_at(0), 0, 0, "192.0.2.1");
+    fo_alarm_learn(bell, target_at(1), 0, 0, "192.0.2.1");
+    fo_alarm_learn(bell, target_at(1), 0, 1, "2001:db8::9");
+    fo_alarm_learn(bell, target_at(0), 0, 0, "192.0.2.1");
     expect_named("to 192.0.2.1:11211 failed", "b");
     expect_named("to [2001:db8::9]:11211 failed", "b");
     expect_named("to [2001:DB8::9]:11211 failed", "b");
@@ -560,10 +560,10 @@ END_TEST
 
 START_TEST(an_address_is_forgotten_when_it_changes)
 {
-    fo_alarm_learn(bell, check_at(1), 0, 0, "192.0.2.1");
-    fo_alarm_learn(bell, check_at(1), 0, 1, "192.0.2.2");
-    fo_alarm_learn(bell, check_at(1), 0, 0, "192.0.2.3");
-    fo_alarm_learn(bell, check_at(1), 0, 1, NULL);
+    fo_alarm_learn(bell, target_at(1), 0, 0, "192.0.2.1");
+    fo_alarm_learn(bell, target_at(1), 0, 1, "192.0.2.2");
+    fo_alarm_learn(bell, target_at(1), 0, 0, "192.0.2.3");
+    fo_alarm_learn(bell, target_at(1), 0, 1, NULL);
     expect_named("192.0.2.3:11211", "b");
     expect_named("192.0.2.1:11211", "abv");
     expect_named("192.0.2.2:11211", "abv");
@@ -574,34 +574,34 @@ END_TEST
 START_TEST(each_address_of_a_host)
 {
     for (unsigned i = 0; i < FO_ALARM_ADDRESSES; i++)
-        fo_alarm_learn(bell, check_at(3), 0, i, apr_psprintf(pool, "192.0.2.%u", i + 1));
+        fo_alarm_learn(bell, target_at(3), 0, i, apr_psprintf(pool, "192.0.2.%u", i + 1));
     for (unsigned i = 0; i < FO_ALARM_ADDRESSES; i++)
         expect_named(apr_psprintf(pool, "192.0.2.%u:3306", i + 1), "v");
     expect_named("192.0.2.200:3306", "abv");
 }
 END_TEST
 
-/* The second host of a check, and what comes after it, are cells of their own. */
+/* The second host of a target, and what comes after it, are cells of their own. */
 START_TEST(each_host_has_its_own_addresses)
 {
-    fo_alarm_learn(bell, check_at(0), 1, 0, "192.0.2.1");
-    fo_alarm_learn(bell, check_at(1), 2, 0, "192.0.2.2");
-    fo_alarm_learn(bell, check_at(3), 1, 0, "192.0.2.3");
+    fo_alarm_learn(bell, target_at(0), 1, 0, "192.0.2.1");
+    fo_alarm_learn(bell, target_at(1), 2, 0, "192.0.2.2");
+    fo_alarm_learn(bell, target_at(3), 1, 0, "192.0.2.3");
     expect_named("192.0.2.1:3306", "a");
     expect_named("192.0.2.2:80", "b");
     expect_named("192.0.2.3:3306", "v");
-    fo_alarm_learn(bell, check_at(1), 2, 0, NULL);
+    fo_alarm_learn(bell, target_at(1), 2, 0, NULL);
     expect_named("192.0.2.1:3306", "a");
     expect_named("192.0.2.2:80", "abv");
 }
 END_TEST
 
-START_TEST(a_check_without_a_url)
+START_TEST(a_target_without_hosts)
 {
     const fo_scope_t *scope;
 
     plan = fo_plan_make(pool);
-    unit_check(rig_service(plan, "n", "x:1"))->url = NULL;
+    unit_service(plan, "n", &(fo_policy_t){ 0 }, "n", NULL);
     rig_service(plan, "p", ""); /* a path alone */
     rules = fo_rules_make(plan);
     for (unsigned i = 0; i < 2; i++)
@@ -634,7 +634,7 @@ static int n_raised_on_one_server(int n, const char *text)
     bell = fo_alarm_make(rules, pool);
     ck_assert(hear(scope, RIG_PROXY, EPIPE, text));
     for (int i = 0; i <= n; i++)
-        n_raised += fo_alarm_is_raised(bell, check_at((unsigned)i));
+        n_raised += fo_alarm_is_raised(bell, target_at((unsigned)i));
     return n_raised;
 }
 
@@ -678,17 +678,17 @@ START_TEST(hearing_and_lowering_at_once)
     pthread_t threads[HEARERS];
     int n_raised = 0;
 
-    fo_alarm_learn(bell, check_at(1), 0, 0, "192.0.2.1");
+    fo_alarm_learn(bell, target_at(1), 0, 0, "192.0.2.1");
     for (int i = 0; i < HEARERS; i++)
         pthread_create(&threads[i], NULL, hear_on, (void *)texts[i]);
     for (int i = 0; i < ROUNDS; i++) {
-        while (!fo_alarm_is_raised(bell, check_at(1)))
+        while (!fo_alarm_is_raised(bell, target_at(1)))
             sched_yield();
         n_raised++;
-        fo_alarm_learn(bell, check_at(0), 0, (unsigned)i % 8, "192.0.2.1");
-        fo_alarm_lower(bell, check_at(1));
+        fo_alarm_learn(bell, target_at(0), 0, (unsigned)i % 8, "192.0.2.1");
+        fo_alarm_lower(bell, target_at(1));
     }
-    while (!fo_alarm_is_raised(bell, check_at(1)))
+    while (!fo_alarm_is_raised(bell, target_at(1)))
         sched_yield();
     atomic_store(&is_over, true);
     for (int i = 0; i < HEARERS; i++)
@@ -700,35 +700,35 @@ END_TEST
 
 static atomic_int n_disturbed;
 
-/* This one's check is its own: nobody else raises or lowers it. */
+/* This one's target is its own: nobody else raises or lowers it. */
 static void *keep_own(void *opaque)
 {
-    const fo_check_t *check = opaque;
-    const fo_host_t *own = &check->url->hosts[0];
+    const fo_target_t *target = opaque;
+    const fo_host_t *own = fo_target_host(target, 0);
     char text[64];
     fo_entry_t entry;
 
     apr_snprintf(text, sizeof(text), "%s:%d", own->name, own->port);
-    entry = entry_of(host, check->index == 2 ? RIG_CORE : RIG_PROXY,
-                     check->index == 2 ? EPIPE : ECONNREFUSED, text);
+    entry = entry_of(host, target->index == 2 ? RIG_CORE : RIG_PROXY,
+                     target->index == 2 ? EPIPE : ECONNREFUSED, text);
     for (int i = 0; i < 10 * ROUNDS; i++) {
-        if (!fo_alarm_hear(bell, &entry) || !fo_alarm_is_raised(bell, check))
+        if (!fo_alarm_hear(bell, &entry) || !fo_alarm_is_raised(bell, target))
             atomic_fetch_add(&n_disturbed, 1);
-        fo_alarm_lower(bell, check);
-        if (fo_alarm_is_raised(bell, check))
+        fo_alarm_lower(bell, target);
+        if (fo_alarm_is_raised(bell, target))
             atomic_fetch_add(&n_disturbed, 1);
     }
     return NULL;
 }
 
-/* Checks share a word, and do not disturb each other there. */
+/* Targets share a word, and do not disturb each other there. */
 START_TEST(each_check_for_itself)
 {
     static const unsigned own[] = { 1, 2, 3 };
     pthread_t threads[COUNT(own)];
 
     for (int i = 0; i < COUNT(own); i++)
-        pthread_create(&threads[i], NULL, keep_own, (void *)check_at(own[i]));
+        pthread_create(&threads[i], NULL, keep_own, (void *)target_at(own[i]));
     for (int i = 0; i < COUNT(own); i++)
         pthread_join(threads[i], NULL);
     ck_assert_int_eq(atomic_load(&n_disturbed), 0);
@@ -772,7 +772,7 @@ static TCase *names_case(void)
     tcase_add_test(tc, an_address_is_forgotten_when_it_changes);
     tcase_add_test(tc, each_address_of_a_host);
     tcase_add_test(tc, each_host_has_its_own_addresses);
-    tcase_add_test(tc, a_check_without_a_url);
+    tcase_add_test(tc, a_target_without_hosts);
     tcase_add_test(tc, many_services_on_one_server);
     return tc;
 }

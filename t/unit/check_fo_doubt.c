@@ -83,7 +83,7 @@ static void expect_states(unsigned first, unsigned n, fo_state_e expected)
 
 static bool hear(unsigned i, const fo_report_t *report)
 {
-    return fo_doubt_hear(doubt, unit_check(services[i]), report, now);
+    return fo_doubt_hear(doubt, unit_target(services[i]), report, now);
 }
 
 static void step(unsigned i, bool has_passed)
@@ -93,7 +93,7 @@ static void step(unsigned i, bool has_passed)
 
 static bool takes_back(unsigned i)
 {
-    return fo_doubt_takes_back(doubt, unit_check(services[i]), now);
+    return fo_doubt_takes_back(doubt, unit_target(services[i]), now);
 }
 
 /* n services fail in one round. */
@@ -267,7 +267,7 @@ START_TEST(what_is_heard_as_a_fall)
 {
     add_many(3);
     start();
-    unit_check(services[2])->busy_fails = answers[_i].busy_fails;
+    unit_target(services[2])->busy_fails = answers[_i].busy_fails;
     ck_assert(!hear(0, &refused));
     ck_assert(!hear(1, &refused));
     ck_assert_int_eq(hear(2, answers[_i].report), answers[_i].is_fall);
@@ -333,7 +333,7 @@ START_TEST(one_of_an_equal_check_fell)
     fail_in_turn(0, 1);
     fail_together(2, 2);
     ck_assert(takes_back(0));
-    ck_assert(!takes_back(1)); /* the same check */
+    ck_assert(!takes_back(1)); /* the same target */
 }
 END_TEST
 
@@ -364,16 +364,16 @@ static void start_monitor(void)
 static void answer_together(unsigned first, unsigned n, const fo_report_t *report)
 {
     for (unsigned i = first; i < first + n; i++)
-        fo_monitor_start(monitor, unit_check(services[i]), now);
+        fo_monitor_start(monitor, unit_target(services[i]), now);
     for (unsigned i = first; i < first + n; i++)
-        fo_monitor_announce(monitor, unit_check(services[i]), report, now);
+        fo_monitor_announce(monitor, unit_target(services[i]), report, now);
     for (unsigned i = first; i < first + n; i++)
-        fo_monitor_answer(monitor, unit_check(services[i]), report, now);
+        fo_monitor_answer(monitor, unit_target(services[i]), report, now);
 }
 
 static apr_time_t due_by_itself(unsigned i)
 {
-    return fo_monitor_due_at(monitor, unit_check(services[i]), FO_TRIGGER_TIMER);
+    return fo_monitor_due_at(monitor, unit_target(services[i]), FO_TRIGGER_TIMER);
 }
 
 static unsigned n_down(void)

@@ -150,7 +150,7 @@ START_TEST(a_discovery_outdates_what_was_seen_before)
         see(before, 20 * SEC);
     see(found, 11 * SEC);
     ck_assert_int_eq(heritage(), before);
-    fo_shared_tell(shared, endpoint->check->seat, is_down, now - 10 * SEC);
+    fo_shared_tell(shared, endpoint->target->seat, is_down, now - 10 * SEC);
     ck_assert_int_eq(heritage(), FO_STATE_COUNT); /* one alone is too few */
     see(found, 9 * SEC);
     ck_assert_int_eq(heritage(), found);
@@ -160,11 +160,11 @@ START_TEST(a_discovery_outdates_what_was_seen_before)
 }
 END_TEST
 
-/* A discovery at another check says nothing of this one. */
+/* A discovery at another target says nothing of this one. */
 START_TEST(discoveries_elsewhere)
 {
     see_all("uu");
-    fo_shared_tell(shared, fo_plan_check_at(plan, 0)->seat, true, now);
+    fo_shared_tell(shared, fo_plan_target_at(plan, 0)->seat, true, now);
     ck_assert_int_eq(heritage(), FO_STATE_UP);
     ck_assert(!fo_heritage_find(shared, fo_plan_endpoint(plan, 0), now, &(fo_row_t){ .state = 0 }));
 }

@@ -83,7 +83,7 @@ static void start(int n)
 /* A ping that began a second ago, as the monitor hands it on. */
 static bool answer(int i, const fo_report_t *report)
 {
-    fo_record_add(shared, endpoint->check->seat, report, now);
+    fo_record_add(shared, endpoint->target->seat, report, now);
     return fo_judge_answer(judges[i], endpoint, report, now - SEC, now);
 }
 
@@ -284,7 +284,7 @@ START_TEST(what_a_new_child_starts_from)
     fo_row_t row = heritage(starts[_i].seen);
 
     make_plan();
-    fo_record_add(shared, endpoint->check->seat, &refused, now);
+    fo_record_add(shared, endpoint->target->seat, &refused, now);
     inherit(0, &row);
     ck_assert_int_eq(state_of(0), starts[_i].state);
     ck_assert_int_eq(word_of(0).state, starts[_i].service);
@@ -359,7 +359,7 @@ START_TEST(our_own_trouble_is_no_reason)
     fo_row_t row = heritage(FO_STATE_DOWN);
 
     make_plan();
-    fo_record_add(shared, endpoint->check->seat, &others[_i], now);
+    fo_record_add(shared, endpoint->target->seat, &others[_i], now);
     inherit(0, &row);
     ck_assert_ptr_eq(strstr(fo_board_detail(boards[0], endpoint->service).reason, others[_i].text),
                      NULL);

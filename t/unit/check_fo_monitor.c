@@ -76,15 +76,15 @@ static const fo_report_t denied = { .verdict = FO_VERDICT_LOGIN, .code = 1045 };
 
 static bool is_due(const fo_service_t *service, fo_trigger_e trigger)
 {
-    return fo_monitor_due_at(monitor, unit_check(service), trigger) <= now;
+    return fo_monitor_due_at(monitor, unit_target(service), trigger) <= now;
 }
 
 /* Starts a ping, whether due or not, and answers it at once. */
 static fo_ping_t ping(const fo_service_t *service, const fo_report_t *report)
 {
-    fo_ping_t order = fo_monitor_start(monitor, unit_check(service), now);
+    fo_ping_t order = fo_monitor_start(monitor, unit_target(service), now);
 
-    fo_monitor_answer(monitor, unit_check(service), report, now);
+    fo_monitor_answer(monitor, unit_target(service), report, now);
     return order;
 }
 
@@ -93,12 +93,12 @@ static int look(fo_trigger_e trigger, const fo_report_t *report)
 {
     int n = 0;
 
-    for (unsigned i = 0; i < (unsigned)plan->checks->nelts; i++) {
-        const fo_check_t *check = fo_plan_check_at(plan, i);
-        if (fo_monitor_due_at(monitor, check, trigger) > now)
+    for (unsigned i = 0; i < (unsigned)plan->targets->nelts; i++) {
+        const fo_target_t *target = fo_plan_target_at(plan, i);
+        if (fo_monitor_due_at(monitor, target, trigger) > now)
             continue;
-        fo_monitor_start(monitor, check, now);
-        fo_monitor_answer(monitor, check, report, now);
+        fo_monitor_start(monitor, target, now);
+        fo_monitor_answer(monitor, target, report, now);
         n++;
     }
     return n;
@@ -205,7 +205,7 @@ START_TEST(test_ping_error_frequency)
     set(FO_POLICY_ERROR, 0);
     service = one_service();
     for (int i = 0; i < 3; i++) {
-        fo_monitor_hurry(monitor, unit_check(service));
+        fo_monitor_hurry(monitor, unit_target(service));
         n += look(FO_TRIGGER_TIMER, _i ? &refused : &passed);
     }
     ck_assert_int_eq(n, 3);
@@ -294,9 +294,9 @@ START_TEST(span_runs_from_the_start)
 {
     const fo_service_t *service = one_service();
 
-    fo_monitor_start(monitor, unit_check(service), now);
-    fo_monitor_answer(monitor, unit_check(service), &passed, now + 3 * SEC);
-    ck_assert_int_eq(fo_monitor_due_at(monitor, unit_check(service), FO_TRIGGER_REQUEST),
+    fo_monitor_start(monitor, unit_target(service), now);
+    fo_monitor_answer(monitor, unit_target(service), &passed, now + 3 * SEC);
+    ck_assert_int_eq(fo_monitor_due_at(monitor, unit_target(service), FO_TRIGGER_REQUEST),
                      now + 120 * SEC);
 }
 END_TEST
@@ -306,7 +306,7 @@ START_TEST(error_frequency_in_an_outage)
     const fo_service_t *service = one_service();
 
     ping(service, &refused);
-    fo_monitor_hurry(monitor, unit_check(service));
+    fo_monitor_hurry(monitor, unit_target(service));
     now += 5 * SEC - 1;
     ck_assert(!is_due(service, FO_TRIGGER_TIMER));
     now += 1;
@@ -324,10 +324,10 @@ START_TEST(error_during_a_ping)
 {
     const fo_service_t *service = one_service();
 
-    fo_monitor_start(monitor, unit_check(service), now);
-    fo_monitor_hurry(monitor, unit_check(service));
+    fo_monitor_start(monitor, unit_target(service), now);
+    fo_monitor_hurry(monitor, unit_target(service));
     ck_assert(!is_due(service, FO_TRIGGER_TIMER));
-    fo_monitor_answer(monitor, unit_check(service), &passed, now);
+    fo_monitor_answer(monitor, unit_target(service), &passed, now);
     ck_assert_int_eq(fo_monitor_next_at(monitor, FO_TRIGGER_TIMER), now + 5 * SEC);
 }
 END_TEST
@@ -338,7 +338,7 @@ START_TEST(hurry_is_for_one_service)
 
     start();
     request(&passed);
-    fo_monitor_hurry(monitor, unit_check(a));
+    fo_monitor_hurry(monitor, unit_target(a));
     now += 5 * SEC;
     ck_assert(is_due(a, FO_TRIGGER_TIMER));
     ck_assert(!is_due(b, FO_TRIGGER_TIMER));
@@ -349,15 +349,15 @@ START_TEST(one_ping_at_a_time)
 {
     const fo_service_t *service = one_service();
 
-    fo_monitor_start(monitor, unit_check(service), now);
-    fo_monitor_hurry(monitor, unit_check(service));
+    fo_monitor_start(monitor, unit_target(service), now);
+    fo_monitor_hurry(monitor, unit_target(service));
     now += 100000 * SEC;
     for (int trigger = 0; trigger < FO_TRIGGER_COUNT; trigger++) {
-        ck_assert_int_eq(fo_monitor_due_at(monitor, unit_check(service), (fo_trigger_e)trigger),
+        ck_assert_int_eq(fo_monitor_due_at(monitor, unit_target(service), (fo_trigger_e)trigger),
                          FO_NEVER);
         ck_assert_int_eq(fo_monitor_next_at(monitor, (fo_trigger_e)trigger), FO_NEVER);
     }
-    fo_monitor_answer(monitor, unit_check(service), &passed, now);
+    fo_monitor_answer(monitor, unit_target(service), &passed, now);
     ck_assert(is_due(service, FO_TRIGGER_REQUEST));
 }
 END_TEST
@@ -543,7 +543,7 @@ START_TEST(the_observer_is_optional)
 }
 END_TEST
 
-/* Shared checks */
+/* Shared targets */
 
 START_TEST(shared_check_with_different_thresholds)
 {
@@ -640,7 +640,7 @@ START_TEST(busy_fails_where_told_so)
 {
     fo_service_t *service = one_service();
 
-    unit_check(service)->busy_fails = true;
+    unit_target(service)->busy_fails = true;
     ping(service, &full);
     ck_assert_int_eq(state_of(service), FO_SERVICE_DOWN);
     ck_assert_int_eq(changes[0].report->code, 1040);
@@ -668,7 +668,7 @@ START_TEST(login_is_warned_of_once_until_mended)
 }
 END_TEST
 
-/* A service that shares the check is warned of as well. */
+/* A service that shares the target is warned of as well. */
 START_TEST(login_is_warned_of_for_each_service)
 {
     const fo_service_t *a = service_on("a", "tcp://h:1");
@@ -772,7 +772,7 @@ START_TEST(discards_in_a_row)
 }
 END_TEST
 
-/* Once an hour for each check, with how many it were since then. */
+/* Once an hour for each target, with how many it were since then. */
 START_TEST(self_is_told_once_an_hour)
 {
     const fo_service_t *a = service_on("a", "tcp://a:1"), *b = service_on("b", "tcp://b:1");
@@ -818,8 +818,8 @@ START_TEST(queued_is_not_due)
 {
     const fo_service_t *service = one_service();
 
-    fo_monitor_queue(monitor, unit_check(service));
-    fo_monitor_hurry(monitor, unit_check(service));
+    fo_monitor_queue(monitor, unit_target(service));
+    fo_monitor_hurry(monitor, unit_target(service));
     for (int trigger = 0; trigger < FO_TRIGGER_COUNT; trigger++)
         ck_assert_int_eq(fo_monitor_next_at(monitor, (fo_trigger_e)trigger), FO_NEVER);
     ping(service, &passed);
@@ -933,10 +933,10 @@ START_TEST(nothing_is_due_while_all_is_under_way)
 {
     const fo_service_t *service = one_service();
 
-    fo_monitor_start(monitor, unit_check(service), now);
+    fo_monitor_start(monitor, unit_target(service), now);
     ck_assert_int_eq(publish_due(FO_TRIGGER_REQUEST, now + 120 * SEC), FO_NEVER);
     ck_assert(!fo_board_claim_due(board, scope, FO_TRIGGER_REQUEST));
-    fo_monitor_answer(monitor, unit_check(service), &passed, now);
+    fo_monitor_answer(monitor, unit_target(service), &passed, now);
     publish_due(FO_TRIGGER_REQUEST, now + 120 * SEC);
     ck_assert(fo_board_claim_due(board, scope, FO_TRIGGER_REQUEST));
 }

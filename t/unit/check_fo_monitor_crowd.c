@@ -54,10 +54,10 @@ static fo_service_t *add(const char *name, const char *key)
 
 static void start(int n_children, unsigned n_cells)
 {
-    unsigned n_checks = (unsigned)plan->checks->nelts;
+    unsigned n_targets = (unsigned)plan->targets->nelts;
 
     scope = unit_scope(plan);
-    shared = unit_shared(n_checks, n_cells);
+    shared = unit_shared(n_targets, n_cells);
     for (int i = 0; i < n_children; i++) {
         child_t *child = &children[i];
         child->board = fo_board_make(plan, pool);
@@ -67,9 +67,9 @@ static void start(int n_children, unsigned n_cells)
     }
 }
 
-static const fo_check_t *check_at(unsigned i)
+static const fo_target_t *check_at(unsigned i)
 {
-    return fo_plan_check_at(plan, i);
+    return fo_plan_target_at(plan, i);
 }
 
 /* A ping as the loop makes it: a place, the start, the answer. */
@@ -264,7 +264,7 @@ START_TEST(hints_from_before_it_joined)
 }
 END_TEST
 
-/* What was told of one check before it joined is no news when another one's hint makes it look. */
+/* What was told of one target before it joined is no news when another one's hint makes it look. */
 START_TEST(old_hints_stay_old)
 {
     child_t *child;
@@ -301,7 +301,7 @@ START_TEST(a_hint_is_for_one_check)
 }
 END_TEST
 
-/* Its own discovery is no news either where another service on that check is not convinced yet. */
+/* Its own discovery is no news either where another service on that target is not convinced yet. */
 START_TEST(news_to_one_service_of_two)
 {
     child_t *child;

@@ -43,9 +43,9 @@ static void setup(void)
     unit_service(plan, "db", &policy, "tcp://db:1", NULL);
 }
 
-static const fo_check_t *check(void)
+static const fo_target_t *target(void)
 {
-    return fo_plan_check_at(plan, 0);
+    return fo_plan_target_at(plan, 0);
 }
 
 /* Places for so many children; afterwards they begin one by one. */
@@ -71,19 +71,19 @@ static int begin(int i)
 
 static void ping(int i, const fo_report_t *report)
 {
-    ck_assert(fo_monitor_enter(monitors[i], check(), now));
-    fo_monitor_start(monitors[i], check(), now);
-    fo_monitor_answer(monitors[i], check(), report, now);
+    ck_assert(fo_monitor_enter(monitors[i], target(), now));
+    fo_monitor_start(monitors[i], target(), now);
+    fo_monitor_answer(monitors[i], target(), report, now);
 }
 
 static apr_time_t due_at(int i, fo_trigger_e trigger)
 {
-    return fo_monitor_due_at(monitors[i], check(), trigger);
+    return fo_monitor_due_at(monitors[i], target(), trigger);
 }
 
 static fo_state_e state_of(int i)
 {
-    return fo_monitor_health(monitors[i], fo_check_endpoint(check(), 0))->state;
+    return fo_monitor_health(monitors[i], fo_target_endpoint(target(), 0))->state;
 }
 
 /* Inheriting */
@@ -177,10 +177,10 @@ START_TEST(an_heir_finds_no_place)
 
     begin_third(&refused);
     for (int i = 0; i < 4; i++)
-        fo_shared_enter(shared, check()->seat, now, now + 3600 * SEC);
+        fo_shared_enter(shared, target()->seat, now, now + 3600 * SEC);
     now = due_at(2, FO_TRIGGER_TIMER);
     for (int i = 0; i < 6; i++) {
-        ck_assert(!fo_monitor_enter(monitors[2], check(), now));
+        ck_assert(!fo_monitor_enter(monitors[2], target(), now));
         ck_assert_int_gt(due_at(2, FO_TRIGGER_TIMER), now);
         ck_assert_int_gt(due_at(2, FO_TRIGGER_TIMER), before);
         ck_assert_int_le(due_at(2, FO_TRIGGER_TIMER), now + SEC);
@@ -194,15 +194,15 @@ START_TEST(an_heir_hears_errors)
 {
     begin_third(&passed);
     if (_i)
-        fo_shared_tell(shared, check()->seat, true, now);
+        fo_shared_tell(shared, target()->seat, true, now);
     else
-        ck_assert(fo_monitor_hurry(monitors[2], check()));
+        ck_assert(fo_monitor_hurry(monitors[2], target()));
     fo_monitor_hear_hints(monitors[2], now);
     ck_assert_int_le(due_at(2, FO_TRIGGER_TIMER), now);
 }
 END_TEST
 
-/* Two services on one check, of which one alone has siblings: it waits for a request. */
+/* Two services on one target, of which one alone has siblings: it waits for a request. */
 START_TEST(half_an_inheritance)
 {
     fo_service_t *other = unit_service(plan, "other", &policy, "tcp://db:1", NULL);
@@ -210,7 +210,7 @@ START_TEST(half_an_inheritance)
     share(4);
     for (int i = 0; i < 2; i++)
         fo_row_write(shared, fo_slot_claim(shared, 200 + i, plan->generation, now),
-                     fo_check_endpoint(check(), 0)->seat,
+                     fo_target_endpoint(target(), 0)->seat,
                      &(fo_row_t){ .state = FO_STATE_DOWN, .pinged_at = now - SEC });
     begin(2);
     ck_assert_int_eq(state_of(2), FO_STATE_DOWN);
@@ -359,13 +359,13 @@ START_TEST(a_stopped_leader_comes_back)
     wake(0);
     ping(0, &passed);
     wake(1);
-    fo_monitor_enter(monitors[0], check(), now);
-    fo_monitor_start(monitors[0], check(), now);
+    fo_monitor_enter(monitors[0], target(), now);
+    fo_monitor_start(monitors[0], target(), now);
     now += 3 * LEASE;
     ck_assert(wake(1));
     ping(1, &refused);
     ck_assert(!fo_monitor_lead(monitors[0], now));
-    fo_monitor_give_up(monitors[0], check()); /* as the loop does */
+    fo_monitor_give_up(monitors[0], target()); /* as the loop does */
     ck_assert(!wake(0));
     ck_assert_int_eq(state_of(0), FO_STATE_DOWN);
     ck_assert(due_at(0, FO_TRIGGER_TIMER) == FO_NEVER);
@@ -425,7 +425,7 @@ START_TEST(a_followers_error)
     wake(0);
     ping(0, &passed);
     wake(1);
-    ck_assert(!fo_monitor_hurry(monitors[1], check()));
+    ck_assert(!fo_monitor_hurry(monitors[1], target()));
     ck_assert(due_at(1, FO_TRIGGER_TIMER) == FO_NEVER);
     wake(1);
     wake(2);
@@ -457,7 +457,7 @@ START_TEST(without_a_lease)
     fo_monitor_leave(monitors[0]);
     fo_monitor_hear_suspects(monitors[0]);
     ck_assert_int_eq(fo_lease_read(shared).slot, FO_SLOT_NONE);
-    ck_assert(fo_monitor_hurry(monitors[0], check()));
+    ck_assert(fo_monitor_hurry(monitors[0], target()));
 }
 END_TEST
 

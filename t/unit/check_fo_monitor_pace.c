@@ -76,9 +76,9 @@ static void make_plan(void)
     unit_scope(plan);
 }
 
-static apr_time_t due_at(const child_t *child, unsigned check)
+static apr_time_t due_at(const child_t *child, unsigned target)
 {
-    return fo_monitor_due_at(child->monitor, fo_plan_check_at(plan, check),
+    return fo_monitor_due_at(child->monitor, fo_plan_target_at(plan, target),
                              request_span ? FO_TRIGGER_REQUEST : FO_TRIGGER_TIMER);
 }
 
@@ -144,13 +144,13 @@ static void wake_all(void)
 static void ping(int i, unsigned service)
 {
     child_t *child = &children[i];
-    const fo_check_t *check = fo_plan_check_at(plan, service);
-    unsigned hint = fo_shared_hint(shared, check->seat);
+    const fo_target_t *target = fo_plan_target_at(plan, service);
+    unsigned hint = fo_shared_hint(shared, target->seat);
 
-    ck_assert(fo_monitor_enter(child->monitor, check, now));
-    fo_monitor_start(child->monitor, check, now);
-    fo_monitor_answer(child->monitor, check, report, now);
-    if (fo_shared_hint(shared, check->seat) != hint)
+    ck_assert(fo_monitor_enter(child->monitor, target, now));
+    fo_monitor_start(child->monitor, target, now);
+    fo_monitor_answer(child->monitor, target, report, now);
+    if (fo_shared_hint(shared, target->seat) != hint)
         wake_all();
     count(child->n_pings[service]++ ? &later : &first, i, service);
 }

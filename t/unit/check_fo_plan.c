@@ -44,7 +44,7 @@ START_TEST(indexes_follow_the_order)
     ck_assert_ptr_eq(fo_plan_service(plan, 1), b);
     ck_assert_uint_eq(fo_service_endpoint(b, 0)->index, 1);
     ck_assert_ptr_eq(fo_plan_endpoint(plan, 1), fo_service_endpoint(b, 0));
-    ck_assert_ptr_eq(fo_plan_check_at(plan, 1), unit_check(b));
+    ck_assert_ptr_eq(fo_plan_target_at(plan, 1), unit_target(b));
     ck_assert_ptr_eq(fo_service_endpoint(b, 0)->service, b);
 }
 END_TEST
@@ -81,7 +81,7 @@ START_TEST(the_plan_keeps_its_own_copies)
     policy.value[FO_POLICY_FALL] = 9;
     apr_array_clear(settings);
     ck_assert_str_eq(service->name, "db");
-    ck_assert_str_eq(unit_check(service)->key, "tcp://h:1");
+    ck_assert_str_eq(unit_target(service)->key, "tcp://h:1");
     ck_assert_int_eq(service->policy.value[FO_POLICY_FALL], 1);
     ck_assert_int_eq(service->settings->nelts, 1);
 }
@@ -92,15 +92,15 @@ START_TEST(equal_checks_are_one)
     fo_service_t *a = unit_service(plan, "a", &policy, "tcp://h:1", NULL);
     fo_service_t *b = unit_service(plan, "b", &policy, "tcp://h:1", NULL);
     fo_service_t *c = unit_service(plan, "c", &policy, "tcp://h:2", NULL);
-    fo_check_t *shared = unit_check(a);
+    fo_target_t *shared = unit_target(a);
 
-    ck_assert_ptr_eq(unit_check(b), shared);
-    ck_assert_ptr_ne(unit_check(c), shared);
-    ck_assert_int_eq(plan->checks->nelts, 2);
+    ck_assert_ptr_eq(unit_target(b), shared);
+    ck_assert_ptr_ne(unit_target(c), shared);
+    ck_assert_int_eq(plan->targets->nelts, 2);
     ck_assert_int_eq(plan->endpoints->nelts, 3);
     ck_assert_int_eq(shared->endpoints->nelts, 2);
-    ck_assert_ptr_eq(fo_check_endpoint(shared, 0)->service, a);
-    ck_assert_ptr_eq(fo_check_endpoint(shared, 1)->service, b);
+    ck_assert_ptr_eq(fo_target_endpoint(shared, 0)->service, a);
+    ck_assert_ptr_eq(fo_target_endpoint(shared, 1)->service, b);
 }
 END_TEST
 
@@ -169,7 +169,7 @@ START_TEST(several_endpoints_of_one_service)
 {
     fo_service_t *service = unit_service(plan, "redis", &policy, "tcp://east:1", NULL);
     fo_endpoint_t *west = fo_plan_add_endpoint(plan, service, "west", "tcp://west:1", 0.5,
-                                               fo_plan_check(plan, "tcp://west:1"));
+                                               fo_plan_target(plan, "tcp://west:1"));
 
     ck_assert_int_eq(service->endpoints->nelts, 2);
     ck_assert_ptr_eq(fo_service_endpoint(service, 1), west);

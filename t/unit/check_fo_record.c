@@ -1,10 +1,10 @@
-/* What the server knows of a check: the last pings of all children, counts, the last reason. */
+/* What the server knows of a target: the last pings of all children, counts, the last reason. */
 #include "core/fo_record.h"
 
 #include "core/fo_report.h"
 #include "shared_rig.h"
 
-#define CHECKS 2
+#define TARGETS 2
 #define WRITERS 4
 
 static fo_shared_t *shared;
@@ -12,7 +12,7 @@ static fo_record_t record;
 
 static void setup(void)
 {
-    fo_capacity_t capacity = { 1, 1, CHECKS, 1, 1 };
+    fo_capacity_t capacity = { 1, 1, TARGETS, 1, 1 };
 
     unit_setup();
     shared = rig_shared(&capacity);
@@ -35,7 +35,7 @@ START_TEST(nothing_yet)
 }
 END_TEST
 
-/* Every verdict at every stage comes back, each counted, of this check alone. */
+/* Every verdict at every stage comes back, each counted, of this target alone. */
 START_TEST(history_and_counts)
 {
     int n = 0;
@@ -128,7 +128,7 @@ END_TEST
 /* Any word of it that is another's makes the whole no reason at all. */
 START_TEST(a_torn_reason_is_left_out)
 {
-    fo_check_words_t *words = &shared->checks[0];
+    fo_target_words_t *words = &shared->targets[0];
 
     add(FO_VERDICT_FAIL, FO_STAGE_TLS, 1, 1 * SEC);
     for (size_t i = 0; i < FO_LAYOUT_REPORT_WORDS; i++) {

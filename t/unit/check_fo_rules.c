@@ -23,9 +23,9 @@ static const fo_scope_t *scope_of(fo_service_t *a, fo_service_t *b)
 
 static bool hears_for(const fo_ear_t *ear, const fo_service_t *service)
 {
-    unsigned check = unit_check(service)->index;
+    unsigned target = unit_target(service)->index;
 
-    return ear->checks[check / 64] >> check % 64 & 1;
+    return ear->targets[target / 64] >> target % 64 & 1;
 }
 
 static const fo_ear_t *ear_at(const fo_scope_t *scope, int i)
@@ -158,7 +158,7 @@ static unsigned n_known(const char *host, unsigned port, const fo_service_t *ser
     unsigned n = 0;
 
     for (; known && known < end && known->hash == hash; known++)
-        n += !service || known->check == unit_check(service)->index;
+        n += !service || known->target == unit_target(service)->index;
     return n;
 }
 
@@ -168,7 +168,7 @@ START_TEST(each_host_is_known)
                        *b = rig_service(plan, "b", "DB:1 db:2"),
                        *none = rig_service(plan, "none", "");
 
-    unit_check(none)->url = NULL;
+    ck_assert_int_eq(unit_target(none)->hosts->nelts, 0);
     rules = fo_rules_make(plan);
     fo_rules_finish(rules);
     ck_assert_uint_eq(n_known("db", 1, NULL), 2);

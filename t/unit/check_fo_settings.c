@@ -484,7 +484,7 @@ START_TEST(exports_of_a_service)
     fo_seen_t seen = { .service = service, .word = exports[_i].word, .epoch = exports[_i].epoch };
 
     fo_plan_add_endpoint(plan, service, "west", "tcp://west:1", 0.5,
-                         fo_plan_check(plan, "tcp://west:1"));
+                         fo_plan_target(plan, "tcp://west:1"));
     apr_table_set(layer.env, "FAILOVER_REDIS_EAST", "theirs");
     fo_settings_apply(&layer, &seen);
     ck_assert_str_eq(env("FAILOVER_REDIS_EAST"), exports[_i].state);

@@ -12,20 +12,20 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define CHECKS 3
+#define TARGETS 3
 #define CELLS 4
 
 static void *memory;
 static fo_shared_t *shared;
 
-static fo_capacity_t room(unsigned n_checks, unsigned n_cells)
+static fo_capacity_t room(unsigned n_targets, unsigned n_cells)
 {
-    return (fo_capacity_t){ 2, n_checks, n_checks, n_checks, n_cells };
+    return (fo_capacity_t){ 2, n_targets, n_targets, n_targets, n_cells };
 }
 
-static fo_shared_t *make(unsigned n_checks, unsigned n_cells)
+static fo_shared_t *make(unsigned n_targets, unsigned n_cells)
 {
-    fo_capacity_t capacity = room(n_checks, n_cells);
+    fo_capacity_t capacity = room(n_targets, n_cells);
 
     memory = mmap(NULL, fo_shared_size(&capacity) + (size_t)sysconf(_SC_PAGESIZE),
                   PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -36,7 +36,7 @@ static fo_shared_t *make(unsigned n_checks, unsigned n_cells)
 static void setup(void)
 {
     unit_setup();
-    shared = make(CHECKS, CELLS);
+    shared = make(TARGETS, CELLS);
 }
 
 /* Memory of each alignment is taken, and not a byte behind what was asked for is touched. */
@@ -44,11 +44,11 @@ START_TEST(size_and_alignment)
 {
     static const unsigned sizes[][2] = { { 0, 0 }, { 1, 0 }, { 0, 16 }, { 1, 1 }, { 7, 3 },
                                          { 300, 16 } };
-    unsigned n_checks = sizes[_i][0], n_cells = sizes[_i][1];
-    fo_capacity_t capacity = room(n_checks, n_cells);
+    unsigned n_targets = sizes[_i][0], n_cells = sizes[_i][1];
+    fo_capacity_t capacity = room(n_targets, n_cells);
     apr_size_t size = fo_shared_size(&capacity);
 
-    ck_assert_uint_ge(size, (apr_size_t)n_checks * (n_cells + 1) * sizeof(apr_int64_t));
+    ck_assert_uint_ge(size, (apr_size_t)n_targets * (n_cells + 1) * sizeof(apr_int64_t));
     for (unsigned shift = 0; shift < 64; shift += 8) {
         char *begin = aligned_alloc(64, (shift + size + 64 + 63) / 64 * 64), *block = begin + shift;
         memset(block, 0, size);
@@ -56,12 +56,12 @@ START_TEST(size_and_alignment)
         shared = fo_shared_init(block, &capacity);
         ck_assert_uint_eq((uintptr_t)fo_shared_count(shared) % 64, 0);
         ck_assert((const char *)fo_shared_count(shared) >= block);
-        for (unsigned i = 0; i < n_checks; i++) {
+        for (unsigned i = 0; i < n_targets; i++) {
             fo_shared_tell(shared, i, true, 1);
             for (unsigned j = 0; j < n_cells; j++)
                 ck_assert_int_eq(fo_shared_enter(shared, i, 1, APR_INT64_MAX).cell, (int)j);
         }
-        ck_assert_uint_eq(atomic_load(fo_shared_count(shared)), n_checks);
+        ck_assert_uint_eq(atomic_load(fo_shared_count(shared)), n_targets);
         for (int i = 0; i < 8; i++)
             ck_assert_int_eq(block[size + (apr_size_t)i], 0x5a);
         free(begin);
@@ -73,13 +73,13 @@ END_TEST
 START_TEST(the_count_has_a_line_of_its_own)
 {
     const char *count = (const char *)fo_shared_count(shared);
-    fo_capacity_t capacity = room(CHECKS, CELLS);
+    fo_capacity_t capacity = room(TARGETS, CELLS);
     const char *end = (const char *)memory + fo_shared_size(&capacity);
     char before[64];
 
     memcpy(before, count, sizeof(before));
     ck_assert(count + 64 <= end);
-    for (unsigned i = 0; i < CHECKS; i++)
+    for (unsigned i = 0; i < TARGETS; i++)
         fo_shared_enter(shared, i, 1, 2);
     ck_assert_mem_eq(before, count, sizeof(before));
 }
@@ -108,10 +108,10 @@ END_TEST
 
 static void *tell_on(void *opaque)
 {
-    unsigned check = (unsigned)(uintptr_t)opaque % CHECKS;
+    unsigned target = (unsigned)(uintptr_t)opaque % TARGETS;
 
     for (int i = 0; i < 5000; i++)
-        fo_shared_tell(shared, check, i % 2, 1);
+        fo_shared_tell(shared, target, i % 2, 1);
     return NULL;
 }
 
@@ -125,7 +125,7 @@ START_TEST(hints_of_many_threads)
     for (int i = 0; i < 6; i++)
         pthread_join(threads[i], NULL);
     ck_assert_uint_eq(atomic_load(fo_shared_count(shared)), 30000);
-    for (unsigned i = 0; i < CHECKS; i++)
+    for (unsigned i = 0; i < TARGETS; i++)
         ck_assert_uint_eq(fo_shared_hint(shared, i) / 2, 10000);
 }
 END_TEST
@@ -169,9 +169,9 @@ START_TEST(as_many_as_there_are_cells)
             ck_assert_int_ne(cells[i].cell, cells[j].cell);
     }
     ck_assert_int_eq(fo_shared_enter(shared, 0, 100, 200).cell, -1);
-    for (unsigned check = 1; check < CHECKS; check++)
+    for (unsigned target = 1; target < TARGETS; target++)
         for (int i = 0; i < CELLS; i++)
-            ck_assert_int_ge(fo_shared_enter(shared, check, 100, 200).cell, 0);
+            ck_assert_int_ge(fo_shared_enter(shared, target, 100, 200).cell, 0);
     fo_shared_leave(shared, 0, cells[2]);
     ck_assert_int_eq(fo_shared_enter(shared, 0, 100, 200).cell, cells[2].cell);
     ck_assert_int_eq(fo_shared_enter(shared, 0, 100, 200).cell, -1);

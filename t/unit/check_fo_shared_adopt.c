@@ -71,9 +71,9 @@ static void leave_marks(fo_shared_t *memory, const fo_service_t *service, int sl
     fo_report_t report = { .verdict = FO_VERDICT_FAIL, .code = number };
 
     fo_row_write(memory, slot, endpoint->seat, &row);
-    fo_record_add(memory, endpoint->check->seat, &report, now + number);
-    fo_shared_tell(memory, endpoint->check->seat, true, now + number);
-    fo_shared_suspect(memory, endpoint->check->seat);
+    fo_record_add(memory, endpoint->target->seat, &report, now + number);
+    fo_shared_tell(memory, endpoint->target->seat, true, now + number);
+    fo_shared_suspect(memory, endpoint->target->seat);
     ck_assert(fo_news_outage(memory, service, now - number));
 }
 
@@ -87,12 +87,12 @@ static void expect_marks(fo_shared_t *memory, const fo_service_t *service, int s
 
     ck_assert(fo_row_read(memory, (unsigned)slot, endpoint->seat, &row));
     ck_assert_int_eq(row.since_at, number);
-    fo_record_read(memory, endpoint->check->seat, &record);
+    fo_record_read(memory, endpoint->target->seat, &record);
     ck_assert_uint_eq(record.counts[FO_VERDICT_FAIL], 1);
     ck_assert_uint_eq(record.n_history, 1);
     ck_assert_int_eq(record.failure.report.code, number);
-    ck_assert_uint_eq(fo_shared_hint(memory, endpoint->check->seat) & FO_HINT_DOWN, FO_HINT_DOWN);
-    ck_assert_int_eq(fo_shared_told_at(memory, endpoint->check->seat), now + number);
+    ck_assert_uint_eq(fo_shared_hint(memory, endpoint->target->seat) & FO_HINT_DOWN, FO_HINT_DOWN);
+    ck_assert_int_eq(fo_shared_told_at(memory, endpoint->target->seat), now + number);
     ck_assert(fo_news_is_open(memory, service));
     ck_assert(fo_news_reminder(memory, service, now + 86400 * SEC, &lasted));
     ck_assert_int_eq(lasted, 86400 * SEC + number);
@@ -107,15 +107,15 @@ static void expect_fresh_endpoint(const fo_service_t *service)
 
     for (unsigned slot = 0; slot < SLOTS; slot++)
         ck_assert(!fo_row_read(shared, slot, endpoint->seat, &row));
-    fo_record_read(shared, endpoint->check->seat, &record);
+    fo_record_read(shared, endpoint->target->seat, &record);
     ck_assert_uint_eq(record.counts[FO_VERDICT_FAIL], 0);
     ck_assert_uint_eq(record.n_history, 0);
     ck_assert_int_eq(record.failure.at, 0);
-    ck_assert_uint_eq(fo_shared_hint(shared, endpoint->check->seat), 0);
-    ck_assert_int_eq(fo_shared_told_at(shared, endpoint->check->seat), 0);
-    ck_assert(!fo_shared_take_suspect(shared, endpoint->check->seat));
+    ck_assert_uint_eq(fo_shared_hint(shared, endpoint->target->seat), 0);
+    ck_assert_int_eq(fo_shared_told_at(shared, endpoint->target->seat), 0);
+    ck_assert(!fo_shared_take_suspect(shared, endpoint->target->seat));
     for (int i = 0; i < CELLS; i++)
-        ck_assert_int_ge(fo_shared_enter(shared, endpoint->check->seat, now, FO_NEVER).cell, 0);
+        ck_assert_int_ge(fo_shared_enter(shared, endpoint->target->seat, now, FO_NEVER).cell, 0);
 }
 
 static void expect_fresh(const fo_service_t *service)
@@ -163,7 +163,7 @@ START_TEST(what_is_renamed_or_elsewhere_is_fresh)
 }
 END_TEST
 
-/* Two services that ask the same have one check, and a row each. */
+/* Two services that ask the same have one target, and a row each. */
 START_TEST(seats_are_unique)
 {
     fo_plan_t *plan = adopt("a=1 b=1 c=2 d=3");
@@ -173,9 +173,9 @@ START_TEST(seats_are_unique)
             ck_assert_uint_ne(fo_plan_service(plan, i)->seat, fo_plan_service(plan, j)->seat);
             ck_assert_uint_ne(fo_plan_endpoint(plan, i)->seat, fo_plan_endpoint(plan, j)->seat);
         }
-    ck_assert_int_eq(plan->checks->nelts, 3);
-    ck_assert_uint_eq(fo_plan_endpoint(plan, 0)->check->seat,
-                      fo_plan_endpoint(plan, 1)->check->seat);
+    ck_assert_int_eq(plan->targets->nelts, 3);
+    ck_assert_uint_eq(fo_plan_endpoint(plan, 0)->target->seat,
+                      fo_plan_endpoint(plan, 1)->target->seat);
 }
 END_TEST
 
@@ -279,7 +279,7 @@ START_TEST(memory_fits_or_not)
     fo_capacity_t need = fo_shared_need(plan, SLOTS, CELLS);
 
     ck_assert_uint_eq(need.services, 3);
-    ck_assert_uint_eq(need.checks, 3);
+    ck_assert_uint_eq(need.targets, 3);
     ck_assert_uint_eq(need.endpoints, 3);
     ck_assert(fo_shared_fits(shared, &need)); /* whether there are seats, a plan finds out */
     need.slots++;
@@ -487,7 +487,7 @@ START_TEST(all_stays_within_its_size)
             for (unsigned i = 0; i < room->endpoints; i++)
                 fo_row_write(shared, (int)slot, i, &(fo_row_t){ .took = -1 });
         }
-        for (unsigned i = 0; i < room->checks; i++) {
+        for (unsigned i = 0; i < room->targets; i++) {
             for (int n = 0; n < FO_HISTORY + 1; n++)
                 fo_record_add(shared, i, &report, now);
             fo_shared_tell(shared, i, true, now);
@@ -503,7 +503,7 @@ START_TEST(all_stays_within_its_size)
             ck_assert_int_eq(begin[i], 0x5a);
         for (unsigned i = 0; i < 64; i++)
             ck_assert_int_eq(block[size + i], 0x5a);
-        for (unsigned i = 0; i < room->checks; i++) { /* and nothing over another */
+        for (unsigned i = 0; i < room->targets; i++) { /* and nothing over another */
             fo_record_t record;
             fo_record_read(shared, i, &record);
             ck_assert_uint_eq(record.counts[FO_VERDICT_FAIL], FO_HISTORY + 1);

@@ -156,7 +156,7 @@ START_TEST(another_endpoint_is_a_failover)
     plan = fo_plan_make(pool);
     db = unit_service(plan, "db", &policy, "tcp://a:1", NULL);
     light = fo_service_endpoint(db, 0);
-    heavy = fo_plan_add_endpoint(plan, db, "heavy", "heavy", 2, fo_plan_check(plan, "tcp://c:3"));
+    heavy = fo_plan_add_endpoint(plan, db, "heavy", "heavy", 2, fo_plan_target(plan, "tcp://c:3"));
     shared = unit_shared(2, 4);
     ck_assert(fo_shared_adopt(shared, plan, NULL));
     slot = child(1, SEC);
@@ -297,7 +297,7 @@ START_TEST(the_last_reason)
     fo_report_t report = { .verdict = FO_VERDICT_FAIL, .stage = FO_STAGE_LOGIN, .code = 1040 };
     fo_record_t record;
 
-    fo_record_add(shared, endpoint(db, 0)->check->seat, &report, 900 * SEC);
+    fo_record_add(shared, endpoint(db, 0)->target->seat, &report, 900 * SEC);
     fo_view_record(view(), endpoint(db, 0), &record);
     ck_assert_int_eq(record.failure.report.code, 1040);
     ck_assert_int_eq(record.failure.at, 900 * SEC);

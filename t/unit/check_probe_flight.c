@@ -19,7 +19,7 @@ static probe_field_t field;
 static probe_calls_t calls[2];
 static sem_t woken;
 static fo_check_t check;
-static fo_ping_t order;
+static probe_order_t order;
 static rig_t *rig;
 static peer_t peer;
 static probe_flight_t *flight;

@@ -66,11 +66,12 @@ static void setup(void)
 static fo_service_t *add(const char *name, const fo_probe_t *probe, rig_t *rig, const fo_url_t *url)
 {
     fo_service_t *service = unit_service(plan, name, &policy, name, NULL);
-    fo_check_t *check = unit_check(service);
+    fo_check_t *check = fo_plan_add_check(plan, unit_target(service), url);
 
     check->probe = probe;
     check->conf = rig;
-    check->url = url;
+    check->timeout_up = policy.value[FO_POLICY_TIMEOUT_UP];
+    check->timeout_down = policy.value[FO_POLICY_TIMEOUT_DOWN];
     return service;
 }
 
@@ -715,7 +716,7 @@ START_TEST(waiting_for_a_place_is_no_work)
         add_at(apr_psprintf(pool, "s%d", i), &rig_probe_steps, rig, 1);
     make_loop(2);
     for (int i = 0; i < plan->services->nelts; i++)
-        fo_monitor_hurry(monitor, fo_plan_check_at(plan, (unsigned)i)); /* due by themselves */
+        fo_monitor_hurry(monitor, fo_plan_target_at(plan, (unsigned)i)); /* due by themselves */
     run_loop();
     for (int i = 0; i < 300; i++) /* the last ones begin when the first have timed out */
         await(&rig->begun);
@@ -791,7 +792,7 @@ static void listen_to_errors(void)
 
 static void join_siblings(unsigned n_cells)
 {
-    shared = unit_shared((unsigned)plan->checks->nelts, n_cells);
+    shared = unit_shared((unsigned)plan->targets->nelts, n_cells);
     fo_monitor_join(monitor, shared, FO_SLOT_NONE);
 }
 
@@ -888,7 +889,7 @@ START_TEST(addresses_are_learned)
     make_loop(2);
     listen_to_errors();
     for (unsigned i = 0; i < 3; i++) /* of an earlier look-up */
-        fo_alarm_learn(bell, unit_check(service), (unsigned)_i, i, "127.0.0.3");
+        fo_alarm_learn(bell, unit_target(service), (unsigned)_i, i, "127.0.0.3");
     run_loop();
     request(LIMIT);
     await(&here->begun);
@@ -1067,7 +1068,7 @@ static void join_under_lease(apr_interval_time_t lease)
 {
     plan->ways.lease = lease;
     plan->generation = 1;
-    shared = unit_shared((unsigned)plan->checks->nelts, 4);
+    shared = unit_shared((unsigned)plan->targets->nelts, 4);
     ck_assert_int_eq(fo_slot_claim(shared, 100, 1, 1), 0);
     fo_monitor_join(monitor, shared, 0);
     shared_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

@@ -84,8 +84,10 @@ typedef struct rig_t {
         RIG_HANG,  /* never says anything; an ask comes back when its budget is spent */
         RIG_STUCK, /* an ask comes back when it is let `go`, whatever its budget */
         RIG_LATER, /* steps: pass after a span without a descriptor */
+        RIG_FAIL,  /* steps: fail at once */
         RIG_READ,  /* steps: pass when there is something to read */
     } _Atomic does;
+    const char *script; /* steps, in turn: T passes, F fails, h hangs; NULL: as `does` */
     bool takes_all; /* dialogue: each byte is taken at once; else the whole line */
     apr_interval_time_t budget; /* of the last ask; read it once that has `begun` */
     atomic_int n_begun, n_steps, n_ended, n_inside;
@@ -194,6 +196,15 @@ static inline int rig_connect(const fo_peer_t *peer)
     return fd;
 }
 
+static inline void rig_follow_script(rig_t *rig, int n)
+{
+    static const enum rig_does_e does[] = { ['T'] = RIG_PASS, ['F'] = RIG_FAIL, ['h'] = RIG_HANG };
+
+    ck_assert(!rig->script || n < (int)strlen(rig->script));
+    if (rig->script)
+        rig->does = does[(int)rig->script[n]];
+}
+
 static inline fo_progress_e rig_steps_begin(void *state, const void *conf, const fo_ask_t *ask,
                                             fo_wait_t *ret_wait, fo_report_t *report)
 {
@@ -201,7 +212,7 @@ static inline fo_progress_e rig_steps_begin(void *state, const void *conf, const
 
     step->rig = (rig_t *)conf;
     step->fd = -1;
-    atomic_fetch_add(&step->rig->n_begun, 1);
+    rig_follow_script(step->rig, atomic_fetch_add(&step->rig->n_begun, 1));
     ck_assert_uint_eq(ask->n_peers, 1);
     ck_assert_uint_eq(ask->peers[0].n_addresses, 1);
     report->stage = FO_STAGE_LOGIN;
@@ -211,9 +222,10 @@ static inline fo_progress_e rig_steps_begin(void *state, const void *conf, const
     if (step->rig->does == RIG_LATER)
         ret_wait->timeout = 10 * MS;
     sem_post(&step->rig->begun);
-    if (step->rig->does != RIG_PASS)
+    if (step->rig->does != RIG_PASS && step->rig->does != RIG_FAIL)
         return FO_MORE;
-    fo_report_fill(report, FO_VERDICT_PASS, 0, 0, NULL);
+    fo_report_fill(report, step->rig->does == RIG_PASS ? FO_VERDICT_PASS : FO_VERDICT_FAIL, 0,
+                   atomic_load(&step->rig->n_begun), NULL);
     return FO_DONE;
 }
 

@@ -35,13 +35,13 @@ static inline fo_url_t *rig_hosts(const char *text)
     return url;
 }
 
-/* Its check is of its own. */
+/* Its target is of its own. */
 static inline fo_service_t *rig_service(fo_plan_t *plan, const char *name, const char *hosts)
 {
     fo_policy_t policy = unit_policy();
     fo_service_t *service = unit_service(plan, name, &policy, name, NULL);
 
-    unit_check(service)->url = rig_hosts(hosts);
+    fo_plan_know_hosts(unit_target(service), rig_hosts(hosts));
     return service;
 }
 

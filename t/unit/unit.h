@@ -67,7 +67,7 @@ static inline fo_policy_t unit_policy(void)
     return policy;
 }
 
-/* A service with one endpoint, pinged by the check of this key. settings may be NULL. */
+/* A service with one endpoint, pinged by the target of this key. settings may be NULL. */
 static inline fo_service_t *unit_service(fo_plan_t *plan, const char *name,
                                          const fo_policy_t *policy, const char *key,
                                          const apr_array_header_t *settings)
@@ -75,17 +75,17 @@ static inline fo_service_t *unit_service(fo_plan_t *plan, const char *name,
     const apr_array_header_t *none = apr_array_make(plan->pool, 1, sizeof(fo_setting_t));
     fo_service_t *service = fo_plan_add_service(plan, name, NULL, policy,
                                                 settings ? settings : none, NULL);
-    fo_check_t *check = fo_plan_check(plan, key);
+    fo_target_t *target = fo_plan_target(plan, key);
 
-    check->timeout_up = policy->value[FO_POLICY_TIMEOUT_UP];
-    check->timeout_down = policy->value[FO_POLICY_TIMEOUT_DOWN];
-    fo_plan_add_endpoint(plan, service, key, key, 1, check);
+    target->timeout_up = policy->value[FO_POLICY_TIMEOUT_UP];
+    target->timeout_down = policy->value[FO_POLICY_TIMEOUT_DOWN];
+    fo_plan_add_endpoint(plan, service, key, key, 1, target);
     return service;
 }
 
-static inline fo_check_t *unit_check(const fo_service_t *service)
+static inline fo_target_t *unit_target(const fo_service_t *service)
 {
-    return fo_service_endpoint(service, 0)->check;
+    return fo_service_endpoint(service, 0)->target;
 }
 
 /* The scope of all services of the plan. */
@@ -95,9 +95,9 @@ static inline const fo_scope_t *unit_scope(fo_plan_t *plan)
 }
 
 /* Memory for that many of each, not shared with anybody else. */
-static inline fo_shared_t *unit_shared(unsigned n_checks, unsigned n_cells)
+static inline fo_shared_t *unit_shared(unsigned n_targets, unsigned n_cells)
 {
-    fo_capacity_t capacity = { 4, n_checks + 8, n_checks, n_checks + 8, n_cells };
+    fo_capacity_t capacity = { 4, n_targets + 8, n_targets, n_targets + 8, n_cells };
 
     return fo_shared_init(apr_pcalloc(pool, fo_shared_size(&capacity)), &capacity);
 }
