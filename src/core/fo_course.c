@@ -21,13 +21,16 @@ static bool is_first_by_itself(const fo_course_t *course)
 static bool is_wanted(const fo_course_t *course, const fo_endpoint_t *endpoint,
                       const fo_judge_t *judge, const fo_ways_t *ways, fo_trigger_e trigger)
 {
+    bool is_up = fo_judge_state(judge, endpoint->service) == FO_SERVICE_UP;
+    fo_state_e state = fo_judge_health(judge, endpoint)->state;
+
     switch (trigger) {
     case FO_TRIGGER_OUTAGES:
-        return fo_judge_state(judge, endpoint->service) != FO_SERVICE_UP;
+        return !is_up;
     case FO_TRIGGER_TIMER:
         return ways->by_timer || ways->lease || course->is_hurried || course->retry_at ||
-               is_first_by_itself(course) ||
-               fo_judge_health(judge, endpoint)->state == FO_STATE_FAILING;
+               is_first_by_itself(course) || state == FO_STATE_FAILING ||
+               (state == FO_STATE_UNKNOWN && !is_up);
     default:
         return true;
     }

@@ -2,7 +2,7 @@
 
 #include "core/fo_report.h"
 
-/* One service. */
+/* One endpoint. */
 typedef struct trust_t {
     apr_time_t fell_at; /* when an answer last made it fall, doubted or not; 0: never */
     bool is_spent;      /* it has been doubted since it last passed */
@@ -11,7 +11,7 @@ typedef struct trust_t {
 struct fo_doubt_t {
     const fo_plan_t *plan;
     fo_health_t *healths; /* by endpoint */
-    trust_t *trusts;      /* by service */
+    trust_t *trusts;      /* by endpoint */
 };
 
 fo_doubt_t *fo_doubt_make(const fo_plan_t *plan, fo_health_t *healths, apr_pool_t *pool)
@@ -20,13 +20,13 @@ fo_doubt_t *fo_doubt_make(const fo_plan_t *plan, fo_health_t *healths, apr_pool_
 
     doubt->plan = plan;
     doubt->healths = healths;
-    doubt->trusts = apr_pcalloc(pool, sizeof(trust_t) * (size_t)(plan->services->nelts + 1));
+    doubt->trusts = apr_pcalloc(pool, sizeof(trust_t) * (size_t)(plan->endpoints->nelts + 1));
     return doubt;
 }
 
 static trust_t *trust_of(const fo_doubt_t *doubt, const fo_endpoint_t *endpoint)
 {
-    return &doubt->trusts[endpoint->service->index];
+    return &doubt->trusts[endpoint->index];
 }
 
 static bool has_just_fallen(const trust_t *trust, apr_time_t now)
@@ -34,12 +34,20 @@ static bool has_just_fallen(const trust_t *trust, apr_time_t now)
     return trust->fell_at && now - trust->fell_at <= FO_DOUBT_WINDOW;
 }
 
+static bool is_falling(const fo_doubt_t *doubt, const fo_service_t *service, apr_time_t now)
+{
+    for (unsigned rank = 0; rank < (unsigned)service->endpoints->nelts; rank++)
+        if (has_just_fallen(trust_of(doubt, fo_service_endpoint(service, rank)), now))
+            return true;
+    return false;
+}
+
 static bool may_be_us(const fo_doubt_t *doubt, apr_time_t now)
 {
     unsigned n = (unsigned)doubt->plan->services->nelts, n_falling = 0;
 
     for (unsigned i = 0; i < n; i++)
-        n_falling += has_just_fallen(&doubt->trusts[i], now);
+        n_falling += is_falling(doubt, fo_plan_service(doubt->plan, i), now);
     return n_falling >= FO_DOUBT_LEAST && n_falling > n / 2;
 }
 

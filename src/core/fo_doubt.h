@@ -21,21 +21,21 @@ fo_doubt_t *fo_doubt_make(const fo_plan_t *plan, fo_health_t *healths, apr_pool_
 
 /*
  * This answer has come and is about to be counted. True: with it, it may be us: more than half of
- * all services, at least FO_DOUBT_LEAST, have fallen within the window. Those that have been down
+ * all services, at least FO_DOUBT_LEAST, have an endpoint that fell within the window. Those that have been down
  * for longer count among all alone. May be called twice for an answer.
  */
 bool fo_doubt_hear(fo_doubt_t *doubt, const fo_target_t *target, const fo_report_t *report,
                    apr_time_t now);
 
 /*
- * While it may be us: takes one service of this target that fell before that was known; true: there
+ * While it may be us: takes one endpoint of this target that fell before that was known; true: there
  * is one, to be asked once more.
  */
 bool fo_doubt_takes_back(fo_doubt_t *doubt, const fo_target_t *target, apr_time_t now);
 
 /*
  * Counts an answer that was heard, as fo_health_step() does, but in doubt a FALL as a FAIL; once,
- * until the service passes.
+ * until the endpoint passes.
  */
 void fo_doubt_step(fo_doubt_t *doubt, const fo_endpoint_t *endpoint, bool passed, apr_time_t now);
 

@@ -5,6 +5,7 @@
 /* What is seen of one endpoint, up and down. */
 typedef struct votes_t {
     unsigned n[2];
+    unsigned n_users[2]; /* of those that use it */
     fo_row_t youngest[2];
 } votes_t;
 
@@ -32,12 +33,13 @@ static void count(votes_t *votes, const fo_row_t *row)
     if (votes->n[is_down] == 0 || row->pinged_at > votes->youngest[is_down].pinged_at)
         votes->youngest[is_down] = *row;
     votes->n[is_down]++;
+    votes->n_users[is_down] += row->is_in_use != 0;
 }
 
 bool fo_heritage_find(const fo_shared_t *shared, const fo_endpoint_t *endpoint, apr_time_t now,
                       fo_row_t *ret_row)
 {
-    votes_t votes = { .n = { 0, 0 } };
+    votes_t votes = { .n = { 0 } };
     unsigned n;
     bool is_down;
 
@@ -53,5 +55,6 @@ bool fo_heritage_find(const fo_shared_t *shared, const fo_endpoint_t *endpoint, 
     if (n < 2 || votes.n[is_down] * 2 <= n)
         return false;
     *ret_row = votes.youngest[is_down];
+    ret_row->is_in_use = votes.n_users[is_down] * 2 > votes.n[is_down];
     return true;
 }

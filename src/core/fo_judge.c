@@ -1,46 +1,30 @@
 #include "core/fo_judge.h"
 
-#include "core/fo_news.h"
 #include "core/fo_record.h"
 #include "core/fo_report.h"
 
-/* One service's outage. */
-typedef struct standing_t {
-    fo_word_t word;
-    apr_time_t down_at; /* 0: up */
-    apr_time_t told_at; /* when the outage was last logged; 0: not yet */
-} standing_t;
-
 struct fo_judge_t {
     const fo_plan_t *plan;
-    fo_board_t *board;
+    fo_standings_t *standings;
     fo_shared_t *shared; /* NULL: no siblings */
     int slot;
-    bool follows; /* what is judged now is another's: that one tells of it */
-    fo_observer_fn observer;
-    void *baton;
     fo_health_t *healths; /* by endpoint */
     fo_doubt_t *doubt;
-    fo_row_t *rows;        /* by endpoint: what is published */
-    standing_t *standings; /* by service */
+    fo_row_t *rows; /* by endpoint: what is published */
 };
 
 fo_judge_t *fo_judge_make(const fo_plan_t *plan, fo_board_t *board, fo_observer_fn observer,
                           void *baton, apr_pool_t *pool)
 {
     size_t n_endpoints = (size_t)plan->endpoints->nelts + 1;
-    size_t n_services = (size_t)plan->services->nelts + 1;
     fo_judge_t *judge = apr_pcalloc(pool, sizeof(*judge));
 
     judge->plan = plan;
-    judge->board = board;
+    judge->standings = fo_standings_make(plan, board, observer, baton, pool);
     judge->slot = FO_SLOT_NONE;
-    judge->observer = observer;
-    judge->baton = baton;
     judge->healths = apr_pcalloc(pool, sizeof(fo_health_t) * n_endpoints);
     judge->doubt = fo_doubt_make(plan, judge->healths, pool);
     judge->rows = apr_pcalloc(pool, sizeof(fo_row_t) * n_endpoints);
-    judge->standings = apr_pcalloc(pool, sizeof(standing_t) * n_services);
     return judge;
 }
 
@@ -54,14 +38,9 @@ fo_doubt_t *fo_judge_doubt(const fo_judge_t *judge)
     return judge->doubt;
 }
 
-static standing_t *standing_of(const fo_judge_t *judge, const fo_endpoint_t *endpoint)
-{
-    return &judge->standings[endpoint->service->index];
-}
-
 fo_service_state_e fo_judge_state(const fo_judge_t *judge, const fo_service_t *service)
 {
-    return judge->standings[service->index].word.state;
+    return fo_standing_word(judge->standings, service)->state;
 }
 
 bool fo_judge_has_passed(const fo_report_t *report)
@@ -69,29 +48,35 @@ bool fo_judge_has_passed(const fo_report_t *report)
     return report->verdict == FO_VERDICT_PASS || report->verdict == FO_VERDICT_LOGIN;
 }
 
-void fo_judge_tell(const fo_judge_t *judge, const fo_change_t *change)
+void fo_judge_observe(const fo_judge_t *judge, const fo_change_t *change)
 {
-    if (judge->observer)
-        judge->observer(judge->baton, change);
+    fo_standings_observe(judge->standings, change);
 }
 
-/* Whether siblings share in what is told. */
-static bool is_alone(const fo_judge_t *judge)
+/* ---------------------------------------------------------------- rows */
+
+static bool is_in_use(const fo_judge_t *judge, const fo_endpoint_t *endpoint)
 {
-    return !judge->shared || judge->plan->ways.logs_each;
+    const fo_word_t *word = fo_standing_word(judge->standings, endpoint->service);
+
+    return word->state != FO_SERVICE_DOWN && word->endpoint == endpoint->rank;
 }
 
 static void write_row(fo_judge_t *judge, const fo_endpoint_t *endpoint)
 {
-    const fo_word_t *word = &standing_of(judge, endpoint)->word;
     fo_row_t *row = &judge->rows[endpoint->index];
 
     row->state = (apr_byte_t)judge->healths[endpoint->index].state;
-    row->epoch = word->epoch;
-    row->is_in_use = word->state != FO_SERVICE_DOWN &&
-                     fo_service_endpoint(endpoint->service, word->endpoint) == endpoint;
+    row->epoch = fo_standing_word(judge->standings, endpoint->service)->epoch;
+    row->is_in_use = is_in_use(judge, endpoint);
     if (judge->shared)
         fo_row_write(judge->shared, judge->slot, endpoint->seat, row);
+}
+
+static void write_rows(fo_judge_t *judge, const fo_service_t *service)
+{
+    for (unsigned rank = 0; rank < (unsigned)service->endpoints->nelts; rank++)
+        write_row(judge, fo_service_endpoint(service, rank));
 }
 
 void fo_judge_publish_due(fo_judge_t *judge, const fo_endpoint_t *endpoint, apr_time_t due_at)
@@ -100,26 +85,172 @@ void fo_judge_publish_due(fo_judge_t *judge, const fo_endpoint_t *endpoint, apr_
     write_row(judge, endpoint);
 }
 
-static void publish_word(fo_judge_t *judge, const fo_service_t *service, const fo_report_t *report,
-                         apr_time_t since_at)
+void fo_judge_join(fo_judge_t *judge, fo_shared_t *shared, int slot)
 {
-    fo_word_t word = judge->standings[service->index].word;
-    fo_detail_t detail = { .since_at = since_at };
-
-    if (word.state != FO_SERVICE_UP)
-        fo_report_text(report, detail.reason, sizeof(detail.reason));
-    fo_board_publish(judge->board, service, word, &detail);
+    judge->shared = shared;
+    judge->slot = slot;
+    fo_standings_join(judge->standings, shared, slot);
+    for (unsigned i = 0; i < (unsigned)judge->plan->endpoints->nelts; i++)
+        write_row(judge, fo_plan_endpoint(judge->plan, i));
 }
 
-static void change_word(fo_judge_t *judge, const fo_service_t *service, fo_service_state_e state,
-                        const fo_report_t *report, apr_time_t now)
-{
-    fo_word_t *word = &judge->standings[service->index].word;
+/* ---------------------------------------------------------------- what they come to */
 
-    word->state = state;
-    word->epoch++;
-    publish_word(judge, service, report, now);
+static fo_lineup_t line_up(const fo_judge_t *judge, const fo_service_t *service, apr_time_t now)
+{
+    fo_lineup_t lineup = { .has_passed = false };
+
+    for (unsigned rank = 0; rank < (unsigned)service->endpoints->nelts; rank++) {
+        const fo_endpoint_t *endpoint = fo_service_endpoint(service, rank);
+        const fo_health_t *health = &judge->healths[endpoint->index];
+        lineup.failures[rank] = &health->failure;
+        lineup.candidates[rank] = (fo_candidate_t){
+            .state = health->state,
+            .weight = endpoint->weight,
+            .is_in_grace = judge->rows[endpoint->index].grace_until > now,
+        };
+    }
+    return lineup;
 }
+
+void fo_judge_remind(fo_judge_t *judge, const fo_service_t *service, apr_time_t now)
+{
+    fo_lineup_t lineup = line_up(judge, service, now);
+
+    fo_standing_remind(judge->standings, service, &lineup, now);
+}
+
+/* Its siblings decide by the rows whose news it is, so these come first. */
+static void settle(fo_judge_t *judge, const fo_endpoint_t *endpoint, bool has_passed,
+                   apr_time_t now)
+{
+    fo_lineup_t lineup = line_up(judge, endpoint->service, now);
+    bool is_usable = fo_state_is_usable(judge->healths[endpoint->index].state), has_changed;
+
+    lineup.has_passed = has_passed && is_usable;
+    has_changed = fo_standing_choose(judge->standings, endpoint->service, &lineup, false, now);
+    write_rows(judge, endpoint->service);
+    if (has_changed || has_passed == is_usable)
+        fo_standing_tell(judge->standings, endpoint->service, &lineup, now);
+}
+
+static void look(fo_judge_t *judge, const fo_service_t *service, apr_time_t now)
+{
+    fo_lineup_t lineup = line_up(judge, service, now);
+
+    if (fo_standing_choose(judge->standings, service, &lineup, true, now))
+        write_rows(judge, service);
+    fo_standing_tell(judge->standings, service, &lineup, now);
+}
+
+void fo_judge_look(fo_judge_t *judge, apr_time_t now)
+{
+    for (unsigned i = 0; i < (unsigned)judge->plan->services->nelts; i++) {
+        const fo_service_t *service = fo_plan_service(judge->plan, i);
+        if (fo_standing_look_at(judge->standings, service) <= now)
+            look(judge, service, now);
+    }
+}
+
+apr_time_t fo_judge_look_at(const fo_judge_t *judge)
+{
+    apr_time_t first = FO_NEVER;
+
+    for (unsigned i = 0; i < (unsigned)judge->plan->services->nelts; i++) {
+        apr_time_t at = fo_standing_look_at(judge->standings, fo_plan_service(judge->plan, i));
+        first = at < first ? at : first;
+    }
+    return first;
+}
+
+/* ---------------------------------------------------------------- an answer */
+
+/* One warning until the credentials work again. */
+static void judge_login(fo_judge_t *judge, const fo_endpoint_t *endpoint, const fo_report_t *report)
+{
+    fo_health_t *health = &judge->healths[endpoint->index];
+    fo_change_t change = {
+        .kind = FO_CHANGE_LOGIN,
+        .is_news = true,
+        .service = endpoint->service,
+        .endpoint = endpoint,
+        .report = report,
+    };
+
+    if (report->verdict == FO_VERDICT_LOGIN && !health->login_warned)
+        fo_judge_observe(judge, &change);
+    if (fo_judge_has_passed(report))
+        health->login_warned = report->verdict == FO_VERDICT_LOGIN;
+}
+
+static void note_ping(fo_judge_t *judge, const fo_endpoint_t *endpoint, const fo_report_t *report,
+                      apr_time_t pinged_at)
+{
+    fo_row_t *row = &judge->rows[endpoint->index];
+
+    row->verdict = (apr_byte_t)report->verdict;
+    row->is_inherited = 0;
+    row->pinged_at = pinged_at;
+    row->due_at = FO_NEVER;
+    row->took = report->took;
+}
+
+/* Its state has changed. One that fell stays out for a while, if another can take its place. */
+static void note_change(fo_judge_t *judge, const fo_endpoint_t *endpoint, bool was_usable,
+                        apr_time_t now)
+{
+    fo_row_t *row = &judge->rows[endpoint->index];
+    bool is_usable = fo_state_is_usable(judge->healths[endpoint->index].state);
+
+    row->since_at = now;
+    if (was_usable && !is_usable && endpoint->service->endpoints->nelts > 1)
+        row->grace_until = now + endpoint->service->policy.value[FO_POLICY_GRACE];
+}
+
+/* Of one that is not in use, before and after. */
+static void tell_spare(const fo_judge_t *judge, const fo_endpoint_t *endpoint,
+                       const fo_report_t *report, bool is_usable)
+{
+    fo_change_t change = {
+        .kind = is_usable ? FO_CHANGE_SPARE_BACK : FO_CHANGE_SPARE_DOWN,
+        .service = endpoint->service,
+        .endpoint = endpoint,
+        .report = report,
+    };
+
+    if (fo_judge_state(judge, endpoint->service) != FO_SERVICE_DOWN)
+        fo_judge_observe(judge, &change);
+}
+
+bool fo_judge_answer(fo_judge_t *judge, const fo_endpoint_t *endpoint, const fo_report_t *report,
+                     apr_time_t pinged_at, apr_time_t now)
+{
+    fo_health_t *health = &judge->healths[endpoint->index];
+    fo_state_e before = health->state;
+    bool has_passed = fo_judge_has_passed(report), was_usable = fo_state_is_usable(before);
+    bool was_in_use = is_in_use(judge, endpoint), is_usable;
+
+    fo_standings_follow(judge->standings, false);
+    health->last = *report;
+    judge_login(judge, endpoint, report);
+    if (report->verdict == FO_VERDICT_BUSY && !endpoint->target->busy_fails) {
+        fo_judge_remind(judge, endpoint->service, now);
+        return false;
+    }
+    note_ping(judge, endpoint, report, pinged_at);
+    if (!has_passed)
+        health->failure = *report;
+    fo_doubt_step(judge->doubt, endpoint, has_passed, now);
+    if (health->state != before)
+        note_change(judge, endpoint, was_usable, now);
+    is_usable = fo_state_is_usable(health->state);
+    settle(judge, endpoint, has_passed, now);
+    if (is_usable != was_usable && !was_in_use && !is_in_use(judge, endpoint))
+        tell_spare(judge, endpoint, report, is_usable);
+    return is_usable != was_usable;
+}
+
+/* ---------------------------------------------------------------- what others see */
 
 /* As if its own pings had brought it there; how many of a threshold another has counted is lost. */
 static void set_state(fo_judge_t *judge, const fo_endpoint_t *endpoint, fo_state_e state,
@@ -158,213 +289,128 @@ static void recall_failure(fo_judge_t *judge, const fo_shared_t *shared,
         judge->healths[endpoint->index].failure = failure.report;
 }
 
-void fo_judge_inherit(fo_judge_t *judge, const fo_shared_t *shared, const fo_endpoint_t *endpoint,
-                      const fo_row_t *row)
+/* The rank of the one that another uses, if it is usable; NONE: none, or several by mistake. */
+static unsigned used_by_another(const fo_judge_t *judge, const fo_service_t *service,
+                                const fo_row_t *const rows[])
 {
-    fo_health_t *health = &judge->healths[endpoint->index];
-    standing_t *standing = standing_of(judge, endpoint);
+    unsigned used = FO_CHOOSE_NONE;
+
+    for (unsigned rank = 0; rank < (unsigned)service->endpoints->nelts; rank++) {
+        const fo_endpoint_t *endpoint = fo_service_endpoint(service, rank);
+        if (!rows[rank] || !rows[rank]->is_in_use ||
+            !fo_state_is_usable(judge->healths[endpoint->index].state))
+            continue;
+        if (used != FO_CHOOSE_NONE)
+            return FO_CHOOSE_NONE;
+        used = rank;
+    }
+    return used;
+}
+
+static fo_word_t word_of_another(const fo_judge_t *judge, const fo_service_t *service,
+                                 const fo_lineup_t *lineup, const fo_row_t *const rows[])
+{
+    fo_word_t word = *fo_standing_word(judge->standings, service);
+    unsigned in_use = word.state == FO_SERVICE_DOWN ? FO_CHOOSE_NONE : word.endpoint;
+    unsigned used = used_by_another(judge, service, rows);
+
+    if (used == FO_CHOOSE_NONE)
+        used = fo_choose(lineup->candidates, (unsigned)service->endpoints->nelts, in_use, false);
+    if (used == FO_CHOOSE_NONE) {
+        word.state = FO_SERVICE_DOWN;
+        return word;
+    }
+    word.state = used == service->primary ? FO_SERVICE_UP : FO_SERVICE_FAILOVER;
+    word.endpoint = used;
+    return word;
+}
+
+static void inherit_row(fo_judge_t *judge, const fo_shared_t *shared, const fo_endpoint_t *endpoint,
+                        const fo_row_t *row)
+{
+    fo_row_t *own = &judge->rows[endpoint->index];
     bool is_usable = fo_state_is_usable((fo_state_e)row->state);
 
-    judge->rows[endpoint->index] = *row;
-    judge->rows[endpoint->index].is_inherited = 1;
-    judge->rows[endpoint->index].due_at = FO_NEVER;
+    *own = *row;
+    own->is_inherited = 1;
+    own->due_at = FO_NEVER;
     set_state(judge, endpoint, is_usable ? FO_STATE_UP : FO_STATE_DOWN, row->since_at);
-    standing->word.epoch = row->epoch;
-    if (!is_usable) {
+    if (!is_usable)
         recall_failure(judge, shared, endpoint);
-        standing->down_at = row->since_at;
-        standing->word.state = FO_SERVICE_DOWN;
-        publish_word(judge, endpoint->service, &health->failure, row->since_at);
+}
+
+void fo_judge_inherit(fo_judge_t *judge, const fo_shared_t *shared, const fo_service_t *service,
+                      const fo_row_t *const rows[], apr_time_t now)
+{
+    const fo_row_t *primary = rows[service->primary];
+    fo_lineup_t lineup;
+    fo_word_t word;
+    unsigned epoch = 0;
+
+    for (unsigned rank = 0; rank < (unsigned)service->endpoints->nelts; rank++) {
+        if (!rows[rank])
+            continue;
+        inherit_row(judge, shared, fo_service_endpoint(service, rank), rows[rank]);
+        epoch = rows[rank]->epoch > epoch ? rows[rank]->epoch : epoch;
     }
+    lineup = line_up(judge, service, now);
+    word = word_of_another(judge, service, &lineup, rows);
+    word.epoch = epoch;
+    fo_standing_adopt(judge->standings, service, &lineup, word,
+                      word.state != FO_SERVICE_UP && primary ? primary->since_at : 0, now);
+    fo_standing_hush(judge->standings, service);
 }
 
-void fo_judge_join(fo_judge_t *judge, fo_shared_t *shared, int slot)
+/* True: there is something new in it. */
+static bool follow_row(fo_judge_t *judge, const fo_endpoint_t *endpoint, const fo_row_t *row)
 {
-    judge->shared = shared;
-    judge->slot = slot;
-    for (unsigned i = 0; i < (unsigned)judge->plan->endpoints->nelts; i++)
-        write_row(judge, fo_plan_endpoint(judge->plan, i));
-}
-
-/* Fills in whether it is this child that is to tell, and since when the outage lasts. */
-static bool is_due_again(fo_judge_t *judge, const fo_service_t *service, apr_time_t now,
-                         fo_change_t *change)
-{
-    standing_t *standing = &judge->standings[service->index];
-    bool is_own = now - standing->told_at >= service->policy.value[FO_POLICY_LOGGING];
-
-    change->lasted = now - standing->down_at;
-    if (is_alone(judge))
-        change->is_news = is_own;
-    else if (!judge->follows)
-        change->is_news = fo_news_reminder(judge->shared, service, now, &change->lasted);
-    return is_own || change->is_news;
-}
-
-/* Its siblings have told of the end of what it told of, while it did not look. */
-static bool is_over_for_others(const fo_judge_t *judge, const fo_service_t *service)
-{
-    return !is_alone(judge) && judge->slot != FO_SLOT_NONE &&
-           !fo_news_is_open(judge->shared, service);
-}
-
-/* Says that the outage lasts, when it is time to; for the first time: that there is one. */
-void fo_judge_remind(fo_judge_t *judge, const fo_endpoint_t *endpoint, apr_time_t now)
-{
-    const fo_service_t *service = endpoint->service;
-    standing_t *standing = standing_of(judge, endpoint);
-    bool is_first = !standing->told_at || is_over_for_others(judge, service);
-    fo_change_t change = {
-        .kind = is_first ? FO_CHANGE_OUTAGE : FO_CHANGE_OUTAGE_LASTS,
-        .service = service,
-        .endpoint = endpoint,
-        .report = &judge->healths[endpoint->index].failure,
-    };
-
-    if (standing->word.state == FO_SERVICE_UP)
-        return;
-    if (is_first)
-        change.is_news = is_alone(judge) ||
-                         (!judge->follows && fo_news_outage(judge->shared, service, now));
-    else if (!is_due_again(judge, service, now, &change))
-        return;
-    standing->told_at = now;
-    fo_judge_tell(judge, &change);
-}
-
-static void keep_down(fo_judge_t *judge, const fo_endpoint_t *endpoint, const fo_report_t *report,
-                      apr_time_t now)
-{
-    standing_t *standing = standing_of(judge, endpoint);
-
-    if (standing->word.state == FO_SERVICE_UP) {
-        standing->down_at = now;
-        change_word(judge, endpoint->service, FO_SERVICE_DOWN, report, now);
-    }
-    write_row(judge, endpoint);
-    fo_judge_remind(judge, endpoint, now);
-}
-
-static bool is_news_that_it_is_back(const fo_judge_t *judge, const fo_service_t *service,
-                                    bool was_down, apr_time_t now, apr_interval_time_t *ret_lasted)
-{
-    if (is_alone(judge))
-        return was_down;
-    if (judge->follows)
-        return false;
-    return judge->plan->ways.lease
-               ? fo_news_close(judge->shared, service, now, ret_lasted)
-               : fo_news_recovery(judge->shared, service, judge->slot, now, ret_lasted);
-}
-
-/* A child that never saw it down may be the one to say that it is back, if those that did died. */
-static void bring_back(fo_judge_t *judge, const fo_endpoint_t *endpoint, const fo_report_t *report,
-                       apr_time_t now)
-{
-    const fo_service_t *service = endpoint->service;
-    standing_t *standing = standing_of(judge, endpoint);
-    bool was_down = standing->word.state != FO_SERVICE_UP;
-    fo_change_t change = {
-        .kind = FO_CHANGE_RECOVERY,
-        .service = service,
-        .endpoint = endpoint,
-        .report = report,
-        .lasted = now - standing->down_at,
-    };
-
-    if (was_down)
-        change_word(judge, service, FO_SERVICE_UP, report, now);
-    standing->down_at = 0;
-    standing->told_at = 0;
-    write_row(judge, endpoint);
-    change.is_news = is_news_that_it_is_back(judge, service, was_down, now, &change.lasted);
-    if (was_down || change.is_news)
-        fo_judge_tell(judge, &change);
-}
-
-/* One warning until the credentials work again. */
-static void judge_login(fo_judge_t *judge, const fo_endpoint_t *endpoint, const fo_report_t *report)
-{
-    fo_health_t *health = &judge->healths[endpoint->index];
-    fo_change_t change = {
-        .kind = FO_CHANGE_LOGIN,
-        .is_news = true,
-        .service = endpoint->service,
-        .endpoint = endpoint,
-        .report = report,
-    };
-
-    if (report->verdict == FO_VERDICT_LOGIN && !health->login_warned)
-        fo_judge_tell(judge, &change);
-    if (fo_judge_has_passed(report))
-        health->login_warned = report->verdict == FO_VERDICT_LOGIN;
-}
-
-static void note_ping(fo_judge_t *judge, const fo_endpoint_t *endpoint, const fo_report_t *report,
-                      apr_time_t pinged_at)
-{
-    fo_row_t *row = &judge->rows[endpoint->index];
-
-    row->verdict = (apr_byte_t)report->verdict;
-    row->is_inherited = 0;
-    row->pinged_at = pinged_at;
-    row->due_at = FO_NEVER;
-    row->took = report->took;
-}
-
-bool fo_judge_answer(fo_judge_t *judge, const fo_endpoint_t *endpoint, const fo_report_t *report,
-                     apr_time_t pinged_at, apr_time_t now)
-{
-    fo_health_t *health = &judge->healths[endpoint->index];
-    fo_state_e before = health->state;
-    bool has_passed = fo_judge_has_passed(report), is_usable;
-
-    judge->follows = false;
-    health->last = *report;
-    judge_login(judge, endpoint, report);
-    if (report->verdict == FO_VERDICT_BUSY && !endpoint->target->busy_fails) {
-        fo_judge_remind(judge, endpoint, now);
-        return false;
-    }
-    note_ping(judge, endpoint, report, pinged_at);
-    if (!has_passed)
-        health->failure = *report;
-    fo_doubt_step(judge->doubt, endpoint, has_passed, now);
-    if (health->state != before)
-        judge->rows[endpoint->index].since_at = now;
-    is_usable = fo_state_is_usable(health->state);
-    if (is_usable && has_passed)
-        bring_back(judge, endpoint, report, now);
-    else if (!is_usable && !has_passed)
-        keep_down(judge, endpoint, report, now);
-    else
-        write_row(judge, endpoint);
-    return is_usable != fo_state_is_usable(before);
-}
-
-/* The threshold and the logging of it are the other's; what is told here is told as its sibling. */
-void fo_judge_follow(fo_judge_t *judge, const fo_endpoint_t *endpoint, const fo_row_t *row,
-                     apr_time_t now)
-{
-    fo_health_t *health = &judge->healths[endpoint->index];
-    const standing_t *standing = standing_of(judge, endpoint);
     fo_row_t *own = &judge->rows[endpoint->index];
 
-    judge->follows = true;
-    if (row->pinged_at == own->pinged_at && row->state == own->state)
-        return;
+    if (row->pinged_at == own->pinged_at && row->state == own->state &&
+        row->is_in_use == own->is_in_use)
+        return false;
     set_state(judge, endpoint, (fo_state_e)row->state, row->since_at);
     own->verdict = row->verdict;
     own->is_inherited = 1;
     own->pinged_at = row->pinged_at;
     own->due_at = row->due_at;
     own->took = row->took;
-    if (!fo_state_is_usable(health->state)) {
+    own->grace_until = row->grace_until;
+    if (!fo_state_is_usable(judge->healths[endpoint->index].state))
         recall_failure(judge, judge->shared, endpoint);
-        keep_down(judge, endpoint, &health->failure, now);
-    } else if (health->state == FO_STATE_UP || standing->word.state != FO_SERVICE_UP) {
-        bring_back(judge, endpoint, &health->last, now);
-    } else { /* failing: that is no end of an outage that others have told of */
-        write_row(judge, endpoint);
+    return true;
+}
+
+/*
+ * The threshold, the choice and the logging of it are the other's; what is told here is told as its
+ * sibling. One that is failing is no end of an outage that others have told of.
+ */
+static void follow_word(fo_judge_t *judge, const fo_service_t *service,
+                        const fo_row_t *const rows[], apr_time_t now)
+{
+    fo_lineup_t lineup = line_up(judge, service, now);
+    fo_word_t before = *fo_standing_word(judge->standings, service);
+    fo_word_t word = word_of_another(judge, service, &lineup, rows);
+
+    if (word.state != before.state || word.endpoint != before.endpoint) {
+        word.epoch++;
+        fo_standing_adopt(judge->standings, service, &lineup, word, now, now);
     }
+    lineup.has_passed = word.state != FO_SERVICE_DOWN &&
+                        lineup.candidates[word.endpoint].state == FO_STATE_UP;
+    write_rows(judge, service);
+    fo_standing_tell(judge->standings, service, &lineup, now);
+}
+
+void fo_judge_follow(fo_judge_t *judge, const fo_service_t *service, const fo_row_t *const rows[],
+                     apr_time_t now)
+{
+    bool has_news = false;
+
+    fo_standings_follow(judge->standings, true);
+    for (unsigned rank = 0; rank < (unsigned)service->endpoints->nelts; rank++)
+        if (rows[rank])
+            has_news |= follow_row(judge, fo_service_endpoint(service, rank), rows[rank]);
+    if (has_news)
+        follow_word(judge, service, rows, now);
 }

@@ -9,28 +9,7 @@
 #include "core/fo_doubt.h"
 #include "core/fo_row.h"
 #include "core/fo_slot.h"
-
-typedef enum {
-    FO_CHANGE_OUTAGE,       /* a service went down */
-    FO_CHANGE_OUTAGE_LASTS, /* it still is, and it is time to say so again */
-    FO_CHANGE_RECOVERY,     /* it is back */
-    FO_CHANGE_LOGIN,        /* the server is alive, but refuses the ping's own credentials */
-    FO_CHANGE_SELF          /* pings were thrown away because of our own side */
-} fo_change_e;
-
-/* What the observer is told. Valid during the call. */
-typedef struct fo_change_t {
-    fo_change_e kind;
-    bool is_news; /* outages, recoveries: it is for this child to tell (FailoverOutageLogging) */
-    const fo_service_t *service;
-    const fo_endpoint_t *endpoint;
-    const fo_report_t *report;
-    apr_interval_time_t lasted; /* of the outage */
-    apr_uint64_t discards;      /* SELF: since it was last told */
-} fo_change_t;
-
-/* Called on the monitor thread; of an outage or a recovery after the board shows it. */
-typedef void (*fo_observer_fn)(void *baton, const fo_change_t *change);
+#include "core/fo_standing.h"
 
 typedef struct fo_judge_t fo_judge_t;
 
@@ -38,9 +17,12 @@ typedef struct fo_judge_t fo_judge_t;
 fo_judge_t *fo_judge_make(const fo_plan_t *plan, fo_board_t *board, fo_observer_fn observer,
                           void *baton, apr_pool_t *pool);
 
-/* Before it is joined: the state that siblings see. Not told: the first own verdict is. */
-void fo_judge_inherit(fo_judge_t *judge, const fo_shared_t *shared, const fo_endpoint_t *endpoint,
-                      const fo_row_t *row);
+/*
+ * Before it is joined: what siblings see of this service, by rank; NULL: nothing is known of that
+ * endpoint. Not told: the first own verdict is.
+ */
+void fo_judge_inherit(fo_judge_t *judge, const fo_shared_t *shared, const fo_service_t *service,
+                      const fo_row_t *const rows[], apr_time_t now);
 
 /* Before the thread starts. slot: this child's, or FO_SLOT_NONE. */
 void fo_judge_join(fo_judge_t *judge, fo_shared_t *shared, int slot);
@@ -52,17 +34,24 @@ void fo_judge_join(fo_judge_t *judge, fo_shared_t *shared, int slot);
 bool fo_judge_answer(fo_judge_t *judge, const fo_endpoint_t *endpoint, const fo_report_t *report,
                      apr_time_t pinged_at, apr_time_t now);
 
-/* The same for what the child sees that pings for all. */
-void fo_judge_follow(fo_judge_t *judge, const fo_endpoint_t *endpoint, const fo_row_t *row,
+/* What the child sees that pings for all, by rank; NULL: that endpoint has no ping yet. */
+void fo_judge_follow(fo_judge_t *judge, const fo_service_t *service, const fo_row_t *const rows[],
                      apr_time_t now);
 
 /* No answer: says that an outage lasts, when it is time to. */
-void fo_judge_remind(fo_judge_t *judge, const fo_endpoint_t *endpoint, apr_time_t now);
+void fo_judge_remind(fo_judge_t *judge, const fo_service_t *service, apr_time_t now);
+
+/*
+ * What follows from time alone: the return to a better endpoint, and what is to be said then. The
+ * instant at which it is to be called again at the latest.
+ */
+apr_time_t fo_judge_look_at(const fo_judge_t *judge);
+void fo_judge_look(fo_judge_t *judge, apr_time_t now);
 
 /* For people: when the next ping is due. */
 void fo_judge_publish_due(fo_judge_t *judge, const fo_endpoint_t *endpoint, apr_time_t due_at);
 
-void fo_judge_tell(const fo_judge_t *judge, const fo_change_t *change);
+void fo_judge_observe(const fo_judge_t *judge, const fo_change_t *change);
 const fo_health_t *fo_judge_health(const fo_judge_t *judge, const fo_endpoint_t *endpoint);
 fo_service_state_e fo_judge_state(const fo_judge_t *judge, const fo_service_t *service);
 

@@ -62,32 +62,51 @@ const fo_health_t *fo_monitor_health(const fo_monitor_t *monitor, const fo_endpo
     return fo_judge_health(monitor->judge, endpoint);
 }
 
-static bool inherit_target(fo_monitor_t *monitor, const fo_shared_t *shared,
-                           const fo_target_t *target, apr_time_t now)
+static void inherit_service(fo_monitor_t *monitor, const fo_shared_t *shared,
+                            const fo_service_t *service, apr_time_t now)
 {
-    bool has_all = true;
+    fo_row_t found[FO_ENDPOINTS_MAX];
+    const fo_row_t *rows[FO_ENDPOINTS_MAX] = { NULL };
+    bool has_any = false;
 
-    for (unsigned i = 0; i < (unsigned)target->endpoints->nelts; i++) {
-        const fo_endpoint_t *endpoint = fo_target_endpoint(target, i);
-        fo_row_t row;
-        if (fo_heritage_find(shared, endpoint, now, &row))
-            fo_judge_inherit(monitor->judge, shared, endpoint, &row);
-        else
-            has_all = false;
-    }
-    return has_all;
+    for (unsigned rank = 0; rank < (unsigned)service->endpoints->nelts; rank++)
+        if (fo_heritage_find(shared, fo_service_endpoint(service, rank), now, &found[rank])) {
+            rows[rank] = &found[rank];
+            has_any = true;
+        }
+    if (has_any)
+        fo_judge_inherit(monitor->judge, shared, service, rows, now);
+}
+
+static bool has_inherited(const fo_monitor_t *monitor, const fo_target_t *target)
+{
+    for (unsigned i = 0; i < (unsigned)target->endpoints->nelts; i++)
+        if (fo_monitor_health(monitor, fo_target_endpoint(target, i))->state == FO_STATE_UNKNOWN)
+            return false;
+    return true;
+}
+
+static void plan_first(fo_monitor_t *monitor, const fo_target_t *target, apr_time_t now)
+{
+    const fo_policy_t *policy = &fo_target_endpoint(target, 0)->service->policy;
+    double random;
+
+    if (!has_inherited(monitor, target))
+        return;
+    random = fo_schedule_random(&monitor->random);
+    monitor->courses[target->index].first_at = now + fo_schedule_first(policy, random);
 }
 
 void fo_monitor_inherit(fo_monitor_t *monitor, const fo_shared_t *shared, apr_time_t now)
 {
-    for (unsigned i = 0;
-         monitor->plan->ways.inherits && i < (unsigned)monitor->plan->targets->nelts; i++) {
-        const fo_target_t *target = fo_plan_target_at(monitor->plan, i);
-        const fo_policy_t *policy = &fo_target_endpoint(target, 0)->service->policy;
-        if (inherit_target(monitor, shared, target, now))
-            monitor->courses[i].first_at = now + fo_schedule_first(policy, fo_schedule_random(
-                                                                               &monitor->random));
-    }
+    const fo_plan_t *plan = monitor->plan;
+
+    if (!plan->ways.inherits)
+        return;
+    for (unsigned i = 0; i < (unsigned)plan->services->nelts; i++)
+        inherit_service(monitor, shared, fo_plan_service(plan, i), now);
+    for (unsigned i = 0; i < (unsigned)plan->targets->nelts; i++)
+        plan_first(monitor, fo_plan_target_at(plan, i), now);
 }
 
 static bool is_any_usable(const fo_monitor_t *monitor, const fo_target_t *target)
@@ -211,13 +230,13 @@ static void discard(fo_monitor_t *monitor, const fo_target_t *target, const fo_r
     course->discards++;
     course->self_count++;
     for (unsigned i = 0; i < (unsigned)target->endpoints->nelts; i++)
-        fo_judge_remind(monitor->judge, fo_target_endpoint(target, i), now);
+        fo_judge_remind(monitor->judge, fo_target_endpoint(target, i)->service, now);
     if (course->self_told_at && now - course->self_told_at < FO_SELF_LOGGING)
         return;
     change.discards = course->self_count;
     course->self_told_at = now;
     course->self_count = 0;
-    fo_judge_tell(monitor->judge, &change);
+    fo_judge_observe(monitor->judge, &change);
 }
 
 /* Some service sees it otherwise than that. */
@@ -322,6 +341,30 @@ static void hear_hint(fo_monitor_t *monitor, const fo_target_t *target)
     course->is_hinted = true;
 }
 
+static void follow_course(fo_course_t *course, const fo_row_t *row, apr_time_t now)
+{
+    if (course->first_at <= now)
+        course->started_at = row->pinged_at;
+    course->draw = fo_schedule_exact();
+}
+
+static void follow_service(fo_monitor_t *monitor, unsigned slot, const fo_service_t *service,
+                           apr_time_t now)
+{
+    fo_row_t read[FO_ENDPOINTS_MAX];
+    const fo_row_t *rows[FO_ENDPOINTS_MAX] = { NULL };
+
+    for (unsigned rank = 0; rank < (unsigned)service->endpoints->nelts; rank++) {
+        const fo_endpoint_t *endpoint = fo_service_endpoint(service, rank);
+        if (!fo_row_read(monitor->shared, slot, endpoint->seat, &read[rank]) ||
+            !read[rank].pinged_at)
+            continue;
+        rows[rank] = &read[rank];
+        follow_course(&monitor->courses[endpoint->target->index], rows[rank], now);
+    }
+    fo_judge_follow(monitor->judge, service, rows, now);
+}
+
 /* If this child is the next to ping for all, the rhythm goes on; a new one first pings itself. */
 static void follow(fo_monitor_t *monitor, apr_time_t now)
 {
@@ -329,18 +372,8 @@ static void follow(fo_monitor_t *monitor, apr_time_t now)
 
     if (lease.slot == FO_SLOT_NONE || (unsigned)lease.slot >= fo_slot_count(monitor->shared))
         return;
-    for (unsigned i = 0; i < (unsigned)monitor->plan->endpoints->nelts; i++) {
-        const fo_endpoint_t *endpoint = fo_plan_endpoint(monitor->plan, i);
-        fo_row_t row;
-        if (!fo_row_read(monitor->shared, (unsigned)lease.slot, endpoint->seat, &row) ||
-            !row.pinged_at)
-            continue;
-        fo_course_t *course = &monitor->courses[endpoint->target->index];
-        fo_judge_follow(monitor->judge, endpoint, &row, now);
-        if (course->first_at <= now)
-            course->started_at = row.pinged_at;
-        course->draw = fo_schedule_exact();
-    }
+    for (unsigned i = 0; i < (unsigned)monitor->plan->services->nelts; i++)
+        follow_service(monitor, (unsigned)lease.slot, fo_plan_service(monitor->plan, i), now);
 }
 
 void fo_monitor_hear_hints(fo_monitor_t *monitor, apr_time_t now)
@@ -370,6 +403,16 @@ void fo_monitor_hear_suspects(fo_monitor_t *monitor)
         if (fo_shared_take_suspect(monitor->shared, target->seat))
             fo_monitor_hurry(monitor, target);
     }
+}
+
+apr_time_t fo_monitor_look_at(const fo_monitor_t *monitor)
+{
+    return fo_judge_look_at(monitor->judge);
+}
+
+void fo_monitor_look(fo_monitor_t *monitor, apr_time_t now)
+{
+    fo_judge_look(monitor->judge, now);
 }
 
 apr_time_t fo_monitor_lead_at(const fo_monitor_t *monitor)

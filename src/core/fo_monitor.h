@@ -55,6 +55,10 @@ apr_time_t fo_monitor_lead_at(const fo_monitor_t *monitor);
 /* The child ends: nobody need wait for its lease to run out. */
 void fo_monitor_leave(fo_monitor_t *monitor);
 
+/* What follows from time alone, as the return to a better endpoint; and when that is due. */
+apr_time_t fo_monitor_look_at(const fo_monitor_t *monitor);
+void fo_monitor_look(fo_monitor_t *monitor, apr_time_t now);
+
 /* The child lives. */
 void fo_monitor_beat(fo_monitor_t *monitor, apr_time_t now);
 

@@ -122,6 +122,24 @@ bool fo_news_reminder(fo_shared_t *shared, const fo_service_t *service, apr_time
     return true;
 }
 
+bool fo_news_unavailable(fo_shared_t *shared, const fo_service_t *service)
+{
+    fo_service_words_t *words = words_of(shared, service);
+    apr_int64_t announced_at = atomic_load(&words->announced_at);
+
+    return announced_at && atomic_exchange(&words->unavailable_at, announced_at) != announced_at;
+}
+
+/* Before anything was told the primary is in use. */
+bool fo_news_use(fo_shared_t *shared, const fo_service_t *service, unsigned rank)
+{
+    _Atomic apr_uint64_t *used = &words_of(shared, service)->used;
+    apr_uint64_t now_used = (apr_uint64_t)fo_service_endpoint(service, rank)->seat + 1;
+    apr_uint64_t before = atomic_exchange(used, now_used);
+
+    return before ? before != now_used : rank != service->primary;
+}
+
 bool fo_news_is_open(const fo_shared_t *shared, const fo_service_t *service)
 {
     return atomic_load_explicit(&words_of(shared, service)->announced_at, memory_order_relaxed) !=

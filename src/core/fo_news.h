@@ -27,6 +27,12 @@ bool fo_news_close(fo_shared_t *shared, const fo_service_t *service, apr_time_t 
 bool fo_news_reminder(fo_shared_t *shared, const fo_service_t *service, apr_time_t now,
                       apr_interval_time_t *ret_lasted);
 
+/* It has been down for too long; once for each outage. */
+bool fo_news_unavailable(fo_shared_t *shared, const fo_service_t *service);
+
+/* The endpoint of this rank is in use now; the first child to go over to it tells. */
+bool fo_news_use(fo_shared_t *shared, const fo_service_t *service, unsigned rank);
+
 /* An outage has been told of, and not yet its end. */
 bool fo_news_is_open(const fo_shared_t *shared, const fo_service_t *service);
 

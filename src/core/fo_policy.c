@@ -1,5 +1,7 @@
 #include "core/fo_policy.h"
 
+#include "core/fo_series.h"
+
 static const fo_policy_t built_in = {
     .value = {
         [FO_POLICY_MONITORING] = 120 * APR_USEC_PER_SEC,
@@ -14,6 +16,14 @@ static const fo_policy_t built_in = {
         [FO_POLICY_CAP] = 10 * APR_USEC_PER_SEC,
         [FO_POLICY_SPREAD] = 5,
         [FO_POLICY_OBSERVE] = 0,
+        [FO_POLICY_PROBES] = 1,
+        [FO_POLICY_PROBES_DELAY] = APR_USEC_PER_SEC / 2,
+        [FO_POLICY_PROBES_MUST] = FO_PROBES_MAJORITY,
+        [FO_POLICY_GRACE] = 60 * APR_USEC_PER_SEC,
+        [FO_POLICY_STAYS] = 0,
+        [FO_POLICY_FAILBACK] = 30 * APR_USEC_PER_SEC,
+        [FO_POLICY_ATTEMPTS] = 10,
+        [FO_POLICY_ATTEMPT] = 12 * APR_USEC_PER_SEC,
     },
 };
 

@@ -24,6 +24,14 @@ typedef enum {
     FO_POLICY_CAP,          /* the longest such span */
     FO_POLICY_SPREAD,       /* percent */
     FO_POLICY_OBSERVE,      /* 1: nothing that a request can branch on changes */
+    FO_POLICY_PROBES,       /* of one check in a ping */
+    FO_POLICY_PROBES_DELAY, /* between them */
+    FO_POLICY_PROBES_MUST,  /* fo_probes_e: how many of them must pass */
+    FO_POLICY_GRACE,        /* how long an endpoint that fell is kept out */
+    FO_POLICY_STAYS,        /* 1: no failback by itself */
+    FO_POLICY_FAILBACK,     /* how often a better endpoint is looked for */
+    FO_POLICY_ATTEMPTS,     /* these many ... */
+    FO_POLICY_ATTEMPT,      /* ... spans of an outage make it "unavailable" */
     FO_POLICY_COUNT
 } fo_policy_e;
 

@@ -19,6 +19,7 @@ typedef struct fo_row_t {
     apr_time_t pinged_at;    /* when the ping that it rests on started; 0: never */
     apr_time_t due_at;       /* the next ping's; FO_NEVER: none is planned, or one is under way */
     apr_interval_time_t took;
+    apr_time_t grace_until; /* it fell, and is not to be used before that; 0: it may be */
 } fo_row_t;
 
 /* The child whose slot it is. Endpoints are named by their seats. */

@@ -55,6 +55,67 @@ static void log_recovery(const fo_change_t *change, const server_rec *s)
                  fo_span_text(fo_span_round(change->lasted), span));
 }
 
+static void log_unavailable(const fo_change_t *change, const server_rec *s)
+{
+    char span[FO_SPAN_TEXT];
+
+    ap_log_error(APLOG_MARK, level_of(change, APLOG_WARNING), 0, s,
+                 "FO0016: %s: unavailable: no endpoint has worked for %s (Process ID: %d)",
+                 change->service->full_name, fo_span_text(fo_span_round(change->lasted), span),
+                 (int)getpid());
+}
+
+static void log_rescue(const fo_change_t *change, const server_rec *s)
+{
+    char span[FO_SPAN_TEXT];
+
+    ap_log_error(APLOG_MARK, level_of(change, APLOG_NOTICE), 0, s,
+                 "FO0017: %s: endpoint %s is back, using it (Process ID: %d) after %s",
+                 change->service->full_name, change->endpoint->name, (int)getpid(),
+                 fo_span_text(fo_span_round(change->lasted), span));
+}
+
+static void log_switch(const fo_change_t *change, const server_rec *s)
+{
+    char reason[LINE_TEXT];
+
+    fo_report_text(change->report, reason, sizeof(reason));
+    ap_log_error(APLOG_MARK, level_of(change, APLOG_WARNING), 0, s,
+                 "FO0018: %s: endpoint %s down, %s %s (Process ID: %d): %s",
+                 change->service->full_name, change->endpoint->name,
+                 change->service->policy.value[FO_POLICY_OBSERVE] ? "would use" : "using",
+                 change->other->name, (int)getpid(), reason);
+}
+
+static void log_failback(const fo_change_t *change, const server_rec *s)
+{
+    char span[FO_SPAN_TEXT];
+
+    ap_log_error(
+        APLOG_MARK, level_of(change, APLOG_NOTICE), 0, s,
+        "FO0019: %s: endpoint %s is back, using it again (Process ID: %d) after %s with %s",
+        change->service->full_name, change->endpoint->name, (int)getpid(),
+        fo_span_text(fo_span_round(change->lasted), span), change->other->name);
+}
+
+/* The primary may be one as well, while it is not in use. */
+static void log_spare_down(const fo_change_t *change, const server_rec *s)
+{
+    char reason[LINE_TEXT];
+
+    fo_report_text(change->report, reason, sizeof(reason));
+    ap_log_error(APLOG_MARK, APLOG_INFO, 0, s,
+                 "FO0020: %s: endpoint %s down, not in use (Process ID: %d): %s",
+                 change->service->full_name, change->endpoint->name, (int)getpid(), reason);
+}
+
+static void log_spare_back(const fo_change_t *change, const server_rec *s)
+{
+    ap_log_error(APLOG_MARK, APLOG_INFO, 0, s,
+                 "FO0021: %s: endpoint %s is back, not in use (Process ID: %d)",
+                 change->service->full_name, change->endpoint->name, (int)getpid());
+}
+
 static void log_login(const fo_change_t *change, const server_rec *s)
 {
     const char *words = change->report->text[0] ? change->report->text : "no further word";
@@ -105,8 +166,16 @@ static void log_self(const fo_change_t *change, const server_rec *s)
 }
 
 static void (*const log_kind[])(const fo_change_t *, const server_rec *) = {
-    [FO_CHANGE_OUTAGE] = log_outage,     [FO_CHANGE_OUTAGE_LASTS] = log_outage_lasts,
-    [FO_CHANGE_RECOVERY] = log_recovery, [FO_CHANGE_LOGIN] = log_login,
+    [FO_CHANGE_OUTAGE] = log_outage,
+    [FO_CHANGE_OUTAGE_LASTS] = log_outage_lasts,
+    [FO_CHANGE_UNAVAILABLE] = log_unavailable,
+    [FO_CHANGE_RECOVERY] = log_recovery,
+    [FO_CHANGE_RESCUE] = log_rescue,
+    [FO_CHANGE_SWITCH] = log_switch,
+    [FO_CHANGE_FAILBACK] = log_failback,
+    [FO_CHANGE_SPARE_DOWN] = log_spare_down,
+    [FO_CHANGE_SPARE_BACK] = log_spare_back,
+    [FO_CHANGE_LOGIN] = log_login,
     [FO_CHANGE_SELF] = log_self,
 };
 

@@ -295,6 +295,7 @@ static apr_time_t wake_at(const probe_loop_t *loop, apr_time_t now)
 {
     apr_time_t at = fo_monitor_next_at(loop->monitor, FO_TRIGGER_TIMER);
     apr_time_t lead_at = fo_monitor_lead_at(loop->monitor);
+    apr_time_t look_at = fo_monitor_look_at(loop->monitor);
 
     if (can_serve_queue(loop))
         return now; /* they ended as they began */
@@ -302,6 +303,8 @@ static apr_time_t wake_at(const probe_loop_t *loop, apr_time_t now)
         at = lead_at;
     if (loop->publish_at < at)
         at = loop->publish_at;
+    if (look_at < at)
+        at = look_at;
     if (loop->n_rounds > 0 && now + TICK < at)
         at = now + TICK;
     for (unsigned i = 0; i < loop->n_rounds; i++) {
@@ -440,6 +443,7 @@ static void one_round(probe_loop_t *loop)
     take_ended_calls(loop, now);
     hear_peers(loop, n_polled, now);
     land_ended(loop, now);
+    fo_monitor_look(loop->monitor, now);
     serve_queue(loop, now);
     hear_errors(loop);
     fo_monitor_hear_hints(loop->monitor, now);

@@ -197,7 +197,7 @@ START_TEST(a_lasting_outage)
     answer(1, &refused);
     expect_told("");
     now += span;
-    fo_judge_remind(judges[0], endpoint, now); /* without an answer too */
+    fo_judge_remind(judges[0], endpoint->service, now); /* without an answer too */
     ck_assert_int_eq(last.lasted, 2 * span);
     expect_told("L");
 }
@@ -266,7 +266,7 @@ static fo_row_t heritage(fo_state_e state)
 static void inherit(int i, const fo_row_t *row)
 {
     make_judge(i);
-    fo_judge_inherit(judges[i], shared, endpoint, row);
+    fo_judge_inherit(judges[i], shared, endpoint->service, &row, now);
     fo_judge_join(judges[i], shared, fo_slot_claim(shared, 100 + i, 1, now));
 }
 
@@ -372,7 +372,7 @@ static void follow(int i)
 {
     fo_row_t row = row_of(0);
 
-    fo_judge_follow(judges[i], endpoint, &row, now);
+    fo_judge_follow(judges[i], endpoint->service, (const fo_row_t *[]){ &row }, now);
 }
 
 /* The one that pings for all tells of both, whatever the others still see. */

@@ -374,6 +374,8 @@ static void turn(void);
 #define fo_news_outage stepped_outage
 #define fo_news_recovery stepped_recovery
 #define fo_news_close stepped_close
+#define fo_news_unavailable stepped_unavailable
+#define fo_news_use stepped_use
 #define fo_news_reminder stepped_reminder
 #define fo_news_is_open stepped_is_open
 #define fo_row_read(...) (turn(), fo_row_read(__VA_ARGS__))

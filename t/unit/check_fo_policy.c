@@ -1,5 +1,6 @@
 #include "core/fo_policy.h"
 
+#include "core/fo_series.h"
 #include "unit.h"
 
 /* The numbers of the manual, by hand. */
@@ -13,6 +14,10 @@ static const struct {
     { FO_POLICY_FALL, 1 },               { FO_POLICY_RISE, 1 },
     { FO_POLICY_CONFIRM, 1 * SEC },      { FO_POLICY_CAP, 10 * SEC },
     { FO_POLICY_SPREAD, 5 },             { FO_POLICY_OBSERVE, 0 },
+    { FO_POLICY_PROBES, 1 },             { FO_POLICY_PROBES_DELAY, SEC / 2 },
+    { FO_POLICY_GRACE, 60 * SEC },       { FO_POLICY_FAILBACK, 30 * SEC },
+    { FO_POLICY_ATTEMPTS, 10 },          { FO_POLICY_ATTEMPT, 12 * SEC },
+    { FO_POLICY_STAYS, 0 },              { FO_POLICY_PROBES_MUST, FO_PROBES_MAJORITY },
 };
 
 START_TEST(built_in_numbers)
