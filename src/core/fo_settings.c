@@ -132,14 +132,23 @@ static void apply_exports(fo_layer_t *layer, const fo_seen_t *seen)
     put(layer, service->note_endpoint, endpoint, true);
 }
 
-void fo_settings_apply(fo_layer_t *layer, const fo_seen_t *seen)
+static void apply_all(fo_layer_t *layer, const fo_service_t *service,
+                      const apr_array_header_t *settings)
 {
-    const apr_array_header_t *settings = seen->service->settings;
-
     for (int i = 0; i < settings->nelts; i++) {
         const fo_setting_t *setting = &APR_ARRAY_IDX(settings, i, fo_setting_t);
-        apply[setting->kind](layer, seen->service, setting);
+        apply[setting->kind](layer, service, setting);
     }
+}
+
+/* Those of the endpoint that stands in have the last word. */
+void fo_settings_apply(fo_layer_t *layer, const fo_seen_t *seen)
+{
+    const fo_endpoint_t *endpoint = fo_service_endpoint(seen->service, seen->word.endpoint);
+
+    apply_all(layer, seen->service, seen->service->settings);
+    if (seen->word.state == FO_SERVICE_FAILOVER && endpoint->settings)
+        apply_all(layer, seen->service, endpoint->settings);
     apply_exports(layer, seen);
 }
 

@@ -16,11 +16,13 @@ const char *httpd_declare_database(cmd_parms *cmd, void *unused, int argc, char 
 /* FailoverCelery NAME URL [setting=...] [option=value ...] [VAR=value ...] */
 const char *httpd_declare_celery(cmd_parms *cmd, void *unused, int argc, char *const argv[]);
 
-/* <FailoverService NAME> */
+/* httpd_block.c: <FailoverService NAME>, and inside it <FailoverEndpoint NAME URL ...> */
 const char *httpd_declare_block(cmd_parms *cmd, void *unused, const char *args);
+const char *httpd_declare_endpoint_block(cmd_parms *cmd, void *unused, const char *args);
 
 /* Inside a block. */
 const char *httpd_declare_endpoint(cmd_parms *cmd, void *unused, int argc, char *const argv[]);
+const char *httpd_declare_check(cmd_parms *cmd, void *unused, int argc, char *const argv[]);
 const char *httpd_declare_set_env(cmd_parms *cmd, void *unused, const char *name, const char *value,
                                   const char *unsafe);
 const char *httpd_declare_note(cmd_parms *cmd, void *unused, const char *name, const char *value,
@@ -34,20 +36,21 @@ httpd_place_t httpd_place_of(const cmd_parms *cmd);
 const char *httpd_prefixed(cmd_parms *cmd, const char *message); /* by the directive's name */
 
 /* httpd_settings.c */
-fo_setting_t *httpd_setting_add(httpd_service_t *service, fo_setting_e kind, const char *name,
+fo_setting_t *httpd_setting_add(apr_array_header_t *settings, fo_setting_e kind, const char *name,
                                 const char *value);
 /* A value with %{ in it is an expression; any other costs no evaluation. */
-const char *httpd_setting_value(cmd_parms *cmd, httpd_service_t *service, fo_setting_e kind,
+const char *httpd_setting_value(cmd_parms *cmd, apr_array_header_t *settings, fo_setting_e kind,
                                 const char *name, const char *value, bool is_unsafe);
-const char *httpd_setting_alias(cmd_parms *cmd, httpd_service_t *service, const char *alias,
+const char *httpd_setting_alias(cmd_parms *cmd, apr_array_header_t *settings, const char *alias,
                                 const char *stand_in);
 
-/* httpd_endpoint.c: an endpoint while its options are read. */
+/* httpd_endpoint.c: an endpoint or a further check while its options are read. */
 typedef struct httpd_draft_t {
     cmd_parms *cmd;
     httpd_service_t *service;
-    httpd_endpoint_t *endpoint; /* set by httpd_endpoint_add */
-    apr_table_t *probe_options; /* what is left for the probe; set likewise */
+    httpd_endpoint_t *endpoint; /* set by httpd_endpoint_add; NULL: a further check */
+    httpd_check_t *check;       /* the endpoint's own, or that one */
+    apr_table_t *probe_options; /* what is left for the probe */
     const char *alias;          /* FailoverDatabase's; NULL: not asked for */
     const char *stand_in;
     const char *setting; /* FailoverCelery's variable; NULL: not asked for */
@@ -57,13 +60,27 @@ typedef struct httpd_draft_t {
 const char *httpd_endpoint_add(httpd_draft_t *draft, const char *name, const char *url, int argc,
                                char *const argv[], bool takes_variables);
 
+/* The same for a further check of one endpoint, or of all of a service. */
+const char *httpd_check_add(httpd_draft_t *draft, apr_array_header_t *checks, const char *url,
+                            int argc, char *const argv[]);
+
+/* httpd_declare.c, for the blocks. */
+httpd_service_t *httpd_service_make(cmd_parms *cmd, const char *name);
+const char *httpd_service_check_name(cmd_parms *cmd, const char *name);
+const char *httpd_service_register(cmd_parms *cmd, httpd_service_t *service);
+const char *httpd_check_words(cmd_parms *cmd, int argc, int least, const char *syntax);
+
 /* The block being read, for the directives that may stand in one; NULL: none. */
 httpd_service_t *httpd_declare_open(cmd_parms *cmd);
+
+/* Where settings go that stand here; NULL: there is no block. */
+apr_array_header_t *httpd_declare_settings(cmd_parms *cmd);
 
 /* The message of a directive that stands outside of the block it needs. */
 const char *httpd_declare_outside(cmd_parms *cmd);
 
-/* True when this directive may stand in a block. */
+/* True when this directive may stand in the block of a service, or of an endpoint. */
 bool httpd_directive_fits_block(const char *name);
+bool httpd_directive_fits_endpoint(const char *name);
 
 #endif

@@ -1,79 +1,13 @@
-/* The command table, and the directives that set one number. */
+/* The command table, and the directives that hold for all services or for a part of the URL space. */
 #include "httpd/httpd_declare.h"
 
 #include "core/fo_parse.h"
 #include "httpd/httpd_match.h"
+#include "httpd/httpd_policy.h"
+#include "httpd/httpd_words.h"
 
 #include <http_core.h>
 #include <string.h>
-
-#define MS ((apr_int64_t)1000)
-#define HOUR (3600 * APR_USEC_PER_SEC)
-#define DAY (24 * HOUR)
-
-/* The policy that a directive speaks of: a block's, else the server's. */
-static fo_policy_t *policy_of(cmd_parms *cmd)
-{
-    httpd_service_t *service = httpd_declare_open(cmd);
-
-    return service ? &service->policy : &httpd_server_of(cmd->server)->policy;
-}
-
-static const char *read_span(cmd_parms *cmd, const char *text, apr_interval_time_t low,
-                             apr_interval_time_t high, apr_int64_t *ret_span)
-{
-    char from[FO_SPAN_TEXT], to[FO_SPAN_TEXT];
-    apr_interval_time_t span = 0;
-    const char *error = fo_parse_duration(text, &span, cmd->pool);
-
-    if (!error && (span < low || span > high))
-        error = apr_psprintf(cmd->pool, "'%s' is not within %s and %s", text,
-                             low ? fo_span_text(low, from) : "0", fo_span_text(high, to));
-    if (!error)
-        *ret_span = span;
-    return error;
-}
-
-/* A directive of one span. */
-typedef struct span_t {
-    fo_policy_e number;
-    apr_interval_time_t low;
-    apr_interval_time_t high;
-} span_t;
-
-static const span_t monitoring = { FO_POLICY_MONITORING, 10 * MS, 30 * DAY };
-static const span_t outage = { FO_POLICY_OUTAGE, 10 * MS, 30 * DAY };
-static const span_t error_span = { FO_POLICY_ERROR, 10 * MS, DAY };
-static const span_t logging = { FO_POLICY_LOGGING, APR_USEC_PER_SEC, 365 * DAY };
-
-static const char *set_span(cmd_parms *cmd, void *unused, const char *text)
-{
-    const span_t *span = cmd->info;
-
-    (void)unused;
-    return httpd_prefixed(cmd, read_span(cmd, text, span->low, span->high,
-                                         &policy_of(cmd)->value[span->number]));
-}
-
-/* One value below the built-in DOWN sets both. */
-static const char *set_ping_timeout(cmd_parms *cmd, void *unused, const char *up, const char *down)
-{
-    fo_policy_t *policy = policy_of(cmd);
-    apr_int64_t timeout_up = 0, timeout_down = 0;
-    const char *error = read_span(cmd, up, MS, HOUR, &timeout_up);
-
-    (void)unused;
-    if (!error && down)
-        error = read_span(cmd, down, MS, HOUR, &timeout_down);
-    if (error)
-        return httpd_prefixed(cmd, error);
-    policy->value[FO_POLICY_TIMEOUT_UP] = timeout_up;
-    if (down)
-        policy->value[FO_POLICY_TIMEOUT_DOWN] = timeout_down;
-    else if (timeout_up < fo_policy_built_in()->value[FO_POLICY_TIMEOUT_DOWN])
-        policy->value[FO_POLICY_TIMEOUT_DOWN] = timeout_up;
-    return NULL;
-}
 
 static const char *set_ping_wait(cmd_parms *cmd, void *unused, const char *text)
 {
@@ -81,8 +15,8 @@ static const char *set_ping_wait(cmd_parms *cmd, void *unused, const char *text)
 
     (void)unused;
     return error ? error
-                 : httpd_prefixed(cmd, read_span(cmd, text, 0, 60 * APR_USEC_PER_SEC,
-                                                 &httpd_config()->ping_wait));
+                 : httpd_prefixed(cmd, httpd_read_span(cmd, text, 0, 60 * APR_USEC_PER_SEC,
+                                                       &httpd_config()->ping_wait));
 }
 
 static const char *set_ping_concurrency(cmd_parms *cmd, void *unused, const char *text)
@@ -96,94 +30,22 @@ static const char *set_ping_concurrency(cmd_parms *cmd, void *unused, const char
                                                      &httpd_config()->ping_concurrency, cmd->pool));
 }
 
-static const char *set_spread(cmd_parms *cmd, void *unused, const char *text)
-{
-    (void)unused;
-    return httpd_prefixed(cmd,
-                          fo_parse_number(text, 0, 100, &policy_of(cmd)->value[FO_POLICY_SPREAD],
-                                          cmd->pool));
-}
-
-/* The keys of FailoverThresholds. */
-static const struct {
-    const char *key;
-    fo_policy_e number;
-    bool is_span;
-} thresholds[] = {
-    { "fall", FO_POLICY_FALL, false },
-    { "rise", FO_POLICY_RISE, false },
-    { "confirm", FO_POLICY_CONFIRM, true },
-    { "cap", FO_POLICY_CAP, true },
-};
-
-static const char *set_threshold(cmd_parms *cmd, void *unused, const char *word)
-{
-    apr_int64_t *value = policy_of(cmd)->value;
-    const char *sign = strchr(word, '=');
-    const char *error;
-
-    (void)unused;
-    for (size_t i = 0; sign && i < sizeof(thresholds) / sizeof(thresholds[0]); i++) {
-        if (strlen(thresholds[i].key) != (size_t)(sign - word) ||
-            strncmp(thresholds[i].key, word, (size_t)(sign - word)) != 0)
-            continue;
-        error = thresholds[i].is_span
-                    ? read_span(cmd, sign + 1, 10 * MS, HOUR, &value[thresholds[i].number])
-                    : fo_parse_number(sign + 1, 1, 1000, &value[thresholds[i].number], cmd->pool);
-        return error ? apr_psprintf(cmd->pool, "FailoverThresholds: %s=: %s", thresholds[i].key,
-                                    error)
-                     : NULL;
-    }
-    return apr_psprintf(cmd->pool,
-                        "FailoverThresholds: '%s' is none of fall=N, rise=N, confirm=SPAN "
-                        "and cap=SPAN",
-                        word);
-}
-
-/* A word that stands for a number. */
-typedef struct word_t {
-    const char *word;
-    apr_int64_t value;
-} word_t;
-
-static const word_t modes[] = { { "enforce", 0 }, { "observe", 1 }, { NULL, 0 } };
-static const word_t monitors[] = {
+static const httpd_word_t monitors[] = {
     { "On", HTTPD_MONITOR_ON },
     { "Outages", HTTPD_MONITOR_OUTAGES },
     { "Off", HTTPD_MONITOR_OFF },
     { NULL, 0 },
 };
 
-static const char *read_word(cmd_parms *cmd, const word_t *words, const char *text,
-                             apr_int64_t *ret_value)
-{
-    const char *allowed = "";
-
-    for (; words->word; words++) {
-        if (strcasecmp(words->word, text) == 0) {
-            *ret_value = words->value;
-            return NULL;
-        }
-        allowed = apr_pstrcat(cmd->pool, allowed, *allowed ? ", " : "", words->word, NULL);
-    }
-    return apr_psprintf(cmd->pool, "%s: '%s' is none of %s", cmd->cmd->name, text, allowed);
-}
-
-static const char *set_mode(cmd_parms *cmd, void *unused, const char *text)
-{
-    (void)unused;
-    return read_word(cmd, modes, text, &policy_of(cmd)->value[FO_POLICY_OBSERVE]);
-}
-
 /* A directive that says one of two things of all services. */
 typedef struct way_t {
-    const word_t *words;
+    const httpd_word_t *words;
     size_t offset; /* of a bool, in fo_ways_t */
 } way_t;
 
-static const word_t switches[] = { { "On", 1 }, { "Off", 0 }, { NULL, 0 } };
-static const word_t loggings[] = { { "first", 0 }, { "child", 1 }, { NULL, 0 } };
-static const word_t scopes[] = { { "child", 0 }, { "server", 1 }, { NULL, 0 } };
+static const httpd_word_t switches[] = { { "On", 1 }, { "Off", 0 }, { NULL, 0 } };
+static const httpd_word_t loggings[] = { { "first", 0 }, { "child", 1 }, { NULL, 0 } };
+static const httpd_word_t scopes[] = { { "child", 0 }, { "server", 1 }, { NULL, 0 } };
 
 static const way_t inherit = { switches, offsetof(fo_ways_t, inherits) };
 static const way_t timer = { switches, offsetof(fo_ways_t, by_timer) };
@@ -197,7 +59,7 @@ static const char *set_way(cmd_parms *cmd, void *unused, const char *text)
 
     (void)unused;
     if (!error)
-        error = read_word(cmd, way->words, text, &value);
+        error = httpd_prefixed(cmd, httpd_read_word(cmd, way->words, text, &value));
     if (!error)
         *(bool *)((char *)&httpd_config()->ways + way->offset) = value != 0;
     return error;
@@ -209,7 +71,7 @@ static const char *read_lease(cmd_parms *cmd, const char *word, apr_int64_t *ret
 
     if (strncmp(word, "lease=", 6) != 0)
         return apr_psprintf(cmd->pool, "'%s' is not lease=SPAN", word);
-    error = read_span(cmd, word + 6, 100 * MS, HOUR, ret_lease);
+    error = httpd_read_span(cmd, word + 6, 100 * HTTPD_MS, HTTPD_HOUR, ret_lease);
     return error ? apr_pstrcat(cmd->pool, "lease=: ", error, NULL) : NULL;
 }
 
@@ -220,7 +82,7 @@ static const char *set_scope(cmd_parms *cmd, void *unused, const char *text, con
 
     (void)unused;
     if (!error)
-        error = read_word(cmd, scopes, text, &is_server);
+        error = httpd_prefixed(cmd, httpd_read_word(cmd, scopes, text, &is_server));
     if (error)
         return error;
     if (word && !is_server)
@@ -237,7 +99,7 @@ static const char *set_monitor(cmd_parms *cmd, void *directory, const char *text
 {
     httpd_server_t *server = httpd_server_of(cmd->server);
     apr_int64_t monitor = HTTPD_MONITOR_UNSET;
-    const char *error = read_word(cmd, monitors, text, &monitor);
+    const char *error = httpd_prefixed(cmd, httpd_read_word(cmd, monitors, text, &monitor));
 
     if (error)
         return error;
@@ -255,7 +117,7 @@ static const char *set_status(cmd_parms *cmd, void *directory, const char *text)
 {
     httpd_directory_t *section = directory;
     apr_int64_t is_on = 0;
-    const char *error = read_word(cmd, switches, text, &is_on);
+    const char *error = httpd_prefixed(cmd, httpd_read_word(cmd, switches, text, &is_on));
 
     if (error)
         return error;
@@ -268,7 +130,13 @@ static const char *set_status(cmd_parms *cmd, void *directory, const char *text)
 
 /* What may stand in a block, and only there. */
 static const char *const block_only[] = {
-    "FailoverEndpoint", "FailoverSetEnv", "FailoverUnsetEnv", "FailoverAlias", "FailoverNote",
+    "FailoverEndpoint", "<FailoverEndpoint", "FailoverCheck", "FailoverSetEnv",
+    "FailoverUnsetEnv", "FailoverAlias",     "FailoverNote",
+};
+
+/* What may stand in the block of an endpoint. */
+static const char *const of_endpoint[] = {
+    "FailoverCheck", "FailoverSetEnv", "FailoverUnsetEnv", "FailoverAlias", "FailoverNote",
 };
 
 /* Policy: in a block as well as at server level. */
@@ -282,12 +150,22 @@ static const char *const block_too[] = {
     "FailoverMode",
     "FailoverSpread",
     "FailoverErrorMatch",
+    "FailoverProbes",
+    "FailoverGracePeriod",
+    "FailoverFailback",
+    "FailoverAttempts",
+    "FailoverPreset",
 };
 
 bool httpd_directive_fits_block(const char *name)
 {
     return fo_is_listed(name, block_only, sizeof(block_only) / sizeof(block_only[0])) ||
            fo_is_listed(name, block_too, sizeof(block_too) / sizeof(block_too[0]));
+}
+
+bool httpd_directive_fits_endpoint(const char *name)
+{
+    return fo_is_listed(name, of_endpoint, sizeof(of_endpoint) / sizeof(of_endpoint[0]));
 }
 
 const command_rec httpd_directives[] = {
@@ -304,6 +182,11 @@ const command_rec httpd_directives[] = {
                       "Celery, without which tasks run at once"),
     AP_INIT_TAKE_ARGV("FailoverEndpoint", httpd_declare_endpoint, NULL, RSRC_CONF,
                       "NAME URL [weight=N] [option=value ...]: where the block's service is"),
+    AP_INIT_RAW_ARGS("<FailoverEndpoint", httpd_declare_endpoint_block, NULL, RSRC_CONF,
+                     "NAME URL [weight=N] [option=value ...]>: an endpoint with settings and "
+                     "checks of its own"),
+    AP_INIT_TAKE_ARGV("FailoverCheck", httpd_declare_check, NULL, RSRC_CONF,
+                      "URL [option=value ...]: what must work as well, for one endpoint or each"),
     AP_INIT_TAKE123("FailoverSetEnv", httpd_declare_set_env, NULL, RSRC_CONF,
                     "VAR [value [unsafe]]: a variable's value while the service is down"),
     AP_INIT_ITERATE("FailoverUnsetEnv", httpd_declare_unset_env, NULL, RSRC_CONF,
@@ -313,15 +196,18 @@ const command_rec httpd_directives[] = {
                   "service is down"),
     AP_INIT_TAKE123("FailoverNote", httpd_declare_note, NULL, RSRC_CONF,
                     "NAME [value [unsafe]]: a request note's value while the service is down"),
-    AP_INIT_TAKE1("FailoverMonitoringPingFrequency", set_span, (void *)&monitoring, RSRC_CONF,
+    AP_INIT_TAKE1("FailoverMonitoringPingFrequency", httpd_policy_set_span,
+                  (void *)&httpd_span_monitoring, RSRC_CONF,
                   "the least span between two pings while up (120s)"),
-    AP_INIT_TAKE1("FailoverOutagePingFrequency", set_span, (void *)&outage, RSRC_CONF,
-                  "the least span between two pings while down (30s)"),
-    AP_INIT_TAKE1("FailoverErrorPingFrequency", set_span, (void *)&error_span, RSRC_CONF,
+    AP_INIT_TAKE1("FailoverOutagePingFrequency", httpd_policy_set_span, (void *)&httpd_span_outage,
+                  RSRC_CONF, "the least span between two pings while down (30s)"),
+    AP_INIT_TAKE1("FailoverErrorPingFrequency", httpd_policy_set_span, (void *)&httpd_span_error,
+                  RSRC_CONF,
                   "the least span between two pings after an error, while unknown or rising (5s)"),
-    AP_INIT_TAKE1("FailoverOutageLoggingFrequency", set_span, (void *)&logging, RSRC_CONF,
+    AP_INIT_TAKE1("FailoverOutageLoggingFrequency", httpd_policy_set_span,
+                  (void *)&httpd_span_logging, RSRC_CONF,
                   "how often a lasting outage is logged again (3600s)"),
-    AP_INIT_TAKE12("FailoverPingTimeout", set_ping_timeout, NULL, RSRC_CONF,
+    AP_INIT_TAKE12("FailoverPingTimeout", httpd_policy_set_ping_timeout, NULL, RSRC_CONF,
                    "UP [DOWN]: the time for one ping while usable (3s) and while down (1s)"),
     AP_INIT_TAKE1(
         "FailoverPingWait", set_ping_wait, NULL, RSRC_CONF,
@@ -331,12 +217,23 @@ const command_rec httpd_directives[] = {
     AP_INIT_RAW_ARGS("FailoverErrorMatch", httpd_match_declare, NULL, RSRC_CONF,
                      "[add|only] [from=MODULE,...] PATTERN ...: which entries of the error log "
                      "trigger a ping: errno names, \"text\", /expressions/; or none"),
-    AP_INIT_ITERATE("FailoverThresholds", set_threshold, NULL, RSRC_CONF,
+    AP_INIT_ITERATE("FailoverThresholds", httpd_policy_set_threshold, NULL, RSRC_CONF,
                     "fall=N rise=N [confirm=SPAN] [cap=SPAN]: consecutive pings needed for a "
                     "change (1 1 1s 10s)"),
-    AP_INIT_TAKE1("FailoverMode", set_mode, NULL, RSRC_CONF,
+    AP_INIT_TAKE_ARGV("FailoverProbes", httpd_policy_set_probes, NULL, RSRC_CONF,
+                      "N [delay=SPAN] [policy=majority|all|any]: probes in one ping (1 500ms "
+                      "majority)"),
+    AP_INIT_TAKE1("FailoverGracePeriod", httpd_policy_set_span, (void *)&httpd_span_grace,
+                  RSRC_CONF, "how long an endpoint that fell stays out while another works (60s)"),
+    AP_INIT_TAKE_ARGV("FailoverFailback", httpd_policy_set_failback, NULL, RSRC_CONF,
+                      "auto [interval=SPAN] or manual: the return to a better endpoint (auto 30s)"),
+    AP_INIT_TAKE_ARGV("FailoverAttempts", httpd_policy_set_attempts, NULL, RSRC_CONF,
+                      "N [delay=SPAN]: so many spans of an outage make it unavailable (10 12s)"),
+    AP_INIT_TAKE1("FailoverPreset", httpd_policy_set_preset, NULL, RSRC_CONF,
+                  "multidb: the numbers of redis-py's multi-database client"),
+    AP_INIT_TAKE1("FailoverMode", httpd_policy_set_mode, NULL, RSRC_CONF,
                   "enforce or observe: observe only logs (enforce)"),
-    AP_INIT_TAKE1("FailoverSpread", set_spread, NULL, RSRC_CONF,
+    AP_INIT_TAKE1("FailoverSpread", httpd_policy_set_spread, NULL, RSRC_CONF,
                   "percent by which spans are stretched at random, so that children part (5)"),
     AP_INIT_TAKE1("FailoverInherit", set_way, (void *)&inherit, RSRC_CONF,
                   "On or Off: a new child starts from what its siblings see (On)"),

@@ -68,6 +68,20 @@ static void dump_policy(apr_file_t *out, const fo_policy_t *policy, apr_pool_t *
                     (int)policy->value[FO_POLICY_FALL], (int)policy->value[FO_POLICY_RISE],
                     span(policy, FO_POLICY_CONFIRM, pool), span(policy, FO_POLICY_CAP, pool),
                     (int)policy->value[FO_POLICY_SPREAD], fo_policy_mode(policy));
+    apr_file_printf(out, "             unavailable after %d x %s\n",
+                    (int)policy->value[FO_POLICY_ATTEMPTS], span(policy, FO_POLICY_ATTEMPT, pool));
+}
+
+/* How one of several endpoints is chosen. */
+static void dump_choice(apr_file_t *out, const fo_service_t *service, apr_pool_t *pool)
+{
+    const fo_policy_t *policy = &service->policy;
+
+    apr_file_printf(out, "    choice   %s is the primary, grace %s, failback %s%s\n",
+                    fo_service_endpoint(service, service->primary)->name,
+                    span(policy, FO_POLICY_GRACE, pool),
+                    policy->value[FO_POLICY_STAYS] ? "manual" : "auto, looked at every ",
+                    policy->value[FO_POLICY_STAYS] ? "" : span(policy, FO_POLICY_FAILBACK, pool));
 }
 
 /* Of the services that share the target: whichever wants it first has it pinged for all of them. */
@@ -134,20 +148,46 @@ static void dump_sharers(apr_file_t *out, const fo_endpoint_t *endpoint)
         apr_file_printf(out, "\n");
 }
 
+/* What a ping is made of, where it is more than one probe of the endpoint's own URL. */
+static void dump_checks(apr_file_t *out, const fo_endpoint_t *endpoint)
+{
+    const fo_target_t *target = endpoint->target;
+    const fo_probes_t *probes = &target->probes;
+    char delay[FO_SPAN_TEXT], up[FO_SPAN_TEXT], down[FO_SPAN_TEXT];
+
+    if (probes->n > 1)
+        apr_file_printf(out,
+                        "             each ping %u probes, %s apart, %s must pass: %s, down %s\n",
+                        probes->n, fo_span_text(probes->delay, delay),
+                        fo_probes_name(probes->policy), fo_span_text(target->timeout_up, up),
+                        fo_span_text(target->timeout_down, down));
+    for (unsigned i = 0; i < (unsigned)target->checks->nelts; i++) {
+        const fo_check_t *check = fo_target_check(target, i);
+        if (strcmp(check->url->text, endpoint->url->text) != 0)
+            apr_file_printf(out, "             checks %s timeout %s, down %s\n", check->url->text,
+                            fo_span_text(check->timeout_up, up),
+                            fo_span_text(check->timeout_down, down));
+    }
+}
+
 static void dump_endpoint(apr_file_t *out, const fo_ways_t *ways, const fo_endpoint_t *endpoint,
                           int children, apr_pool_t *pool)
 {
     const fo_target_t *target = endpoint->target;
+    const fo_check_t *first = fo_target_check(target, 0);
     char up[FO_SPAN_TEXT], down[FO_SPAN_TEXT];
 
     apr_file_printf(out, "    endpoint %s %s weight=%s timeout %s, down %s, busy=%s\n",
                     endpoint->name, endpoint->url->text, number(endpoint->weight, pool),
-                    fo_span_text(target->timeout_up, up), fo_span_text(target->timeout_down, down),
+                    fo_span_text(first->timeout_up, up), fo_span_text(first->timeout_down, down),
                     target->busy_fails ? "fail" : "keep");
     apr_file_printf(out, "             %s: %s\n", endpoint->probe->scheme,
                     endpoint->probe->summary);
+    dump_checks(out, endpoint);
     dump_expected(out, ways, target, children, pool);
     dump_sharers(out, endpoint);
+    for (int i = 0; endpoint->settings && i < endpoint->settings->nelts; i++)
+        dump_setting(out, &APR_ARRAY_IDX(endpoint->settings, i, fo_setting_t), pool);
 }
 
 static void dump_service(apr_file_t *out, const fo_ways_t *ways, const fo_service_t *service,
@@ -157,6 +197,8 @@ static void dump_service(apr_file_t *out, const fo_ways_t *ways, const fo_servic
     for (unsigned i = 0; i < (unsigned)service->endpoints->nelts; i++)
         dump_endpoint(out, ways, fo_service_endpoint(service, i), children, pool);
     dump_policy(out, &service->policy, pool);
+    if (service->endpoints->nelts > 1)
+        dump_choice(out, service, pool);
     for (int i = 0; i < service->settings->nelts; i++)
         dump_setting(out, &APR_ARRAY_IDX(service->settings, i, fo_setting_t), pool);
 }

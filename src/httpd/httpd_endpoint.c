@@ -85,8 +85,16 @@ static const char *option_timeout(httpd_draft_t *draft, const char *value)
 
     if (!error && (timeout < 1000 || timeout > 3600 * APR_USEC_PER_SEC))
         error = apr_psprintf(draft->cmd->pool, "'%s' is not within 1ms and 1h", value);
-    draft->endpoint->timeout = timeout;
+    draft->check->timeout = timeout;
     return error;
+}
+
+static const char *option_check(httpd_draft_t *draft, const char *value)
+{
+    draft->endpoint->is_asked = strcmp(value, "off") != 0;
+    return draft->endpoint->is_asked && strcmp(value, "on") != 0
+               ? apr_psprintf(draft->cmd->pool, "'%s' is neither on nor off", value)
+               : NULL;
 }
 
 static const char *option_busy(httpd_draft_t *draft, const char *value)
@@ -109,7 +117,7 @@ static bool file_is_missing(const char *path, apr_pool_t *pool)
 static const char *option_password(httpd_draft_t *draft, const char *value)
 {
     apr_pool_t *pool = draft->cmd->pool;
-    httpd_secret_t *secret = &draft->endpoint->secret;
+    httpd_secret_t *secret = &draft->check->secret;
     const char *path = strlen(value) > 5 ? value + 5 : "";
 
     if (strncmp(value, "file:", 5) == 0)
@@ -157,10 +165,12 @@ static const char *option_setting(httpd_draft_t *draft, const char *value)
 static const struct {
     const char *key;
     const char *(*set)(httpd_draft_t *draft, const char *value);
+    bool is_endpoints; /* a further check has none of it */
 } options[] = {
-    { "weight", option_weight },     { "timeout", option_timeout }, { "busy", option_busy },
-    { "password", option_password }, { "alias", option_alias },     { "failover", option_failover },
-    { "setting", option_setting },
+    { "weight", option_weight, true },      { "timeout", option_timeout, false },
+    { "busy", option_busy, true },          { "check", option_check, true },
+    { "password", option_password, false }, { "alias", option_alias, true },
+    { "failover", option_failover, true },  { "setting", option_setting, true },
 };
 
 static bool is_probe_option(const fo_probe_t *probe, const char *key)
@@ -173,14 +183,15 @@ static bool is_probe_option(const fo_probe_t *probe, const char *key)
 
 static const char *unknown_option(const httpd_draft_t *draft, const char *key)
 {
-    const fo_probe_t *probe = draft->endpoint->probe;
+    const fo_probe_t *probe = draft->check->probe;
     apr_pool_t *pool = draft->cmd->pool;
-    const char *known = "weight=, timeout=, busy=, password=";
+    const char *known = draft->endpoint ? "weight=, check=, timeout=, busy=, password="
+                                        : "timeout=, password=";
 
     for (const char *const *option = probe->options; option && *option; option++)
         known = apr_pstrcat(pool, known, ", ", *option, "=", NULL);
-    return apr_psprintf(pool, "'%s=' is no option of %s://; there are %s", key, probe->scheme,
-                        known);
+    return apr_psprintf(pool, "'%s=' is no option of %s%s://; there are %s", key,
+                        draft->endpoint ? "" : "a check by ", probe->scheme, known);
 }
 
 static const char *take_option(httpd_draft_t *draft, const fo_pair_t *pair)
@@ -188,12 +199,12 @@ static const char *take_option(httpd_draft_t *draft, const fo_pair_t *pair)
     apr_pool_t *pool = draft->cmd->pool;
 
     for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
-        if (strcmp(pair->key, options[i].key) != 0)
+        if (strcmp(pair->key, options[i].key) != 0 || (options[i].is_endpoints && !draft->endpoint))
             continue;
         const char *error = options[i].set(draft, pair->value);
         return error ? apr_psprintf(pool, "%s=: %s", pair->key, error) : NULL;
     }
-    if (!is_probe_option(draft->endpoint->probe, pair->key))
+    if (!is_probe_option(draft->check->probe, pair->key))
         return unknown_option(draft, pair->key);
     apr_table_setn(draft->probe_options, pair->key, pair->value);
     return NULL;
@@ -216,8 +227,8 @@ static const char *take_pairs(httpd_draft_t *draft, int argc, char *const argv[]
         else if (!error && !pair.is_variable && apr_table_get(taken, pair.key))
             error = apr_psprintf(pool, "%s= stands there twice", pair.key);
         else if (!error && pair.is_variable)
-            error = httpd_setting_value(draft->cmd, draft->service, FO_SETTING_SET, pair.key,
-                                        pair.value, false);
+            error = httpd_setting_value(draft->cmd, draft->service->settings, FO_SETTING_SET,
+                                        pair.key, pair.value, false);
         else if (!error)
             error = take_option(draft, &pair);
         if (error)
@@ -254,15 +265,15 @@ static const char *default_name(const fo_url_t *url, apr_pool_t *pool)
 
 static const char *configure_probe(httpd_draft_t *draft)
 {
-    httpd_endpoint_t *endpoint = draft->endpoint;
+    httpd_check_t *check = draft->check;
     apr_pool_t *pool = draft->cmd->pool;
     const char *warning = NULL;
     fo_login_t login = {
-        .user = endpoint->url->user,
-        .has_secret = endpoint->secret.kind != HTTPD_SECRET_NONE,
+        .user = check->url->user,
+        .has_secret = check->secret.kind != HTTPD_SECRET_NONE,
     };
-    const char *error = endpoint->probe->configure(endpoint->url, &login, draft->probe_options,
-                                                   &endpoint->conf, &warning, pool);
+    const char *error = check->probe->configure(check->url, &login, draft->probe_options,
+                                                &check->conf, &warning, pool);
 
     if (!error && warning)
         httpd_config_warn(httpd_place_of(draft->cmd),
@@ -272,19 +283,37 @@ static const char *configure_probe(httpd_draft_t *draft)
 
 static const char *read_url(httpd_draft_t *draft, const char *text)
 {
-    httpd_endpoint_t *endpoint = draft->endpoint;
+    httpd_check_t *check = draft->check;
     apr_pool_t *pool = draft->cmd->pool;
     const char *scheme = NULL;
     fo_url_t *url = NULL;
     const char *error = fo_parse_scheme(text, &scheme, pool);
 
     if (!error) {
-        endpoint->probe = find_probe(scheme);
-        error = check_probe(endpoint->probe, scheme, pool);
+        check->probe = find_probe(scheme);
+        error = check_probe(check->probe, scheme, pool);
     }
     if (!error)
-        error = fo_parse_url(text, endpoint->probe, &url, pool);
-    endpoint->url = url;
+        error = fo_parse_url(text, check->probe, &url, pool);
+    check->url = url;
+    return error;
+}
+
+static const char *read_check(httpd_draft_t *draft, const char *url, int argc, char *const argv[],
+                              bool takes_variables)
+{
+    apr_pool_t *pool = draft->cmd->pool;
+    const char *error;
+
+    draft->probe_options = apr_table_make(pool, 4);
+    draft->check->place = httpd_place_of(draft->cmd);
+    error = read_url(draft, url);
+    if (!error)
+        error = take_pairs(draft, argc, argv, takes_variables);
+    if (!error)
+        error = configure_probe(draft);
+    if (!error)
+        draft->check->options_key = options_key(draft->probe_options, pool);
     return error;
 }
 
@@ -296,18 +325,27 @@ const char *httpd_endpoint_add(httpd_draft_t *draft, const char *name, const cha
     const char *error;
 
     draft->endpoint = endpoint;
-    draft->probe_options = apr_table_make(pool, 4);
-    endpoint->place = httpd_place_of(draft->cmd);
+    draft->check = &endpoint->own;
     endpoint->weight = 1;
-    error = read_url(draft, url);
-    if (!error)
-        error = take_pairs(draft, argc, argv, takes_variables);
-    if (!error)
-        error = configure_probe(draft);
+    endpoint->is_asked = true;
+    endpoint->checks = apr_array_make(pool, 1, sizeof(httpd_check_t *));
+    endpoint->settings = apr_array_make(pool, 1, sizeof(fo_setting_t));
+    error = read_check(draft, url, argc, argv, takes_variables);
     if (error)
         return error;
-    endpoint->name = name ? name : default_name(endpoint->url, pool);
-    endpoint->options_key = options_key(draft->probe_options, pool);
+    endpoint->name = name ? name : default_name(endpoint->own.url, pool);
     APR_ARRAY_PUSH(draft->service->endpoints, httpd_endpoint_t *) = endpoint;
     return NULL;
+}
+
+const char *httpd_check_add(httpd_draft_t *draft, apr_array_header_t *checks, const char *url,
+                            int argc, char *const argv[])
+{
+    const char *error;
+
+    draft->check = apr_pcalloc(draft->cmd->pool, sizeof(*draft->check));
+    error = read_check(draft, url, argc, argv, false);
+    if (!error)
+        APR_ARRAY_PUSH(checks, httpd_check_t *) = draft->check;
+    return error;
 }

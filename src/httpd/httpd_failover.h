@@ -38,18 +38,25 @@ typedef struct httpd_secret_t {
     const char *source; /* the path of the file, or the program with its arguments */
 } httpd_secret_t;
 
-/* An endpoint as declared. Lives in pconf, as all of these. */
-typedef struct httpd_endpoint_t {
-    const char *name;
+/* What is asked, as declared. Lives in pconf, as all of these. */
+typedef struct httpd_check_t {
     const fo_url_t *url;
     const fo_probe_t *probe;
-    void *conf; /* the probe's own */
-    double weight;
-    bool busy_fails;
-    apr_interval_time_t timeout; /* 0: the policy's */
+    void *conf;                  /* the probe's own */
+    apr_interval_time_t timeout; /* of one probe; 0: the policy's */
     httpd_secret_t secret;
     const char *options_key; /* the probe's own options, for telling equal checks */
     httpd_place_t place;
+} httpd_check_t;
+
+typedef struct httpd_endpoint_t {
+    const char *name;
+    httpd_check_t own; /* of its URL */
+    bool is_asked;     /* false: check=off, its URL is not pinged */
+    double weight;
+    bool busy_fails;
+    apr_array_header_t *checks;   /* httpd_check_t *: further ones */
+    apr_array_header_t *settings; /* fo_setting_t: while it stands in */
 } httpd_endpoint_t;
 
 /* A service as declared. */
@@ -59,6 +66,7 @@ typedef struct httpd_service_t {
     const server_rec *server;
     fo_policy_t policy;            /* what it sets itself */
     apr_array_header_t *endpoints; /* httpd_endpoint_t * */
+    apr_array_header_t *checks;    /* httpd_check_t *: of each endpoint */
     apr_array_header_t *settings;  /* fo_setting_t */
     apr_array_header_t *matches;   /* const fo_match_t *: its own FailoverErrorMatch lines */
     httpd_place_t place;
@@ -81,9 +89,10 @@ typedef struct httpd_server_t {
     int monitor;         /* httpd_monitor_e: where a directory does not say */
     bool asks_directory; /* some directory says */
     fo_policy_t policy;
-    apr_array_header_t *matches;   /* const fo_match_t *, those of the server below included */
-    apr_array_header_t *services;  /* httpd_service_t *, declared here */
-    httpd_service_t *open_service; /* the block being read; NULL: none */
+    apr_array_header_t *matches;     /* const fo_match_t *, those of the server below included */
+    apr_array_header_t *services;    /* httpd_service_t *, declared here */
+    httpd_service_t *open_service;   /* the block being read; NULL: none */
+    httpd_endpoint_t *open_endpoint; /* likewise, inside that one */
 } httpd_server_t;
 
 /* What a directory, a location, files or an <If> can say; bits. */
@@ -156,6 +165,10 @@ void httpd_config_test(apr_pool_t *pconf, server_rec *s);
 
 /* httpd_plan.c: from what was declared to the plan. NULL or a message. */
 const char *httpd_plan_build(httpd_config_t *config, server_rec *main_server, apr_pool_t *pool);
+
+/* httpd_target.c: one endpoint of it, with what is pinged for it. */
+void httpd_target_plan(httpd_config_t *config, const httpd_service_t *declared_service,
+                       const httpd_endpoint_t *declared, fo_service_t *service);
 
 /* httpd_shm.c: what the children share, held over restarts; and what is left of one that died. */
 void httpd_shm_start(httpd_config_t *config, const server_rec *s, apr_pool_t *pconf);

@@ -30,100 +30,28 @@ static const char *vhost_name(const server_rec *s, apr_pool_t *pool)
                         (unsigned)port);
 }
 
-/* A ping that may last longer than the span to the next one. */
-static void compare_deadline(httpd_config_t *config, const httpd_endpoint_t *declared,
-                             const fo_service_t *service, apr_interval_time_t timeout,
-                             fo_policy_e frequency, const char *directive)
+static bool has_own_settings(const fo_service_t *service)
 {
-    char deadline[FO_SPAN_TEXT], span[FO_SPAN_TEXT];
-
-    if (timeout <= service->policy.value[frequency])
-        return;
-    httpd_config_warn(
-        declared->place,
-        apr_psprintf(config->plan->pool,
-                     "%s: a ping may take %s, longer than %s %s: pings will be as far apart as "
-                     "they take",
-                     service->full_name, fo_span_text(timeout, deadline), directive,
-                     fo_span_text(service->policy.value[frequency], span)));
+    for (unsigned rank = 0; rank < (unsigned)service->endpoints->nelts; rank++)
+        if (fo_service_endpoint(service, rank)->settings)
+            return true;
+    return false;
 }
 
-static apr_interval_time_t timeout_of(const httpd_endpoint_t *declared, const fo_service_t *service,
-                                      fo_policy_e number)
+/* The primary never stands in. */
+static void warn_of_idle_settings(httpd_config_t *config, const httpd_service_t *declared,
+                                  const fo_service_t *service)
 {
-    return declared->timeout ? declared->timeout : service->policy.value[number];
-}
+    const httpd_endpoint_t *primary = APR_ARRAY_IDX(declared->endpoints, (int)service->primary,
+                                                    httpd_endpoint_t *);
 
-/* What is asked, and as whom: the same however long it may take. */
-static const char *identity_of(const httpd_endpoint_t *declared, apr_pool_t *pool)
-{
-    return apr_psprintf(pool, "%s %d:%s%s", declared->url->text, (int)declared->secret.kind,
-                        declared->secret.kind ? declared->secret.source : "",
-                        declared->options_key);
-}
-
-/* The secret comes later, when the server really starts. */
-static void await_secret(httpd_config_t *config, const httpd_endpoint_t *declared,
-                         const fo_service_t *service, fo_check_t *check)
-{
-    httpd_pending_secret_t pending = {
-        .check = check,
-        .secret = declared->secret,
-        .place = declared->place,
-        .server = service->owner,
-    };
-
-    if (declared->secret.kind != HTTPD_SECRET_NONE)
-        APR_ARRAY_PUSH(config->secrets, httpd_pending_secret_t) = pending;
-}
-
-static void plan_check(httpd_config_t *config, const httpd_endpoint_t *declared,
-                       const fo_service_t *service, fo_target_t *target)
-{
-    fo_check_t *check = fo_plan_add_check(config->plan, target, declared->url);
-
-    check->probe = declared->probe;
-    check->conf = declared->conf;
-    check->timeout_up = timeout_of(declared, service, FO_POLICY_TIMEOUT_UP);
-    check->timeout_down = timeout_of(declared, service, FO_POLICY_TIMEOUT_DOWN);
-    await_secret(config, declared, service, check);
-}
-
-static fo_target_t *plan_target(httpd_config_t *config, const httpd_endpoint_t *declared,
-                                const fo_service_t *service)
-{
-    apr_interval_time_t up = timeout_of(declared, service, FO_POLICY_TIMEOUT_UP);
-    apr_interval_time_t down = timeout_of(declared, service, FO_POLICY_TIMEOUT_DOWN);
-    apr_pool_t *pool = config->plan->pool;
-    const char *key = apr_psprintf(pool, "%s %" APR_TIME_T_FMT " %" APR_TIME_T_FMT " %d",
-                                   identity_of(declared, pool), up, down, declared->busy_fails);
-    fo_target_t *target = fo_plan_target(config->plan, key);
-
-    compare_deadline(config, declared, service, up, FO_POLICY_MONITORING,
-                     "FailoverMonitoringPingFrequency");
-    compare_deadline(config, declared, service, down, FO_POLICY_OUTAGE,
-                     "FailoverOutagePingFrequency");
-    if (target->checks->nelts > 0)
-        return target;
-    plan_check(config, declared, service, target);
-    target->timeout_up = up;
-    target->timeout_down = down;
-    target->busy_fails = declared->busy_fails;
-    return target;
-}
-
-static void plan_endpoint(httpd_config_t *config, const httpd_endpoint_t *declared,
-                          fo_service_t *service)
-{
-    fo_plan_t *plan = config->plan;
-    fo_target_t *target = plan_target(config, declared, service);
-    fo_endpoint_t *endpoint = fo_plan_add_endpoint(plan, service, declared->name,
-                                                   identity_of(declared, plan->pool),
-                                                   declared->weight, target);
-
-    endpoint->url = declared->url;
-    endpoint->probe = declared->probe;
-    fo_plan_know_hosts(target, declared->url);
+    if (primary->settings->nelts)
+        httpd_config_warn(primary->own.place,
+                          apr_psprintf(config->plan->pool,
+                                       "%s: the settings of endpoint %s never hold: they are for "
+                                       "the time when it stands in for another, and it is the "
+                                       "primary",
+                                       service->full_name, primary->name));
 }
 
 static fo_service_t *plan_service(httpd_config_t *config, const httpd_service_t *declared)
@@ -134,8 +62,6 @@ static fo_service_t *plan_service(httpd_config_t *config, const httpd_service_t 
                                                 vhost_name(declared->server, plan->pool), &policy,
                                                 declared->settings, declared->server);
 
-    service->is_plain = fo_settings_are_plain(declared->settings);
-    service->initials = fo_settings_initials(service);
     if (policy.value[FO_POLICY_CONFIRM] > policy.value[FO_POLICY_CAP])
         httpd_config_warn(
             declared->place,
@@ -144,7 +70,11 @@ static fo_service_t *plan_service(httpd_config_t *config, const httpd_service_t 
                          "holds instead",
                          service->full_name));
     for (int i = 0; i < declared->endpoints->nelts; i++)
-        plan_endpoint(config, APR_ARRAY_IDX(declared->endpoints, i, httpd_endpoint_t *), service);
+        httpd_target_plan(config, declared,
+                          APR_ARRAY_IDX(declared->endpoints, i, httpd_endpoint_t *), service);
+    warn_of_idle_settings(config, declared, service);
+    service->is_plain = fo_settings_are_plain(declared->settings) && !has_own_settings(service);
+    service->initials = fo_settings_initials(service);
     return service;
 }
 
@@ -214,13 +144,21 @@ static void note_writer(apr_hash_t *writers, fo_service_t *service, const char *
     apr_hash_set(writers, key, APR_HASH_KEY_STRING, service);
 }
 
-static void note_variables(apr_hash_t *writers, fo_service_t *service, apr_pool_t *pool)
+static void note_settings(apr_hash_t *writers, fo_service_t *service,
+                          const apr_array_header_t *settings, apr_pool_t *pool)
 {
-    for (int i = 0; i < service->settings->nelts; i++) {
-        const fo_setting_t *setting = &APR_ARRAY_IDX(service->settings, i, fo_setting_t);
+    for (int i = 0; settings && i < settings->nelts; i++) {
+        const fo_setting_t *setting = &APR_ARRAY_IDX(settings, i, fo_setting_t);
         if (setting->kind != FO_SETTING_NOTE)
             note_writer(writers, service, setting->name, pool);
     }
+}
+
+static void note_variables(apr_hash_t *writers, fo_service_t *service, apr_pool_t *pool)
+{
+    note_settings(writers, service, service->settings, pool);
+    for (unsigned rank = 0; rank < (unsigned)service->endpoints->nelts; rank++)
+        note_settings(writers, service, fo_service_endpoint(service, rank)->settings, pool);
     note_writer(writers, service, service->env_state, pool);
     note_writer(writers, service, service->env_endpoint, pool);
     note_writer(writers, service, service->env_epoch, pool);

@@ -5,10 +5,10 @@
 
 #include <string.h>
 
-fo_setting_t *httpd_setting_add(httpd_service_t *service, fo_setting_e kind, const char *name,
+fo_setting_t *httpd_setting_add(apr_array_header_t *settings, fo_setting_e kind, const char *name,
                                 const char *value)
 {
-    fo_setting_t *setting = apr_array_push(service->settings);
+    fo_setting_t *setting = apr_array_push(settings);
 
     setting->kind = kind;
     setting->name = name;
@@ -17,7 +17,7 @@ fo_setting_t *httpd_setting_add(httpd_service_t *service, fo_setting_e kind, con
     return setting;
 }
 
-const char *httpd_setting_value(cmd_parms *cmd, httpd_service_t *service, fo_setting_e kind,
+const char *httpd_setting_value(cmd_parms *cmd, apr_array_header_t *settings, fo_setting_e kind,
                                 const char *name, const char *value, bool is_unsafe)
 {
     const char *error = fo_parse_variable(name, cmd->pool);
@@ -34,7 +34,7 @@ const char *httpd_setting_value(cmd_parms *cmd, httpd_service_t *service, fo_set
                              name, client_sent,
                              kind == FO_SETTING_NOTE ? "FailoverNote" : "FailoverSetEnv");
     if (!error)
-        httpd_setting_add(service, kind, apr_pstrdup(cmd->pool, name),
+        httpd_setting_add(settings, kind, apr_pstrdup(cmd->pool, name),
                           apr_pstrdup(cmd->pool, value))
             ->expression = expression;
     return error;
@@ -43,16 +43,16 @@ const char *httpd_setting_value(cmd_parms *cmd, httpd_service_t *service, fo_set
 static const char *declare_value(cmd_parms *cmd, fo_setting_e kind, const char *name,
                                  const char *value, const char *unsafe)
 {
-    httpd_service_t *service = httpd_declare_open(cmd);
+    apr_array_header_t *settings = httpd_declare_settings(cmd);
 
-    if (!service)
+    if (!settings)
         return httpd_declare_outside(cmd);
     if (unsafe && strcmp(unsafe, "unsafe") != 0)
         return apr_psprintf(cmd->pool,
                             "%s: the third word can only be 'unsafe', not '%s' (quote a "
                             "value that has blanks)",
                             cmd->cmd->name, unsafe);
-    return httpd_prefixed(cmd, httpd_setting_value(cmd, service, kind, name, value ? value : "",
+    return httpd_prefixed(cmd, httpd_setting_value(cmd, settings, kind, name, value ? value : "",
                                                    unsafe != NULL));
 }
 
@@ -72,18 +72,18 @@ const char *httpd_declare_note(cmd_parms *cmd, void *unused, const char *name, c
 
 const char *httpd_declare_unset_env(cmd_parms *cmd, void *unused, const char *name)
 {
-    httpd_service_t *service = httpd_declare_open(cmd);
+    apr_array_header_t *settings = httpd_declare_settings(cmd);
     const char *error = fo_parse_variable(name, cmd->pool);
 
     (void)unused;
-    if (!service)
+    if (!settings)
         return httpd_declare_outside(cmd);
     if (!error)
-        httpd_setting_add(service, FO_SETTING_UNSET, name, NULL);
+        httpd_setting_add(settings, FO_SETTING_UNSET, name, NULL);
     return httpd_prefixed(cmd, error);
 }
 
-const char *httpd_setting_alias(cmd_parms *cmd, httpd_service_t *service, const char *alias,
+const char *httpd_setting_alias(cmd_parms *cmd, apr_array_header_t *settings, const char *alias,
                                 const char *stand_in)
 {
     const char *error = fo_parse_variable(alias, cmd->pool);
@@ -97,17 +97,17 @@ const char *httpd_setting_alias(cmd_parms *cmd, httpd_service_t *service, const 
                              "DB_DEFAULT_",
                              stand_in, alias);
     if (!error)
-        httpd_setting_add(service, FO_SETTING_ALIAS, alias, stand_in);
+        httpd_setting_add(settings, FO_SETTING_ALIAS, alias, stand_in);
     return error;
 }
 
 const char *httpd_declare_alias(cmd_parms *cmd, void *unused, const char *alias,
                                 const char *stand_in)
 {
-    httpd_service_t *service = httpd_declare_open(cmd);
+    apr_array_header_t *settings = httpd_declare_settings(cmd);
 
     (void)unused;
-    if (!service)
+    if (!settings)
         return httpd_declare_outside(cmd);
-    return httpd_prefixed(cmd, httpd_setting_alias(cmd, service, alias, stand_in));
+    return httpd_prefixed(cmd, httpd_setting_alias(cmd, settings, alias, stand_in));
 }
