@@ -21,15 +21,15 @@ fo_doubt_t *fo_doubt_make(const fo_plan_t *plan, fo_health_t *healths, apr_pool_
 
 /*
  * This answer has come and is about to be counted. True: with it, it may be us: more than half of
- * all services, at least FO_DOUBT_LEAST, have an endpoint that fell within the window. Those that have been down
- * for longer count among all alone. May be called twice for an answer.
+ * all services, at least FO_DOUBT_LEAST, have an endpoint that fell within the window. Those that
+ * have been down for longer count among all alone. May be called twice for an answer.
  */
 bool fo_doubt_hear(fo_doubt_t *doubt, const fo_target_t *target, const fo_report_t *report,
                    apr_time_t now);
 
 /*
- * While it may be us: takes one endpoint of this target that fell before that was known; true: there
- * is one, to be asked once more.
+ * While it may be us: takes one endpoint of this target that fell before that was known; true:
+ * there is one, to be asked once more.
  */
 bool fo_doubt_takes_back(fo_doubt_t *doubt, const fo_target_t *target, apr_time_t now);
 

@@ -1,4 +1,4 @@
-/* A service as a block, and what stands in it: its endpoints, as lines or blocks, and their checks. */
+/* A service as a block, and what stands in it: endpoints, as lines or blocks, and their checks. */
 #include "httpd/httpd_declare.h"
 
 #include "core/fo_parse.h"

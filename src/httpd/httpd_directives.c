@@ -1,4 +1,4 @@
-/* The command table, and the directives that hold for all services or for a part of the URL space. */
+/* The command table, and the directives that hold for all services or for a part of the URLs. */
 #include "httpd/httpd_declare.h"
 
 #include "core/fo_parse.h"

@@ -1,6 +1,6 @@
 /*
- * httpd_policy.h: the directives that set the policy's numbers, at server level, in a virtual host or
- * inside <FailoverService>.
+ * httpd_policy.h: the directives that set the policy's numbers, at server level, in a virtual host
+ * or inside <FailoverService>.
  */
 #ifndef HTTPD_POLICY_H
 #define HTTPD_POLICY_H

@@ -60,9 +60,9 @@ subtest 'words' => sub {
     bad(@$_) for (
         [ 'FailoverMode maybe',                    1, "FailoverMode: 'maybe' is none of enforce, observe" ],
         [ 'FailoverMonitor maybe',                 1, "FailoverMonitor: 'maybe' is none of On, Outages, Off" ],
-        [ 'FailoverThresholds speed=1',            1, "'speed=1' is none of fall=N, rise=N, confirm=SPAN and cap=SPAN" ],
-        [ 'FailoverThresholds fall',               1, "'fall' is none of fall=N" ],
-        [ 'FailoverThresholds FALL=1',             1, "'FALL=1' is none of fall=N" ],
+        [ 'FailoverThresholds speed=1',            1, "FailoverThresholds: 'speed=1' is none of fall=, rise=, confirm=, cap=" ],
+        [ 'FailoverThresholds fall',               1, "'fall' is none of fall=" ],
+        [ 'FailoverThresholds FALL=1',             1, "'FALL=1' is none of fall=" ],
         [ 'FailoverService db tcp://h:1 busy=maybe', 1, "busy=: 'maybe' is neither keep nor fail" ],
         [ 'FailoverMonitoringPingFrequency',       1, 'takes one argument' ],
         [ 'FailoverMonitoringPingFrequency ""',    1, 'takes one argument' ],
@@ -369,7 +369,7 @@ subtest 'amqp' => sub {
     bad( "FailoverService mq amqp://monitor\@a,b $login", 1, 'takes' );
     bad( "FailoverService mq amqp://monitor\@h/@{[ 'v' x 256 ]} $login", 1, 'the virtual host in amqp:// has more than 255 bytes' );
     bad( "FailoverService mq amqp://monitor\@h $login $_=x", 1, "'$_=' is no option of amqp://" ) for qw(ca cert key verify key-password);
-    bad( "$tls key-password=x",              1, "'key-password=' is no option of amqps://; there are weight=, timeout=, busy=, password=, ca=, ca-path=, cert=, key=, verify=" );
+    bad( "$tls key-password=x",              1, "'key-password=' is no option of amqps://; there are weight=, check=, timeout=, busy=, password=, ca=, ca-path=, cert=, key=, verify=" );
     bad( "$tls verify=maybe",                1, "verify=: 'maybe' is neither on nor off" );
     bad( "$tls ca=ca.pem",                   1, "ca=: 'ca.pem' is not an absolute path" );
     bad( "$tls ca=/no/such/file",            1, 'ca=: there is no file /no/such/file' );
@@ -409,7 +409,6 @@ subtest 'blocks' => sub {
         bad( $inner, 1, "$name stands inside <FailoverService NAME> only" );
         bad( "FailoverService db tcp://h:1\n<VirtualHost *:81>\n$inner\n</VirtualHost>", 3, "$name stands inside <FailoverService NAME> only" );
     }
-    bad( in_block( 'FailoverEndpoint one tcp://h:1', 'FailoverEndpoint two tcp://h:2' ), 3, 'db has an endpoint already', 'one' );
     bad( in_block('FailoverSetEnv X y'), 1, '<FailoverService db> has no FailoverEndpoint' );
     bad( in_block(),                     1, '<FailoverService db> has no FailoverEndpoint' );
     bad( "<FailoverService db\nFailoverEndpoint main tcp://h:1\n</FailoverService>", 1, q{the closing '>' is missing} );
@@ -418,6 +417,66 @@ subtest 'blocks' => sub {
 
     # An error within leaves nothing open for the next try.
     bad( in_block( 'FailoverEndpoint main tcp://h:1', 'FailoverSpread 200' ), 3, "'200' is not a whole number" );
+};
+
+subtest 'several endpoints' => sub {
+    my @two = ( 'FailoverEndpoint one tcp://h:1', 'FailoverEndpoint two tcp://h:2 weight=0.5' );
+    good( in_block(@two) );
+    good( in_block( map {"FailoverEndpoint e$_ tcp://h:$_"} 1 .. 32 ) );
+    bad( in_block( map {"FailoverEndpoint e$_ tcp://h:$_"} 1 .. 33 ), 34, 'db has 32 endpoints, and no service may have more' );
+    bad( in_block( @two, 'FailoverEndpoint ONE tcp://h:3' ), 4, "db has an endpoint 'one' already, at", ':2' );
+    bad( in_block( @two, 'FailoverEndpoint three tcp://h:2' ), 4, "db has an endpoint with this URL already, 'two' at", ':3' );
+    bad( in_block("FailoverEndpoint one tcp://h:1 weight=$_"), 2, "weight=: '$_' is not a weight: write a decimal number greater than 0" ) for qw(0 -1 heavy 0.0);
+
+    good( in_block( '<FailoverEndpoint one tcp://h:1 weight=1>', 'FailoverCheck tcp://h:2', '</FailoverEndpoint>', $two[1] ) );
+    good( in_block( $two[0], '<FailoverEndpoint two tcp://h:2 weight=0.5>', 'FailoverSetEnv X y', 'FailoverUnsetEnv A', 'FailoverAlias B_ C_', 'FailoverNote n v', '</FailoverEndpoint>' ) );
+    bad( '<FailoverEndpoint one tcp://h:1>' . "\n</FailoverEndpoint>", 1, 'stands inside <FailoverService NAME> only' );
+    bad( in_block( '<FailoverEndpoint one>', '</FailoverEndpoint>' ), 2, 'NAME and URL are missing' );
+    bad( in_block( '<FailoverEndpoint one tcp://h:1', '</FailoverEndpoint>' ), 2, q{the closing '>' is missing} );
+    for my $foreign ( 'SetEnv X y', 'FailoverSpread 1', 'FailoverEndpoint b tcp://h:2', 'FailoverProbes 2' ) {
+        my ($name) = split ' ', $foreign;
+        bad( in_block( '<FailoverEndpoint one tcp://h:1>', $foreign, '</FailoverEndpoint>' ), 3, "$name has no place inside <FailoverEndpoint>: it takes FailoverCheck and settings" );
+    }
+    bad( in_block( '<FailoverEndpoint one tcp://h:1>', 'FailoverSetEnv "A B" x', '</FailoverEndpoint>' ), 3, 'FailoverSetEnv' );
+    warned( in_block( '<FailoverEndpoint one tcp://h:1>', 'FailoverSetEnv X y', '</FailoverEndpoint>', $two[1] ), 2, 'db: the settings of endpoint one never hold', 'it is the primary' );
+};
+
+subtest 'checks and probes' => sub {
+    my $main = 'FailoverEndpoint main tcp://h:1';
+    good( in_block( $main, 'FailoverCheck tcp://h:2 timeout=1s' ) );
+    good( in_block( "$main check=off", 'FailoverCheck tcp://h:2' ) );
+    good( in_block( "$main check=on" ) );
+    bad( in_block("$main check=off"), 1, 'endpoint main has check=off and no FailoverCheck in its place' );
+    bad( 'FailoverService db tcp://h:1 check=off', 1, 'has check=off and no FailoverCheck in its place' );
+    bad( in_block("$main check=maybe"), 2, "check=: 'maybe' is neither on nor off" );
+    bad( 'FailoverCheck tcp://h:2', 1, 'FailoverCheck stands inside <FailoverService NAME> only' );
+    bad( in_block( $main, 'FailoverCheck' ), 3, 'FailoverCheck URL [option=value ...]: the URL is missing' );
+    bad( in_block( $main, "FailoverCheck tcp://h:2 $_=x" ), 3, "FailoverCheck: '$_=' is no option of a check by tcp://; there are timeout=, password=" ) for qw(weight busy check alias setting);
+    bad( in_block( $main, 'FailoverCheck nothing://h:2' ), 3, 'nothing that is loaded pings nothing://' );
+    bad( in_block( $main, map {"FailoverCheck tcp://h:$_"} 2 .. 18 ), 19, 'there are 16 of them already, and no endpoint may have more' );
+
+    good("FailoverProbes $_") for '1', '3', '3 delay=0', '100 delay=1ms policy=any', '5 policy=ALL delay=1s';
+    bad(@$_) for (
+        [ 'FailoverProbes',                   1, 'FailoverProbes N [delay=SPAN] [policy=majority|all|any]: a word is missing' ],
+        [ 'FailoverProbes 0',                 1, "FailoverProbes: '0' is not a whole number from 1 to 100" ],
+        [ 'FailoverProbes 101',               1, "'101' is not a whole number from 1 to 100" ],
+        [ 'FailoverProbes 3 policy=most',     1, "policy=: 'most' is none of majority, all, any" ],
+        [ 'FailoverProbes 3 delay=2h',        1, "delay=: '2h' is not within 0 and" ],
+        [ 'FailoverProbes 3 often',           1, "'often' is none of delay=, policy=" ],
+        [ 'FailoverProbes 1 policy=any',      1, "'policy=any' says something of several probes, and there is one" ],
+        [ 'FailoverGracePeriod 31d',          1, "'31d' is not within 0 and 30d" ],
+        [ 'FailoverFailback',                 1, 'FailoverFailback auto|manual [interval=SPAN]: a word is missing' ],
+        [ 'FailoverFailback never',           1, "FailoverFailback: 'never' is none of auto, manual" ],
+        [ 'FailoverFailback manual interval=1s', 1, "'interval=1s' belongs to 'auto' alone" ],
+        [ 'FailoverFailback auto interval=0', 1, "interval=: '0' is not within 10ms and 30d" ],
+        [ 'FailoverAttempts',                 1, 'FailoverAttempts N [delay=SPAN]: a word is missing' ],
+        [ 'FailoverAttempts -1',              1, "'-1' is not a whole number from 0 to 1000000" ],
+        [ 'FailoverAttempts 3 delay=1ms',     1, "delay=: '1ms' is not within 10ms and" ],
+        [ 'FailoverPreset redis',             1, "FailoverPreset: 'redis' is none of multidb" ],
+    );
+    good($_) for 'FailoverGracePeriod 0', 'FailoverFailback manual', 'FailoverFailback AUTO interval=10ms', 'FailoverAttempts 0 delay=1s', 'FailoverPreset multidb';
+    good("FailoverPreset multidb\nFailoverService db tcp://h:1");
+    warned( in_block( $main, 'FailoverProbes 9', 'FailoverCheck tcp://h:2 timeout=14s', 'FailoverOutagePingFrequency 200s' ), 2, 'db: a ping may take 130s (9 probes, 500ms apart), longer than FailoverMonitoringPingFrequency 2m' );
 };
 
 subtest 'places' => sub {
@@ -605,6 +664,19 @@ subtest 'DUMP_FAILOVER' => sub {
             FailoverMode     observe
             FailoverSpread   0
         </FailoverService>
+        <FailoverService redis>
+            FailoverEndpoint east tcp://east.example.com:6379 weight=0.5
+            <FailoverEndpoint west tcp://west.example.com:6379 timeout=1s>
+                FailoverCheck tcp://west.example.com:26379 timeout=2s
+            </FailoverEndpoint>
+            <FailoverEndpoint north tcp://north.example.com:6379 weight=0.1>
+                FailoverSetEnv REDIS_MODE readonly
+            </FailoverEndpoint>
+            FailoverProbes   3 delay=250ms policy=all
+            FailoverGracePeriod 90s
+            FailoverFailback manual
+            FailoverAttempts 7 delay=3s
+        </FailoverService>
         <VirtualHost 127.0.0.1:81>
             ServerName shop.example.com
             FailoverService blogdb tcp://h:1
@@ -616,6 +688,8 @@ subtest 'DUMP_FAILOVER' => sub {
         'east memcached://c1.example.com,c2.example.com:11212', 'timeout 500ms', 'busy=fail', 'CACHE_URL=%{failover:cache.host}',
         'unsets OLD', 'DB_A_* as DB_B_*', 'why=down', 'up 60s', 'fall=3 rise=2 confirm=1s cap=10s', 'observe', 'spread 0%',
         'blogdb@shop.example.com:81', 'pings per second', 'DB_PASSWORD=***', 'API_TOKEN=***', 'AWS_SECRET=***', 'SSL_KEY=***',
+        'each ping 3 probes, 250ms apart, all must pass: 6500ms, down 6500ms', 'checks tcp://west.example.com:26379 timeout 2s, down 2s',
+        'west is the primary, grace 90s, failback manual', 'sets REDIS_MODE=readonly', 'unavailable after 7 x 3s',
     );
     unlike $output, qr/hunter/, 'no secret';
     like $output, qr/Syntax OK\n\z/, 'and checks the syntax';

@@ -21,8 +21,8 @@ static const fo_report_t refused = {
  *     30s     so much time passes, second by second
  *     =a      requests use it now; =- the service is down
  *     !WO     this has been told since the last such word, in this order
- * The changes' letters: O(utage) L(asts) U(navailable) R(ecovery) (res)C(ue) (s)W(itch) (fail)B(ack),
- * d and u for a spare endpoint.
+ * The changes' letters: O(utage) L(asts) U(navailable) R(ecovery) (res)C(ue) (s)W(itch)
+ * (fail)B(ack), d and u for a spare endpoint.
  */
 typedef struct scenario_t {
     const char *weights;
@@ -49,7 +49,7 @@ static const scenario_t scenarios[] = {
     { "1 0.5", { { 0 } }, "a+ b+ a- a+ 50s a- a+ 69s =b 1s =a" }, /* it fell again meanwhile */
     { "1 0.5", { { 0 } }, "a+ b+ a- a+ 10s b- =a !WuW" },
 
-    /* FailoverFailback: looked at once per interval. redis-py: auto_fallback_to_highest_weight_db. */
+    /* FailoverFailback, looked at once per interval: auto_fallback_to_highest_weight_db. */
     { "1 0.5", { { FO_POLICY_GRACE, 1 * SEC } }, "a+ b+ a- =b a+ 29s =b 1s =a" },
     { "1 0.5", { { FO_POLICY_GRACE, 1 * SEC }, { FO_POLICY_FAILBACK, 7 * SEC } },
       "a+ b+ a- =b 10s a+ =b 3s =b 1s =a" },
@@ -167,8 +167,8 @@ static void expect_told(const char *words)
     if (*words == '~')
         ck_assert_str_eq(told, "");
     else
-        ck_assert_msg(strlen(told) == n && strncmp(told, words, n) == 0, "%s was told, not %s", told,
-                      words);
+        ck_assert_msg(strlen(told) == n && strncmp(told, words, n) == 0, "%s was told before %s",
+                      told, words);
     memset(told, 0, sizeof(told));
 }
 
