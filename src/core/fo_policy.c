@@ -48,3 +48,8 @@ const char *fo_policy_mode(const fo_policy_t *policy)
 {
     return policy->value[FO_POLICY_OBSERVE] ? "observe" : "enforce";
 }
+
+apr_interval_time_t fo_policy_hope(const fo_policy_t *policy)
+{
+    return policy->value[FO_POLICY_ATTEMPTS] * policy->value[FO_POLICY_ATTEMPT];
+}

@@ -48,6 +48,9 @@ void fo_policy_merge(const fo_policy_t *base, const fo_policy_t *over, fo_policy
 /* The built-in numbers. */
 const fo_policy_t *fo_policy_built_in(void);
 
+/* How long an outage is a temporary one (FailoverAttempts). */
+apr_interval_time_t fo_policy_hope(const fo_policy_t *policy);
+
 /* "enforce" or "observe". */
 const char *fo_policy_mode(const fo_policy_t *policy);
 

@@ -163,15 +163,15 @@ void fo_standing_hush(fo_standings_t *standings, const fo_service_t *service)
 apr_time_t fo_standing_look_at(const fo_standings_t *standings, const fo_service_t *service)
 {
     const standing_t *standing = &standings->all[service->index];
-    const apr_int64_t *value = service->policy.value;
 
     switch (standing->word.state) {
     case FO_SERVICE_FAILOVER:
-        return value[FO_POLICY_STAYS] || standings->follows ? FO_NEVER : standing->look_at;
+        return service->policy.value[FO_POLICY_STAYS] || standings->follows ? FO_NEVER
+                                                                            : standing->look_at;
     case FO_SERVICE_DOWN:
         return standing->is_unavailable || !standing->told_at
                    ? FO_NEVER
-                   : standing->down_at + value[FO_POLICY_ATTEMPTS] * value[FO_POLICY_ATTEMPT];
+                   : standing->down_at + fo_policy_hope(&service->policy);
     default:
         return FO_NEVER;
     }

@@ -72,6 +72,7 @@ static void add_to_endpoint(fo_view_endpoint_t *seen, const fo_row_t *row, apr_t
                             bool pings)
 {
     add_to_part(&seen->parts[row->state], since_at);
+    seen->n_users += row->is_in_use != 0;
     if (row->pinged_at > seen->pinged_at) {
         seen->pinged_at = row->pinged_at;
         seen->took = row->took;
@@ -133,6 +134,9 @@ static void view_service(fo_view_t *view, const fo_service_t *service)
     }
     seen->state = (fo_view_state_e)most_seen(seen->parts, service_states, LENGTH(service_states),
                                              FO_VIEW_UNKNOWN);
+    seen->is_unavailable = seen->state == FO_VIEW_DOWN &&
+                           view->now - seen->parts[FO_VIEW_DOWN].since_at >=
+                               fo_policy_hope(&service->policy);
 }
 
 static void view_endpoint(fo_view_endpoint_t *seen)

@@ -31,13 +31,15 @@ typedef struct fo_view_service_t {
     const fo_service_t *service;
     fo_view_state_e state; /* what most of those see that know */
     fo_view_part_t parts[FO_VIEW_STATE_COUNT];
-    unsigned epoch; /* the highest */
+    unsigned epoch;      /* the highest */
+    bool is_unavailable; /* down for as long as FailoverAttempts says */
 } fo_view_service_t;
 
 typedef struct fo_view_endpoint_t {
     const fo_endpoint_t *endpoint;
     fo_state_e state; /* likewise */
     fo_view_part_t parts[FO_STATE_COUNT];
+    unsigned n_users;         /* children whose requests use it */
     apr_time_t pinged_at;     /* the last ping of any child; 0: none yet */
     apr_interval_time_t took; /* that one */
     fo_verdict_e verdict;     /* likewise */

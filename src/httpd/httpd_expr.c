@@ -107,7 +107,7 @@ static const fo_seen_t *find_seen(const fo_snapshot_t *snapshot, const fo_servic
 /* What the request saw; without a request, what holds now. */
 static fo_word_t word_of(request_rec *r, const fo_service_t *service)
 {
-    fo_word_t up = { .state = FO_SERVICE_UP };
+    fo_word_t up = { .state = FO_SERVICE_UP, .endpoint = service->primary };
     const fo_seen_t *seen;
 
     if (!r)
@@ -131,7 +131,7 @@ static fo_detail_t detail_of(const fo_service_t *service, fo_word_t word)
 static const char *show(request_rec *r, const fo_service_t *service, const reference_t *reference,
                         bool shows_truth, apr_pool_t *pool)
 {
-    view_t view = { .service = service };
+    view_t view = { .service = service, .word = { .endpoint = service->primary } };
 
     if (httpd_child_board() && (shows_truth || !service->policy.value[FO_POLICY_OBSERVE])) {
         view.word = word_of(r, service);

@@ -28,10 +28,10 @@ static const char *const server_heads[] = { "Version",  "Now",   "Generation", "
                                             "Children", "Slots", NULL };
 static const char *const service_heads[] = { "Service",   "State",       "Mode", "Since",   "Epoch",
                                              "See it up", "In failover", "Down", "Unknown", NULL };
-static const char *const endpoint_heads[] = { "Service",   "Endpoint",    "URL",      "Probe",
-                                              "Weight",    "State",       "Children", "Since",
-                                              "Last ping", "Took",        "Next due", "History",
-                                              "Pings",     "Last reason", NULL };
+static const char *const endpoint_heads[] = { "Service", "Endpoint",  "URL",         "Probe",
+                                              "Weight",  "In use by", "State",       "Children",
+                                              "Since",   "Last ping", "Took",        "Next due",
+                                              "History", "Pings",     "Last reason", NULL };
 static const char *const child_heads[] = { "Process", "Generation",  "Started",   "Last beat",
                                            "Waits",   "Waited (us)", "Sees down", NULL };
 
@@ -212,6 +212,7 @@ static void write_endpoint(page_t *page, const fo_view_endpoint_t *seen)
     cell(page, endpoint->url->text);
     cell(page, endpoint->probe->scheme);
     cell(page, weight);
+    number_cell(page, seen->n_users);
     state_cell(page, fo_state_name(seen->state));
     cell(page, parts_text(seen->parts, page->pool));
     instant_cell(page, seen->parts[seen->state].since_at);

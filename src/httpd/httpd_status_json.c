@@ -123,18 +123,21 @@ static json_t *endpoint_part(const fo_view_t *view, const fo_view_endpoint_t *se
     fo_record_t record;
 
     fo_view_record(view, endpoint, &record);
-    return json_pack(
-        "{s:o, s:o, s:s, s:f, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
-        "name", text_part(endpoint->name, scratch), "url", text_part(endpoint->url->text, scratch),
-        "scheme", endpoint->probe->scheme, "weight", endpoint->weight, "state",
-        fo_state_name(seen->state), "children", endpoint_counts(seen), "since",
-        instant_part(view, since_at), "since_seconds", age_part(view, since_at), "last_ping",
-        instant_part(view, seen->pinged_at), "last_ping_seconds", age_part(view, seen->pinged_at),
-        "last_verdict", seen->pinged_at ? json_string(fo_verdict_name(seen->verdict)) : json_null(),
-        "took_us", seen->pinged_at ? json_integer(seen->took) : json_null(), "next_due",
-        instant_part(view, due_at), "next_due_seconds", wait_part(view, due_at), "pings",
-        ping_counts(&record), "last_reason", reason_part(view, &record.failure, scratch), "history",
-        history_part(view, &record));
+    return json_pack("{s:o, s:o, s:s, s:f, s:i, s:s, "
+                     "s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+                     "name", text_part(endpoint->name, scratch), "url",
+                     text_part(endpoint->url->text, scratch), "scheme", endpoint->probe->scheme,
+                     "weight", endpoint->weight, "in_use", (int)seen->n_users, "state",
+                     fo_state_name(seen->state), "children", endpoint_counts(seen), "since",
+                     instant_part(view, since_at), "since_seconds", age_part(view, since_at),
+                     "last_ping", instant_part(view, seen->pinged_at), "last_ping_seconds",
+                     age_part(view, seen->pinged_at), "last_verdict",
+                     seen->pinged_at ? json_string(fo_verdict_name(seen->verdict)) : json_null(),
+                     "took_us", seen->pinged_at ? json_integer(seen->took) : json_null(),
+                     "next_due", instant_part(view, due_at), "next_due_seconds",
+                     wait_part(view, due_at), "pings", ping_counts(&record), "last_reason",
+                     reason_part(view, &record.failure, scratch), "history",
+                     history_part(view, &record));
 }
 
 json_t *httpd_status_service_part(const fo_view_t *view, const fo_view_service_t *seen,
@@ -149,12 +152,13 @@ json_t *httpd_status_service_part(const fo_view_t *view, const fo_view_service_t
         json_array_append_new(endpoints,
                               endpoint_part(view, &view->endpoints[endpoint->index], scratch));
     }
-    return json_pack("{s:o, s:s, s:s, s:o, s:o, s:i, s:o, s:o}", "name",
+    return json_pack("{s:o, s:s, s:b, s:s, s:o, s:o, s:i, s:o, s:o}", "name",
                      text_part(service->full_name, scratch), "state",
-                     fo_view_state_name(seen->state), "mode", fo_policy_mode(&service->policy),
-                     "since", instant_part(view, since_at), "since_seconds",
-                     age_part(view, since_at), "epoch", (int)seen->epoch, "children",
-                     service_counts(seen), "endpoints", endpoints);
+                     fo_view_state_name(seen->state), "unavailable", (int)seen->is_unavailable,
+                     "mode", fo_policy_mode(&service->policy), "since",
+                     instant_part(view, since_at), "since_seconds", age_part(view, since_at),
+                     "epoch", (int)seen->epoch, "children", service_counts(seen), "endpoints",
+                     endpoints);
 }
 
 json_t *httpd_status_child_part(const fo_view_t *view, const fo_view_child_t *child,

@@ -3,6 +3,7 @@
 # alone that matters. With the scenarios of rails_failover: failover and fallback, a start with the
 # primary down, the replica dies too, several services of which one fails, children that come later.
 use v5.36;
+use JSON::PP qw(decode_json);
 use Test::More;
 use Failover::Crowd;
 use Failover::Httpd;
@@ -144,6 +145,35 @@ under_each_mpm 'both down, then either one back', sub ($mpm) {
         $httpd->allow_log(qr/FO0001|FO0018/);
         $httpd->done;
     }
+};
+
+# The primary is the heaviest, wherever it stands.
+under_each_mpm 'the primary stands second', sub ($mpm) {
+    my @peer  = map { Failover::Peer->new } 1, 2;
+    my $httpd = Failover::Httpd->new( mpm => $mpm, children => 2, modules => ['headers'], config => quick() . <<~"CONF" )->start;
+        LogFormat "%q %P %{db}^fo %{X-At}o" crowd
+        CustomLog logs/crowd crowd
+        Header always set X-At "expr=%{failover:db.endpoint} %{failover:db.port}"
+        <FailoverService db>
+            FailoverEndpoint light tcp://@{[ $peer[0]->address ]} weight=0.5
+            FailoverEndpoint heavy tcp://@{[ $peer[1]->address ]}
+            FailoverGracePeriod 0
+        </FailoverService>
+        <Location "/failover-status">
+            SetHandler failover-status
+            FailoverStatus On
+        </Location>
+        CONF
+    is seen($httpd), 'up heavy ' . $peer[1]->port, 'it is in use from the first request on';
+    wait_for( sub { my %by; $by{ $_->{child} }++ for crowd( $httpd, 4 ); keys %by == 2 }, 'a request of each child' );
+    $peer[1]->mode('refuse');
+    wait_for( sub { !grep { $_->{states} ne 'failover light ' . $peer[0]->port } crowd( $httpd, 4 ) }, 'both to go over' );
+    my $status = decode_json( $httpd->body('/failover-status?format=json') )->{services}[0];
+    is $status->{state}, 'failover', 'the status says so';
+    is_deeply [ map {"$_->{name} $_->{in_use}"} $status->{endpoints}->@* ], [ 'light 2', 'heavy 0' ], 'and who uses what';
+    ok !$status->{unavailable}, 'it is available';
+    $httpd->allow_log(qr/FO0018/);
+    $httpd->done;
 };
 
 # By the verdict itself: no request comes between the fall and the switch, and the next one sees it
