@@ -1,5 +1,6 @@
 /*
- * mod_failover.h: how to add a probe to mod_failover. The one installed header.
+ * mod_failover.h: how to add a probe to mod_failover, and how to hear of what it finds. The one
+ * installed header.
  *
  * A probe is a constant struct, filled by name, that a module registers in register_hooks:
  *
@@ -243,6 +244,37 @@ static inline bool fo_status_is_self(apr_status_t status)
         return false;
     }
 }
+
+/*
+ * What happened to a service in this child. To hear of it a module says in register_hooks
+ *
+ *     APR_OPTIONAL_HOOK(fo, failover_change, on_change, NULL, NULL, APR_HOOK_MIDDLE);
+ *
+ * and needs <apr_optional_hooks.h>; where mod_failover is not loaded nobody calls. Valid during the
+ * call.
+ */
+typedef struct fo_event_t {
+    apr_size_t size;     /* of this struct in mod_failover; later versions add members at its end */
+    const char *name;    /* outage, unavailable, recovery, rescue, switch, failback, spare-down,
+                             spare-back: doc/events.md */
+    const char *service; /* its full name, as in the log */
+    const char *endpoint; /* that this is about */
+    const char *other;    /* switch: the one that took over; failback: that was left; else NULL */
+    const char *before;   /* the service's state: up, failover or down */
+    const char *after;
+    const char *reason;         /* of the failure; of one that is over, what it was */
+    unsigned epoch;             /* of the service, after the change */
+    bool is_news;               /* this child is the one to tell (FailoverOutageLogging) */
+    apr_time_t at;              /* of the wall clock */
+    apr_interval_time_t lasted; /* what is over: the outage, or the use of the other one; else 0 */
+} fo_event_t;
+
+/*
+ * On the monitor thread, after requests can see the change: it must not block, nor touch a request
+ * or a pool of httpd's. NULL, or a message that is logged; the other listeners are told all the
+ * same.
+ */
+typedef const char *fo_HOOK_failover_change_t(const fo_event_t *event);
 
 #ifdef __cplusplus
 }

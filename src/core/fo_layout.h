@@ -77,6 +77,7 @@ struct fo_shared_t {
     apr_uint64_t generation; /* of the newest plan; the parent's to change */
     fo_capacity_t capacity;
     _Atomic apr_uint64_t lease;
+    _Atomic apr_uint64_t lost_events;
     fo_slot_words_t *slots; /* all of these lie behind, at the same address in every process */
     fo_service_words_t *services;
     fo_target_words_t *targets;

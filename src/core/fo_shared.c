@@ -382,6 +382,16 @@ const _Atomic unsigned *fo_shared_count(const fo_shared_t *shared)
     return &shared->count;
 }
 
+void fo_shared_count_lost_event(fo_shared_t *shared)
+{
+    atomic_fetch_add_explicit(&shared->lost_events, 1, memory_order_relaxed);
+}
+
+apr_uint64_t fo_shared_lost_events(const fo_shared_t *shared)
+{
+    return atomic_load_explicit(&shared->lost_events, memory_order_relaxed);
+}
+
 static _Atomic apr_int64_t *cells_of(fo_shared_t *shared, unsigned target)
 {
     return &shared->cells[(apr_size_t)target * shared->capacity.cells];

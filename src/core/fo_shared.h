@@ -71,6 +71,10 @@ apr_time_t fo_shared_told_at(const fo_shared_t *shared, unsigned target);
 /* The count of discoveries; any thread may read it at any time. */
 const _Atomic unsigned *fo_shared_count(const fo_shared_t *shared);
 
+/* Lines of the event log that nobody could read. */
+void fo_shared_count_lost_event(fo_shared_t *shared);
+apr_uint64_t fo_shared_lost_events(const fo_shared_t *shared);
+
 /* A cell for a ping of this target; cell -1: as many as may be are under way. */
 fo_cell_t fo_shared_enter(fo_shared_t *shared, unsigned target, apr_time_t now,
                           apr_time_t until_at);

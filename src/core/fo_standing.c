@@ -63,9 +63,12 @@ const fo_word_t *fo_standing_word(const fo_standings_t *standings, const fo_serv
 
 void fo_standings_observe(const fo_standings_t *standings, const fo_change_t *change)
 {
+    const standing_t *standing = &standings->all[change->service->index];
     fo_change_t told = *change;
 
-    told.epoch = standings->all[change->service->index].word.epoch;
+    told.epoch = standing->word.epoch;
+    told.before = standing->told.state;
+    told.after = standing->word.state;
     if (standings->observer)
         standings->observer(standings->baton, &told);
 }
@@ -244,8 +247,8 @@ void fo_standing_remind(fo_standings_t *standings, const fo_service_t *service,
                          (!standings->follows && fo_news_outage(standings->shared, service, now));
     if (is_first || is_due_again(standings, service, now, &change)) {
         standing->told_at = now;
-        standing->told = standing->word;
         fo_standings_observe(standings, &change);
+        standing->told = standing->word;
     }
     tell_unavailable(standings, service, change, now);
 }
@@ -300,7 +303,7 @@ static void tell_use(fo_standings_t *standings, const fo_service_t *service,
         .endpoint = fo_service_endpoint(service, has_fallen ? left : used),
         .other = fo_service_endpoint(service, has_fallen ? used : left),
         .report = lineup->failures[left],
-        .lasted = now - standing->told_used_at,
+        .lasted = has_fallen ? 0 : now - standing->told_used_at,
     };
 
     change.is_news = is_alone(standings) ||

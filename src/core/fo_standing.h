@@ -38,6 +38,8 @@ typedef struct fo_change_t {
     apr_interval_time_t lasted;    /* of the outage, or of the use of the one that was left */
     apr_uint64_t discards;         /* SELF: since it was last told */
     unsigned epoch;                /* of the service, after the change */
+    fo_service_state_e before;     /* of the service, as was told of last */
+    fo_service_state_e after;
 } fo_change_t;
 
 /* Called on the monitor thread; of what requests can see after the board shows it. */

@@ -167,7 +167,7 @@ static apr_status_t start_monitor(const httpd_config_t *config, const server_rec
     const fo_plan_t *plan = config->plan;
     fo_alarm_t *alarm = fo_alarm_make(config->rules, pool);
     fo_board_t *board = fo_board_make(plan, pool);
-    fo_monitor_t *core = fo_monitor_make(plan, board, make_seed(), httpd_log_change, NULL, pool);
+    fo_monitor_t *core = fo_monitor_make(plan, board, make_seed(), httpd_event_observe, NULL, pool);
     int error;
 
     join(config, core, s);

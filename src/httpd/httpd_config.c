@@ -81,6 +81,7 @@ int httpd_config_reset(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp)
     config.ping_concurrency = FO_UNSET;
     config.ways.inherits = true;
     config.shared_fd = -1;
+    config.event_fd = -1;
     config.warnings = apr_array_make(pconf, 4, sizeof(httpd_warning_t));
     config.secrets = apr_array_make(pconf, 4, sizeof(httpd_pending_secret_t));
     httpd_expr_reset(pconf);
@@ -161,5 +162,5 @@ int httpd_config_start(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, s
         read_secret(i, pconf, ptemp);
     httpd_shm_start(&config, s, pconf);
     httpd_error_log_prepare(s, pconf);
-    return OK;
+    return httpd_event_start(&config, s, pconf) ? OK : HTTP_INTERNAL_SERVER_ERROR;
 }

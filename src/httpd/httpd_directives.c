@@ -94,6 +94,23 @@ static const char *set_scope(cmd_parms *cmd, void *unused, const char *text, con
     return httpd_prefixed(cmd, error);
 }
 
+static const char *set_event_log(cmd_parms *cmd, void *unused, const char *target)
+{
+    const char *error = ap_check_cmd_context(cmd, GLOBAL_ONLY);
+
+    (void)unused;
+    if (!error && (target[0] == '\0' || strcmp(target, "|") == 0))
+        error = "FailoverEventLog: write a file, or \"|program\"";
+    if (!error && target[0] != '|' && !ap_server_root_relative(cmd->pool, target))
+        error = apr_psprintf(cmd->pool, "FailoverEventLog: '%s' is no path", target);
+    if (error)
+        return error;
+    httpd_config()->event_log = strcasecmp(target, "none") == 0 ? NULL : target;
+    httpd_config()->event_place = (httpd_place_t){ cmd->directive->filename,
+                                                   cmd->directive->line_num };
+    return NULL;
+}
+
 /* In a section for a part of the URL space cmd->path tells which. */
 static const char *set_monitor(cmd_parms *cmd, void *directory, const char *text)
 {
@@ -243,6 +260,8 @@ const command_rec httpd_directives[] = {
                   "first or child: whose outages and recoveries are crit and notice (first)"),
     AP_INIT_TAKE12("FailoverScope", set_scope, NULL, RSRC_CONF,
                    "child, or server [lease=SPAN]: one child pings for all (child; 10s)"),
+    AP_INIT_TAKE1("FailoverEventLog", set_event_log, NULL, RSRC_CONF,
+                  "FILE, \"|program\" or none: one line of JSON per change and child (none)"),
     AP_INIT_TAKE1("FailoverMonitor", set_monitor, NULL, RSRC_CONF | ACCESS_CONF,
                   "On, Outages or Off: which pings requests here trigger (On)"),
     AP_INIT_TAKE1("FailoverStatus", set_status, NULL, RSRC_CONF | ACCESS_CONF,

@@ -119,6 +119,9 @@ typedef struct httpd_config_t {
     fo_ways_t ways;
     httpd_place_t lease_place; /* FailoverScope's */
     bool serves_status;        /* FailoverStatus is On somewhere */
+    const char *event_log;     /* FailoverEventLog: a file, or "|program"; NULL: none */
+    httpd_place_t event_place;
+    int event_fd; /* -1: none */
     unsigned n_services;
     unsigned n_settings;
     apr_array_header_t *warnings; /* httpd_warning_t */
@@ -194,6 +197,10 @@ apr_time_t httpd_child_started_at(void);
 apr_interval_time_t httpd_child_trigger(const fo_scope_t *scope, fo_trigger_e trigger, bool waits);
 void httpd_child_wake(void); /* any thread, signal handlers too */
 bool httpd_child_first_time(unsigned setting_serial);
+
+/* httpd_event.c */
+void httpd_event_observe(void *baton, const fo_change_t *change); /* the monitor's observer */
+bool httpd_event_start(httpd_config_t *config, server_rec *s, apr_pool_t *pconf);
 
 /* httpd_request.c */
 int httpd_request_begin(request_rec *r);

@@ -257,3 +257,19 @@ void httpd_log_no_slot(const server_rec *s)
                  "one monitors, but what it sees is not published (Process ID: %d)",
                  (int)getpid());
 }
+
+void httpd_log_listener(const server_rec *s, const char *module, const fo_event_t *event,
+                        const char *error)
+{
+    ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
+                 "FO0022: %s: %s was told of '%s' and failed: %s (Process ID: %d)", event->service,
+                 module ? module : "a module", event->name, error, (int)getpid());
+}
+
+void httpd_log_event_log(const server_rec *s, apr_status_t status, const httpd_place_t *place,
+                         const char *target)
+{
+    ap_log_error(APLOG_MARK, APLOG_EMERG, status, s,
+                 "FO0023: %s:%d: FailoverEventLog %s cannot be opened", place->file, place->line,
+                 target);
+}

@@ -7,7 +7,7 @@
 
 #include "httpd/httpd_failover.h"
 
-/* FO0001 to FO0005: changes, on the monitor thread. The observer of the monitor. */
+/* FO0001 to FO0005, FO0016 to FO0021: changes, on the monitor thread. */
 void httpd_log_change(void *baton, const fo_change_t *change);
 
 /* FO0006, FO0007 */
@@ -34,5 +34,11 @@ void httpd_log_unshared(const server_rec *s, apr_status_t status);
 
 /* FO0015: a child without a slot there. */
 void httpd_log_no_slot(const server_rec *s);
+
+/* FO0022: a listener of another module failed. FO0023: the event log cannot be opened. */
+void httpd_log_listener(const server_rec *s, const char *module, const fo_event_t *event,
+                        const char *error);
+void httpd_log_event_log(const server_rec *s, apr_status_t status, const httpd_place_t *place,
+                         const char *target);
 
 #endif

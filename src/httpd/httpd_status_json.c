@@ -43,12 +43,14 @@ json_t *httpd_status_server_part(const fo_view_t *view)
 {
     bool is_lease = view->plan->ways.lease != 0;
 
-    return json_pack("{s:s, s:o, s:I, s:s, s:o, s:i, s:i, s:i, s:i}", "version", FO_VERSION, "now",
-                     instant_part(view, view->now), "generation",
+    return json_pack("{s:s, s:o, s:I, s:s, s:o, s:i, s:i, s:i, s:i, s:I}", "version", FO_VERSION,
+                     "now", instant_part(view, view->now), "generation",
                      (json_int_t)view->plan->generation, "scope", is_lease ? "server" : "child",
                      "lease_holder", view->leader ? json_integer(view->leader) : json_null(),
                      "services", view->plan->services->nelts, "children", (int)view->n_counted,
-                     "slots_used", (int)view->n_children, "slots", (int)view->n_slots);
+                     "slots_used", (int)view->n_children, "slots", (int)view->n_slots,
+                     "events_lost",
+                     view->shared ? (json_int_t)fo_shared_lost_events(view->shared) : 0);
 }
 
 /* How many children see what. */

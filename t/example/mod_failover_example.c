@@ -4,13 +4,23 @@
  *     FailoverService mail banner://mail.example.com:25 "expect=220 " MAIL=off
  *
  * passes when the first line begins with the expected words. doc/add-a-probe.md walks through it.
+ *
+ * And a listener, which tells the error log of each change, and fails where a service is called
+ * "sulky". doc/events.md has more.
  */
 #include <mod_failover.h>
 
 #include <ap_provider.h>
+#include <apr_optional_hooks.h>
 #include <httpd.h>
 #include <http_config.h>
+#include <http_log.h>
+#include <http_main.h>
 #include <string.h>
+
+extern module AP_MODULE_DECLARE_DATA failover_example_module;
+
+APLOG_USE_MODULE(failover_example);
 
 typedef struct conf_t {
     const char *expect;
@@ -95,12 +105,21 @@ static const fo_probe_t probe = {
     .dialogue = &dialogue,
 };
 
+static const char *on_change(const fo_event_t *event)
+{
+    ap_log_error(APLOG_MARK, APLOG_INFO, 0, ap_server_conf, "example: %s %s %s %s %s %s %u",
+                 event->service, event->name, event->endpoint, event->other ? event->other : "-",
+                 event->before, event->after, event->epoch);
+    return strcmp(event->service, "sulky") == 0 ? "I am not in the mood" : NULL;
+}
+
 static void register_hooks(apr_pool_t *pool)
 {
     ap_register_provider(pool, FO_PROBE_GROUP, "banner", FO_PROBE_VERSION, &probe);
+    APR_OPTIONAL_HOOK(fo, failover_change, on_change, NULL, NULL, APR_HOOK_MIDDLE);
 }
 
-AP_DECLARE_MODULE(failover_example) = {
+module AP_MODULE_DECLARE_DATA failover_example_module = {
     STANDARD20_MODULE_STUFF,
     .register_hooks = register_hooks,
 };
