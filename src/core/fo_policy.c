@@ -24,6 +24,14 @@ static const fo_policy_t built_in = {
         [FO_POLICY_FAILBACK] = 30 * APR_USEC_PER_SEC,
         [FO_POLICY_ATTEMPTS] = 10,
         [FO_POLICY_ATTEMPT] = 12 * APR_USEC_PER_SEC,
+        [FO_POLICY_BREAKER] = 0,
+        [FO_POLICY_WINDOW] = 2 * APR_USEC_PER_SEC,
+        [FO_POLICY_FAILURES] = 1000,
+        [FO_POLICY_RATE] = 100000,
+        [FO_POLICY_STREAK] = 0,
+        [FO_POLICY_RESET] = 60 * APR_USEC_PER_SEC,
+        [FO_POLICY_COUNTS_5XX] = 0,
+        [FO_POLICY_OPENS] = 0,
     },
 };
 

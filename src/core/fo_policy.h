@@ -32,6 +32,14 @@ typedef enum {
     FO_POLICY_FAILBACK,     /* how often a better endpoint is looked for */
     FO_POLICY_ATTEMPTS,     /* these many ... */
     FO_POLICY_ATTEMPT,      /* ... spans of an outage make it "unavailable" */
+    FO_POLICY_BREAKER,      /* 1: outcomes of requests count */
+    FO_POLICY_WINDOW,       /* over which they do */
+    FO_POLICY_FAILURES,     /* so many in it, and ... */
+    FO_POLICY_RATE,         /* ... such a part of the calls, in millionths, are too much */
+    FO_POLICY_STREAK,       /* so many in a row are, too; 0: never */
+    FO_POLICY_RESET,        /* how long an endpoint that was left for it is not pinged */
+    FO_POLICY_COUNTS_5XX,   /* 1: responses of the server's fault count as well as errors */
+    FO_POLICY_OPENS,        /* 1: it is left at once; 0: a ping decides */
     FO_POLICY_COUNT
 } fo_policy_e;
 

@@ -17,6 +17,10 @@ static const struct {
     { FO_POLICY_PROBES, 1 },             { FO_POLICY_PROBES_DELAY, SEC / 2 },
     { FO_POLICY_GRACE, 60 * SEC },       { FO_POLICY_FAILBACK, 30 * SEC },
     { FO_POLICY_ATTEMPTS, 10 },          { FO_POLICY_ATTEMPT, 12 * SEC },
+    { FO_POLICY_BREAKER, 0 },            { FO_POLICY_WINDOW, 2 * SEC },
+    { FO_POLICY_FAILURES, 1000 },        { FO_POLICY_RATE, 100000 },
+    { FO_POLICY_STREAK, 0 },             { FO_POLICY_RESET, 60 * SEC },
+    { FO_POLICY_COUNTS_5XX, 0 },         { FO_POLICY_OPENS, 0 },
     { FO_POLICY_STAYS, 0 },              { FO_POLICY_PROBES_MUST, FO_PROBES_MAJORITY },
 };
 

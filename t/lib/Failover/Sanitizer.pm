@@ -32,9 +32,11 @@ my %KIND  = (
         runtime  => 'libtsan.so',
         options  => {
             # What httpd's own code does unseen says nothing, and prefork exits in its handlers.
-            # GCC 12's runtime does not know pthread_clockjoin_np: the thread looks never joined.
+            # GCC 12's runtime does not know pthread_clockjoin_np: the thread looks never joined. Where a
+            # thread is killed in the runtime itself, its handler would wait for a lock of its own;
+            # httpd tells of a crash as well.
             TSAN_OPTIONS => 'ignore_noninstrumented_modules=1:report_signal_unsafe=0'
-                . ':report_thread_leaks=0:atexit_sleep_ms=50'
+                . ':report_thread_leaks=0:atexit_sleep_ms=50:handle_segv=0'
                 . ":print_suppressions=0:suppressions=$ROOT/t/sanitize/tsan.supp",
         },
     },

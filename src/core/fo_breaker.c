@@ -1,0 +1,116 @@
+#include "core/fo_breaker.h"
+
+#include <stdatomic.h>
+
+#define PARTS 30 /* of the window */
+
+/* A bucket: which part of all time it holds, in 32 bits, its calls and its failures; none spills. */
+#define COUNT_BITS 16
+#define COUNT_MAX ((1u << COUNT_BITS) - 1)
+#define AHEAD_MAX (1u << 16) /* parts that a call may have lasted */
+
+static unsigned stamp_at(const fo_policy_t *policy, apr_time_t at)
+{
+    return (unsigned)(at / (policy->value[FO_POLICY_WINDOW] / PARTS));
+}
+
+static unsigned stamp_of(apr_uint64_t bucket)
+{
+    return (unsigned)(bucket >> 2 * COUNT_BITS);
+}
+
+static unsigned calls_of(apr_uint64_t bucket)
+{
+    return (unsigned)(bucket >> COUNT_BITS) & COUNT_MAX;
+}
+
+static unsigned failures_of(apr_uint64_t bucket)
+{
+    return (unsigned)bucket & COUNT_MAX;
+}
+
+/* How many parts one stamp lies before another. */
+static unsigned age_of(unsigned stamp, unsigned now)
+{
+    return now - stamp;
+}
+
+/* The place holds a part of the time that came after this one, and not one of long ago. */
+static bool is_taken(apr_uint64_t bucket, unsigned stamp)
+{
+    unsigned ahead = age_of(stamp, stamp_of(bucket));
+
+    return bucket != 0 && ahead > 0 && ahead < AHEAD_MAX;
+}
+
+/* What began so long ago that its part of the time has been given up is not counted any more. */
+static void count(fo_breaker_t *breaker, unsigned stamp, apr_uint64_t more)
+{
+    _Atomic apr_uint64_t *place = &breaker->buckets[stamp % FO_BREAKER_BUCKETS];
+    apr_uint64_t before = atomic_load_explicit(place, memory_order_relaxed), after;
+
+    do {
+        bool is_same = stamp_of(before) == stamp;
+        if (is_taken(before, stamp) || (is_same && calls_of(before) == COUNT_MAX))
+            return;
+        after = (is_same ? before : (apr_uint64_t)stamp << 2 * COUNT_BITS) + more;
+    } while (!atomic_compare_exchange_weak_explicit(place, &before, after, memory_order_relaxed,
+                                                    memory_order_relaxed));
+}
+
+bool fo_breaker_is_on(const fo_policy_t *policy)
+{
+    return policy->value[FO_POLICY_BREAKER] != 0;
+}
+
+void fo_breaker_pass(fo_breaker_t *breaker, const fo_policy_t *policy, apr_time_t at)
+{
+    count(breaker, stamp_at(policy, at), (apr_uint64_t)1 << COUNT_BITS);
+    if (atomic_load_explicit(&breaker->streak, memory_order_relaxed))
+        atomic_store_explicit(&breaker->streak, 0, memory_order_relaxed);
+}
+
+fo_tally_t fo_breaker_tally(const fo_breaker_t *breaker, const fo_policy_t *policy, apr_time_t now)
+{
+    fo_tally_t tally = { .streak = atomic_load(&breaker->streak) };
+    unsigned stamp = stamp_at(policy, now);
+
+    for (int i = 0; i < FO_BREAKER_BUCKETS; i++) {
+        apr_uint64_t bucket = atomic_load(&breaker->buckets[i]);
+        if (age_of(stamp_of(bucket), stamp) >= PARTS)
+            continue;
+        tally.calls += calls_of(bucket);
+        tally.failures += failures_of(bucket);
+    }
+    return tally;
+}
+
+/* Both the number and the rate, of all calls; or so many in a row. */
+static bool is_too_much(const fo_policy_t *policy, const fo_tally_t *tally)
+{
+    const apr_int64_t *value = policy->value;
+    bool is_rate = (apr_int64_t)tally->failures * FO_BREAKER_ONE >=
+                   (apr_int64_t)tally->calls * value[FO_POLICY_RATE];
+
+    return (tally->failures >= value[FO_POLICY_FAILURES] && is_rate) ||
+           (value[FO_POLICY_STREAK] && tally->streak >= value[FO_POLICY_STREAK]);
+}
+
+static void begin_anew(fo_breaker_t *breaker)
+{
+    for (int i = 0; i < FO_BREAKER_BUCKETS; i++)
+        atomic_store(&breaker->buckets[i], 0);
+    atomic_store(&breaker->streak, 0);
+}
+
+bool fo_breaker_fail(fo_breaker_t *breaker, const fo_policy_t *policy, apr_time_t now,
+                     fo_tally_t *ret_tally)
+{
+    count(breaker, stamp_at(policy, now), ((apr_uint64_t)1 << COUNT_BITS) + 1);
+    atomic_fetch_add(&breaker->streak, 1);
+    *ret_tally = fo_breaker_tally(breaker, policy, now);
+    if (!is_too_much(policy, ret_tally))
+        return false;
+    begin_anew(breaker);
+    return true;
+}
