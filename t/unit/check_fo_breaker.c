@@ -199,7 +199,7 @@ START_TEST(after_a_long_rest)
 END_TEST
 
 #define THREADS 4
-#define EACH 20000
+#define EACH 10000
 
 static void *count_many(void *unused)
 {
