@@ -17,7 +17,9 @@
 
 struct fo_alarm_t {
     const fo_rules_t *rules;
-    _Atomic apr_uint64_t *raised;  /* a bit for each target */
+    _Atomic apr_uint64_t *raised; /* a bit for each target */
+    _Atomic apr_uint64_t *trips;  /* by service */
+    atomic_bool is_tripped;
     _Atomic apr_uint64_t *learned; /* hashes: FO_ALARM_ADDRESSES for each host of each target */
     unsigned *first_host;          /* by target: where its hosts begin there, in hosts */
     unsigned n_hosts;
@@ -59,6 +61,8 @@ fo_alarm_t *fo_alarm_make(const fo_rules_t *rules, apr_pool_t *pool)
 
     alarm->rules = rules;
     alarm->raised = apr_pcalloc(pool, sizeof(*alarm->raised) * (rules->n_words + 1));
+    alarm->trips = apr_pcalloc(pool,
+                               sizeof(*alarm->trips) * (size_t)(rules->plan->services->nelts + 1));
     alarm->first_host = apr_pcalloc(pool, sizeof(*alarm->first_host) * (n_targets + 1));
     for (unsigned i = 0; i < n_targets; i++) {
         alarm->first_host[i] = alarm->n_hosts;
@@ -259,25 +263,27 @@ static void find_named(const fo_alarm_t *alarm, named_t *named)
 }
 
 /* It listens to that module, and something that it could raise is not raised. */
-static bool is_open(const fo_alarm_t *alarm, const fo_ear_t *ear, int module)
+static bool is_open(const fo_alarm_t *alarm, const fo_ear_t *ear, const fo_entry_t *entry)
 {
     apr_uint64_t quiet = 0;
 
-    if (!fo_rule_set_hears(ear->set, module))
+    if (!fo_rule_set_hears(ear->set, entry->module))
         return false;
+    if (entry->found)
+        return true;
     for (unsigned i = 0; i < alarm->rules->n_words; i++)
         quiet |= ear->targets[i] & ~atomic_load_explicit(&alarm->raised[i], memory_order_relaxed);
     return quiet != 0;
 }
 
-static bool find_wanted(const fo_alarm_t *alarm, const apr_array_header_t *ears, int module,
-                        fo_patterns_t *wanted)
+static bool find_wanted(const fo_alarm_t *alarm, const apr_array_header_t *ears,
+                        const fo_entry_t *entry, fo_patterns_t *wanted)
 {
     bool is_any = false;
 
     for (int i = 0; i < ears->nelts; i++) {
         const fo_ear_t *ear = &APR_ARRAY_IDX(ears, i, fo_ear_t);
-        if (!is_open(alarm, ear, module))
+        if (!is_open(alarm, ear, entry))
             continue;
         is_any = true;
         for (unsigned word = 0; word < FO_PATTERN_WORDS; word++)
@@ -339,17 +345,46 @@ static bool raise_bits(fo_alarm_t *alarm, unsigned word, apr_uint64_t bits)
     return bits && bits & ~atomic_fetch_or(&alarm->raised[word], bits);
 }
 
+/* The last one said counts: failures in the lower half, calls above; 0: nothing. */
+void fo_alarm_trip(fo_alarm_t *alarm, const fo_service_t *service, const fo_tally_t *tally)
+{
+    apr_uint64_t word = (apr_uint64_t)tally->calls << 32 | tally->failures;
+
+    atomic_store(&alarm->trips[service->index], word);
+    atomic_store(&alarm->is_tripped, true);
+}
+
+bool fo_alarm_take_any_trip(fo_alarm_t *alarm)
+{
+    return atomic_load(&alarm->is_tripped) && atomic_exchange(&alarm->is_tripped, false);
+}
+
+bool fo_alarm_take_trip(fo_alarm_t *alarm, const fo_service_t *service, fo_tally_t *ret_tally)
+{
+    apr_uint64_t word = atomic_exchange(&alarm->trips[service->index], 0);
+
+    *ret_tally = (fo_tally_t){ .calls = (unsigned)(word >> 32), .failures = (unsigned)word };
+    return word != 0;
+}
+
+static bool find_bits(fo_alarm_t *alarm, const fo_entry_t *entry, unsigned word, apr_uint64_t bits)
+{
+    if (bits && entry->found)
+        entry->found(entry->baton, word, bits);
+    return raise_bits(alarm, word, bits);
+}
+
 static bool raise_ear(fo_alarm_t *alarm, const fo_ear_t *ear, const named_t *named)
 {
     bool is_all = !named->entry->must_name && (named->n == 0 || named->is_full), is_new = false;
 
     for (unsigned i = 0; i < named->n; i++) {
         unsigned target = named->by[i].target;
-        is_new |= raise_bits(alarm, target / 64,
-                             ear->targets[target / 64] & (apr_uint64_t)1 << target % 64);
+        is_new |= find_bits(alarm, named->entry, target / 64,
+                            ear->targets[target / 64] & (apr_uint64_t)1 << target % 64);
     }
     for (unsigned i = 0; is_all && i < alarm->rules->n_words; i++)
-        is_new |= raise_bits(alarm, i, ear->targets[i]);
+        is_new |= find_bits(alarm, named->entry, i, ear->targets[i]);
     return is_new;
 }
 
@@ -360,7 +395,7 @@ bool fo_alarm_hear(fo_alarm_t *alarm, const fo_entry_t *entry)
     named_t named;
     bool is_new = false;
 
-    if (!find_wanted(alarm, ears, entry->module, &wanted))
+    if (!find_wanted(alarm, ears, entry, &wanted))
         return false;
     named.entry = entry;
     named.n = named.n_words = 0;

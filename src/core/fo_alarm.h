@@ -6,6 +6,7 @@
 #ifndef FO_ALARM_H
 #define FO_ALARM_H
 
+#include "core/fo_breaker.h"
 #include "core/fo_rules.h"
 
 #define FO_ALARM_ADDRESSES 8 /* of one host of a URL */
@@ -23,7 +24,12 @@ typedef struct fo_entry_t {
     fo_sent_fn sent;         /* what a client sent with this request; NULL: there is none */
     /* It speaks of the client's connection, and not of a service. Asked last. NULL: it does not. */
     bool (*is_of_client)(void *baton);
-    void *baton; /* of both */
+    /*
+     * Told which targets it speaks of, 64 by each word of bits, whether they are raised already or
+     * not. NULL: nobody wants to know, and it is not looked at if it would raise nothing.
+     */
+    void (*found)(void *baton, unsigned word, apr_uint64_t bits);
+    void *baton; /* of all three */
 } fo_entry_t;
 
 fo_alarm_t *fo_alarm_make(const fo_rules_t *rules, apr_pool_t *pool);
@@ -33,6 +39,13 @@ fo_alarm_t *fo_alarm_make(const fo_rules_t *rules, apr_pool_t *pool);
  * nothing. True: something was raised, and the monitor is to be woken.
  */
 bool fo_alarm_hear(fo_alarm_t *alarm, const fo_entry_t *entry);
+
+/* Any thread, likewise: too many requests have failed that use this service (fo_breaker.h). */
+void fo_alarm_trip(fo_alarm_t *alarm, const fo_service_t *service, const fo_tally_t *tally);
+
+/* Monitor thread: it was said of some service; then, of which, and what was said last. */
+bool fo_alarm_take_any_trip(fo_alarm_t *alarm);
+bool fo_alarm_take_trip(fo_alarm_t *alarm, const fo_service_t *service, fo_tally_t *ret_tally);
 
 /* Monitor thread: an entry has raised this target since its last ping began. */
 bool fo_alarm_is_raised(const fo_alarm_t *alarm, const fo_target_t *target);

@@ -1,17 +1,21 @@
 #include "core/fo_breaker.h"
 
-#include <stdatomic.h>
+#include "core/fo_parse.h"
 
 #define PARTS 30 /* of the window */
 
-/* A bucket: which part of all time it holds, in 32 bits, its calls and its failures; none spills. */
-#define COUNT_BITS 16
+#define COUNT_BITS FO_BREAKER_COUNT_BITS
 #define COUNT_MAX ((1u << COUNT_BITS) - 1)
 #define AHEAD_MAX (1u << 16) /* parts that a call may have lasted */
 
+apr_interval_time_t fo_breaker_part(const fo_policy_t *policy)
+{
+    return policy->value[FO_POLICY_WINDOW] / PARTS;
+}
+
 static unsigned stamp_at(const fo_policy_t *policy, apr_time_t at)
 {
-    return (unsigned)(at / (policy->value[FO_POLICY_WINDOW] / PARTS));
+    return (unsigned)(at / fo_breaker_part(policy));
 }
 
 static unsigned stamp_of(apr_uint64_t bucket)
@@ -44,7 +48,7 @@ static bool is_taken(apr_uint64_t bucket, unsigned stamp)
 }
 
 /* What began so long ago that its part of the time has been given up is not counted any more. */
-static void count(fo_breaker_t *breaker, unsigned stamp, apr_uint64_t more)
+void fo_breaker_count(fo_breaker_t *breaker, unsigned stamp, apr_uint64_t more)
 {
     _Atomic apr_uint64_t *place = &breaker->buckets[stamp % FO_BREAKER_BUCKETS];
     apr_uint64_t before = atomic_load_explicit(place, memory_order_relaxed), after;
@@ -61,13 +65,6 @@ static void count(fo_breaker_t *breaker, unsigned stamp, apr_uint64_t more)
 bool fo_breaker_is_on(const fo_policy_t *policy)
 {
     return policy->value[FO_POLICY_BREAKER] != 0;
-}
-
-void fo_breaker_pass(fo_breaker_t *breaker, const fo_policy_t *policy, apr_time_t at)
-{
-    count(breaker, stamp_at(policy, at), (apr_uint64_t)1 << COUNT_BITS);
-    if (atomic_load_explicit(&breaker->streak, memory_order_relaxed))
-        atomic_store_explicit(&breaker->streak, 0, memory_order_relaxed);
 }
 
 fo_tally_t fo_breaker_tally(const fo_breaker_t *breaker, const fo_policy_t *policy, apr_time_t now)
@@ -106,11 +103,25 @@ static void begin_anew(fo_breaker_t *breaker)
 bool fo_breaker_fail(fo_breaker_t *breaker, const fo_policy_t *policy, apr_time_t now,
                      fo_tally_t *ret_tally)
 {
-    count(breaker, stamp_at(policy, now), ((apr_uint64_t)1 << COUNT_BITS) + 1);
+    fo_breaker_count(breaker, stamp_at(policy, now), FO_BREAKER_CALL + 1);
     atomic_fetch_add(&breaker->streak, 1);
     *ret_tally = fo_breaker_tally(breaker, policy, now);
     if (!is_too_much(policy, ret_tally))
         return false;
     begin_anew(breaker);
     return true;
+}
+
+fo_report_t fo_breaker_report(const fo_policy_t *policy, const fo_tally_t *tally)
+{
+    fo_report_t report = { .verdict = FO_VERDICT_FAIL, .stage = FO_STAGE_ANSWER };
+    char span[FO_SPAN_TEXT];
+
+    if (tally)
+        apr_snprintf(report.text, sizeof(report.text),
+                     "breaker: %u of %u requests failed within %s", tally->failures, tally->calls,
+                     fo_span_text(policy->value[FO_POLICY_WINDOW], span));
+    else
+        apr_cpystrn(report.text, "breaker: too many requests failed", sizeof(report.text));
+    return report;
 }

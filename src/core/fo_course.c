@@ -49,29 +49,42 @@ static apr_interval_time_t span_of(const fo_course_t *course, const fo_endpoint_
     return hurry < span ? hurry : span;
 }
 
+static apr_time_t due_after(const fo_course_t *course, apr_interval_time_t span)
+{
+    if (course->retry_at)
+        return course->retry_at;
+    if (is_first_by_itself(course) && !course->is_hurried)
+        return course->first_at;
+    return fo_schedule_due_at(course->started_at, span);
+}
+
+static apr_time_t earlier(apr_time_t one, apr_time_t other)
+{
+    return one < other ? one : other;
+}
+
+/* What the breaker has opened is pinged by itself when its span is over, and not before. */
 apr_time_t fo_course_due_at(const fo_course_t *course, const fo_target_t *target,
                             const fo_judge_t *judge, const fo_ways_t *ways, fo_trigger_e trigger)
 {
     apr_interval_time_t shortest = FO_NEVER;
+    apr_time_t half_open_at = FO_NEVER;
 
     if (course->is_under_way || course->is_queued)
         return FO_NEVER;
     for (unsigned i = 0; i < (unsigned)target->endpoints->nelts; i++) {
         const fo_endpoint_t *endpoint = fo_target_endpoint(target, i);
+        apr_time_t open_until = fo_judge_open_until(judge, endpoint);
         apr_interval_time_t span;
-        if (!is_wanted(course, endpoint, judge, ways, trigger))
+        if (open_until && open_until < half_open_at)
+            half_open_at = open_until;
+        if (open_until || !is_wanted(course, endpoint, judge, ways, trigger))
             continue;
         span = span_of(course, endpoint, judge);
         if (span < shortest)
             shortest = span;
     }
-    if (shortest == FO_NEVER)
-        return FO_NEVER;
-    if (course->retry_at)
-        return course->retry_at;
-    if (is_first_by_itself(course) && !course->is_hurried)
-        return course->first_at;
-    return fo_schedule_due_at(course->started_at, shortest);
+    return shortest == FO_NEVER ? half_open_at : earlier(half_open_at, due_after(course, shortest));
 }
 
 void fo_course_start(fo_course_t *course, const fo_policy_t *policy, const double random[2],

@@ -163,6 +163,26 @@ apr_time_t fo_judge_look_at(const fo_judge_t *judge)
     return first;
 }
 
+/* As if its own pings had brought it there; how many of a threshold another has counted is lost. */
+static void set_state(fo_judge_t *judge, const fo_endpoint_t *endpoint, fo_state_e state,
+                      apr_time_t since_at)
+{
+    fo_health_t *health = &judge->healths[endpoint->index];
+    const fo_policy_t *policy = &endpoint->service->policy;
+    const apr_int64_t counts[FO_STATE_COUNT][2] = {
+        [FO_STATE_UP] = { policy->value[FO_POLICY_RISE], 0 },
+        [FO_STATE_FAILING] = { 0, 1 },
+        [FO_STATE_DOWN] = { 0, policy->value[FO_POLICY_FALL] },
+        [FO_STATE_RISING] = { 1, 0 },
+    };
+
+    if (health->state != state)
+        judge->rows[endpoint->index].since_at = since_at;
+    health->state = state;
+    health->passes = counts[state][0];
+    health->fails = counts[state][1];
+}
+
 /* ---------------------------------------------------------------- an answer */
 
 /* One warning until the credentials work again. */
@@ -222,6 +242,16 @@ static void tell_spare(const fo_judge_t *judge, const fo_endpoint_t *endpoint,
         fo_judge_observe(judge, &change);
 }
 
+/* The first ping after the breaker's span decides alone, whatever `rise` says. */
+static void half_open(fo_judge_t *judge, const fo_endpoint_t *endpoint)
+{
+    fo_row_t *row = &judge->rows[endpoint->index];
+
+    if (row->open_until)
+        judge->healths[endpoint->index].passes = endpoint->service->policy.value[FO_POLICY_RISE];
+    row->open_until = 0;
+}
+
 bool fo_judge_answer(fo_judge_t *judge, const fo_endpoint_t *endpoint, const fo_report_t *report,
                      apr_time_t pinged_at, apr_time_t now)
 {
@@ -233,11 +263,14 @@ bool fo_judge_answer(fo_judge_t *judge, const fo_endpoint_t *endpoint, const fo_
     fo_standings_follow(judge->standings, false);
     health->last = *report;
     judge_login(judge, endpoint, report);
+    if (now < fo_judge_open_until(judge, endpoint))
+        return false;
     if (report->verdict == FO_VERDICT_BUSY && !endpoint->target->busy_fails) {
         fo_judge_remind(judge, endpoint->service, now);
         return false;
     }
     note_ping(judge, endpoint, report, pinged_at);
+    half_open(judge, endpoint);
     if (!has_passed)
         health->failure = *report;
     fo_doubt_step(judge->doubt, endpoint, has_passed, now);
@@ -250,27 +283,48 @@ bool fo_judge_answer(fo_judge_t *judge, const fo_endpoint_t *endpoint, const fo_
     return is_usable != was_usable;
 }
 
-/* ---------------------------------------------------------------- what others see */
+/* ---------------------------------------------------------------- the breaker */
 
-/* As if its own pings had brought it there; how many of a threshold another has counted is lost. */
-static void set_state(fo_judge_t *judge, const fo_endpoint_t *endpoint, fo_state_e state,
-                      apr_time_t since_at)
+apr_time_t fo_judge_open_until(const fo_judge_t *judge, const fo_endpoint_t *endpoint)
+{
+    return judge->rows[endpoint->index].open_until;
+}
+
+const fo_endpoint_t *fo_judge_in_use(const fo_judge_t *judge, const fo_service_t *service)
+{
+    const fo_word_t *word = fo_standing_word(judge->standings, service);
+
+    return word->state == FO_SERVICE_DOWN ? NULL : fo_service_endpoint(service, word->endpoint);
+}
+
+bool fo_judge_has_other(const fo_judge_t *judge, const fo_endpoint_t *endpoint, apr_time_t now)
+{
+    const fo_service_t *service = endpoint->service;
+    fo_lineup_t lineup = line_up(judge, service, now);
+
+    lineup.candidates[endpoint->rank].state = FO_STATE_DOWN;
+    return fo_choose(lineup.candidates, (unsigned)service->endpoints->nelts, FO_CHOOSE_NONE,
+                     false) != FO_CHOOSE_NONE;
+}
+
+bool fo_judge_open(fo_judge_t *judge, const fo_endpoint_t *endpoint, apr_time_t until_at,
+                   const fo_report_t *report, apr_time_t now)
 {
     fo_health_t *health = &judge->healths[endpoint->index];
-    const fo_policy_t *policy = &endpoint->service->policy;
-    const apr_int64_t counts[FO_STATE_COUNT][2] = {
-        [FO_STATE_UP] = { policy->value[FO_POLICY_RISE], 0 },
-        [FO_STATE_FAILING] = { 0, 1 },
-        [FO_STATE_DOWN] = { 0, policy->value[FO_POLICY_FALL] },
-        [FO_STATE_RISING] = { 1, 0 },
-    };
+    bool was_usable = fo_state_is_usable(health->state);
 
-    if (health->state != state)
-        judge->rows[endpoint->index].since_at = since_at;
-    health->state = state;
-    health->passes = counts[state][0];
-    health->fails = counts[state][1];
+    if (!fo_judge_has_other(judge, endpoint, now))
+        return false;
+    fo_standings_follow(judge->standings, false);
+    health->last = health->failure = *report;
+    set_state(judge, endpoint, FO_STATE_DOWN, now);
+    note_change(judge, endpoint, was_usable, now);
+    judge->rows[endpoint->index].open_until = until_at;
+    settle(judge, endpoint, false, now);
+    return true;
 }
+
+/* ---------------------------------------------------------------- what others see */
 
 /* It says something of the service, and not of our own side or credentials. */
 static bool counts_as_failure(const fo_report_t *report)

@@ -34,6 +34,22 @@ void fo_judge_join(fo_judge_t *judge, fo_shared_t *shared, int slot);
 bool fo_judge_answer(fo_judge_t *judge, const fo_endpoint_t *endpoint, const fo_report_t *report,
                      apr_time_t pinged_at, apr_time_t now);
 
+/* Another one of its service is known to work. */
+bool fo_judge_has_other(const fo_judge_t *judge, const fo_endpoint_t *endpoint, apr_time_t now);
+
+/*
+ * The breaker opens this endpoint, unless it is the last one: it is down until then, whatever its
+ * pings say, and the first one after that decides. False: nothing happens.
+ */
+bool fo_judge_open(fo_judge_t *judge, const fo_endpoint_t *endpoint, apr_time_t until_at,
+                   const fo_report_t *report, apr_time_t now);
+
+/* Until when; 0: it is not open. */
+apr_time_t fo_judge_open_until(const fo_judge_t *judge, const fo_endpoint_t *endpoint);
+
+/* The one in use; NULL: none is. */
+const fo_endpoint_t *fo_judge_in_use(const fo_judge_t *judge, const fo_service_t *service);
+
 /* What the child sees that pings for all, by rank; NULL: that endpoint has no ping yet. */
 void fo_judge_follow(fo_judge_t *judge, const fo_service_t *service, const fo_row_t *const rows[],
                      apr_time_t now);

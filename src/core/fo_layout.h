@@ -5,6 +5,7 @@
 #ifndef FO_LAYOUT_H
 #define FO_LAYOUT_H
 
+#include "core/fo_breaker.h"
 #include "core/fo_record.h"
 #include "core/fo_row.h"
 #include "core/fo_shared.h"
@@ -35,6 +36,7 @@ typedef struct fo_service_words_t {
     _Atomic apr_int64_t reminded_at;    /* when it last told of it */
     _Atomic apr_int64_t unavailable_at; /* the outage of which it has said that it lasts too long */
     _Atomic apr_uint64_t used;          /* 1 + the seat of the endpoint that it tells of; 0: none */
+    fo_breaker_t breaker;
 } fo_service_words_t;
 
 /* Several children may write a failure at a time: it carries a sum by which a torn one is known. */
@@ -52,6 +54,8 @@ typedef struct fo_target_words_t {
 
 typedef struct fo_endpoint_words_t {
     fo_seat_t seat;
+    _Atomic apr_int64_t open_until; /* by the breaker; of the monotonic clock; 0: never yet */
+    _Atomic apr_int64_t open_span;  /* how long that lasts */
 } fo_endpoint_words_t;
 
 /*

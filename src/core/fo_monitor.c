@@ -1,8 +1,5 @@
-#include "core/fo_monitor.h"
+#include "core/fo_monitor_own.h"
 
-#include "core/fo_course.h"
-#include "core/fo_heritage.h"
-#include "core/fo_lease.h"
 #include "core/fo_record.h"
 #include "core/fo_report.h"
 
@@ -10,18 +7,6 @@
 
 /* By how much a place outlives what its ping may take. */
 #define CELL_MARGIN ((apr_interval_time_t)200 * 1000)
-
-struct fo_monitor_t {
-    const fo_plan_t *plan;
-    fo_board_t *board;
-    fo_judge_t *judge;
-    fo_shared_t *shared; /* NULL: no siblings */
-    fo_leader_t leader;
-    unsigned hints_heard; /* the count up to which that has happened */
-    fo_course_t *courses; /* by target */
-    apr_time_t *due_at;   /* by target: working space */
-    apr_uint64_t random;
-};
 
 fo_monitor_t *fo_monitor_make(const fo_plan_t *plan, fo_board_t *board, apr_uint64_t seed,
                               fo_observer_fn observer, void *baton, apr_pool_t *pool)
@@ -60,53 +45,6 @@ void fo_monitor_join(fo_monitor_t *monitor, fo_shared_t *shared, int slot)
 const fo_health_t *fo_monitor_health(const fo_monitor_t *monitor, const fo_endpoint_t *endpoint)
 {
     return fo_judge_health(monitor->judge, endpoint);
-}
-
-static void inherit_service(fo_monitor_t *monitor, const fo_shared_t *shared,
-                            const fo_service_t *service, apr_time_t now)
-{
-    fo_row_t found[FO_ENDPOINTS_MAX];
-    const fo_row_t *rows[FO_ENDPOINTS_MAX] = { NULL };
-    bool has_any = false;
-
-    for (unsigned rank = 0; rank < (unsigned)service->endpoints->nelts; rank++)
-        if (fo_heritage_find(shared, fo_service_endpoint(service, rank), now, &found[rank])) {
-            rows[rank] = &found[rank];
-            has_any = true;
-        }
-    if (has_any)
-        fo_judge_inherit(monitor->judge, shared, service, rows, now);
-}
-
-static bool has_inherited(const fo_monitor_t *monitor, const fo_target_t *target)
-{
-    for (unsigned i = 0; i < (unsigned)target->endpoints->nelts; i++)
-        if (fo_monitor_health(monitor, fo_target_endpoint(target, i))->state == FO_STATE_UNKNOWN)
-            return false;
-    return true;
-}
-
-static void plan_first(fo_monitor_t *monitor, const fo_target_t *target, apr_time_t now)
-{
-    const fo_policy_t *policy = &fo_target_endpoint(target, 0)->service->policy;
-    double random;
-
-    if (!has_inherited(monitor, target))
-        return;
-    random = fo_schedule_random(&monitor->random);
-    monitor->courses[target->index].first_at = now + fo_schedule_first(policy, random);
-}
-
-void fo_monitor_inherit(fo_monitor_t *monitor, const fo_shared_t *shared, apr_time_t now)
-{
-    const fo_plan_t *plan = monitor->plan;
-
-    if (!plan->ways.inherits)
-        return;
-    for (unsigned i = 0; i < (unsigned)plan->services->nelts; i++)
-        inherit_service(monitor, shared, fo_plan_service(plan, i), now);
-    for (unsigned i = 0; i < (unsigned)plan->targets->nelts; i++)
-        plan_first(monitor, fo_plan_target_at(plan, i), now);
 }
 
 static bool is_any_usable(const fo_monitor_t *monitor, const fo_target_t *target)
@@ -239,8 +177,7 @@ static void discard(fo_monitor_t *monitor, const fo_target_t *target, const fo_r
     fo_judge_observe(monitor->judge, &change);
 }
 
-/* Some service sees it otherwise than that. */
-static bool is_news(const fo_monitor_t *monitor, const fo_target_t *target, bool is_down)
+bool fo_monitor_is_news(const fo_monitor_t *monitor, const fo_target_t *target, bool is_down)
 {
     for (unsigned i = 0; i < (unsigned)target->endpoints->nelts; i++)
         if (fo_state_is_usable(fo_monitor_health(monitor, fo_target_endpoint(target, i))->state) ==
@@ -249,8 +186,7 @@ static bool is_news(const fo_monitor_t *monitor, const fo_target_t *target, bool
     return false;
 }
 
-/* What people are told of the next ping. */
-static void publish_course(fo_monitor_t *monitor, const fo_target_t *target)
+void fo_monitor_publish_course(fo_monitor_t *monitor, const fo_target_t *target)
 {
     apr_time_t due_at = fo_monitor_due_at(monitor, target, FO_TRIGGER_REQUEST);
 
@@ -261,7 +197,7 @@ static void publish_course(fo_monitor_t *monitor, const fo_target_t *target)
 void fo_monitor_give_up(fo_monitor_t *monitor, const fo_target_t *target)
 {
     leave(monitor, target);
-    publish_course(monitor, target);
+    fo_monitor_publish_course(monitor, target);
 }
 
 static void judge_all(fo_monitor_t *monitor, const fo_target_t *target, const fo_report_t *report,
@@ -279,7 +215,7 @@ static void judge_all(fo_monitor_t *monitor, const fo_target_t *target, const fo
     if (has_moved && monitor->shared)
         course->hint = fo_shared_tell(monitor->shared, target->seat, !fo_judge_has_passed(report),
                                       now);
-    if (course->is_hinted && !is_news(monitor, target, course->hint & FO_HINT_DOWN))
+    if (course->is_hinted && !fo_monitor_is_news(monitor, target, course->hint & FO_HINT_DOWN))
         course->is_hurried = course->is_hinted = false; /* a hint that came meanwhile said so too */
 }
 
@@ -312,7 +248,7 @@ void fo_monitor_answer_early(fo_monitor_t *monitor, const fo_target_t *target,
         discard(monitor, target, report, now);
     else
         judge_all(monitor, target, report, now);
-    publish_course(monitor, target);
+    fo_monitor_publish_course(monitor, target);
 }
 
 bool fo_monitor_hurry(fo_monitor_t *monitor, const fo_target_t *target)
@@ -323,86 +259,40 @@ bool fo_monitor_hurry(fo_monitor_t *monitor, const fo_target_t *target)
     }
     monitor->courses[target->index].is_hurried = true;
     monitor->courses[target->index].is_hinted = false;
-    publish_course(monitor, target);
+    fo_monitor_publish_course(monitor, target);
     return true;
 }
 
-static void hear_hint(fo_monitor_t *monitor, const fo_target_t *target)
+/* True: it is left. */
+static bool open_endpoint(fo_monitor_t *monitor, const fo_endpoint_t *endpoint,
+                          const fo_tally_t *tally, apr_time_t now)
 {
-    fo_course_t *course = &monitor->courses[target->index];
-    unsigned hint = fo_shared_hint(monitor->shared, target->seat);
+    const fo_policy_t *policy = &endpoint->service->policy;
+    fo_report_t report = fo_breaker_report(policy, tally);
+    apr_time_t until_at;
 
-    if (hint == course->hint)
-        return;
-    course->hint = hint;
-    if (course->is_hurried || !is_news(monitor, target, hint & FO_HINT_DOWN))
-        return;
-    course->is_hurried = true;
-    course->is_hinted = true;
+    if (!monitor->shared || !monitor->leader.is_leading ||
+        !fo_judge_has_other(monitor->judge, endpoint, now))
+        return false;
+    until_at = fo_shared_open(monitor->shared, endpoint->seat, policy->value[FO_POLICY_RESET], now);
+    if (!fo_judge_open(monitor->judge, endpoint, until_at, &report, now))
+        return false;
+    monitor->courses[endpoint->target->index].hint = fo_shared_tell(monitor->shared,
+                                                                    endpoint->target->seat, true,
+                                                                    now);
+    fo_monitor_publish_course(monitor, endpoint->target);
+    return true;
 }
 
-static void follow_course(fo_course_t *course, const fo_row_t *row, apr_time_t now)
+void fo_monitor_trip(fo_monitor_t *monitor, const fo_service_t *service, const fo_tally_t *tally,
+                     apr_time_t now)
 {
-    if (course->first_at <= now)
-        course->started_at = row->pinged_at;
-    course->draw = fo_schedule_exact();
-}
+    const fo_endpoint_t *endpoint = fo_judge_in_use(monitor->judge, service);
 
-static void follow_service(fo_monitor_t *monitor, unsigned slot, const fo_service_t *service,
-                           apr_time_t now)
-{
-    fo_row_t read[FO_ENDPOINTS_MAX];
-    const fo_row_t *rows[FO_ENDPOINTS_MAX] = { NULL };
-
-    for (unsigned rank = 0; rank < (unsigned)service->endpoints->nelts; rank++) {
-        const fo_endpoint_t *endpoint = fo_service_endpoint(service, rank);
-        if (!fo_row_read(monitor->shared, slot, endpoint->seat, &read[rank]) ||
-            !read[rank].pinged_at)
-            continue;
-        rows[rank] = &read[rank];
-        follow_course(&monitor->courses[endpoint->target->index], rows[rank], now);
-    }
-    fo_judge_follow(monitor->judge, service, rows, now);
-}
-
-/* If this child is the next to ping for all, the rhythm goes on; a new one first pings itself. */
-static void follow(fo_monitor_t *monitor, apr_time_t now)
-{
-    fo_lease_t lease = fo_lease_read(monitor->shared);
-
-    if (lease.slot == FO_SLOT_NONE || (unsigned)lease.slot >= fo_slot_count(monitor->shared))
+    if (!endpoint ||
+        (service->policy.value[FO_POLICY_OPENS] && open_endpoint(monitor, endpoint, tally, now)))
         return;
-    for (unsigned i = 0; i < (unsigned)monitor->plan->services->nelts; i++)
-        follow_service(monitor, (unsigned)lease.slot, fo_plan_service(monitor->plan, i), now);
-}
-
-void fo_monitor_hear_hints(fo_monitor_t *monitor, apr_time_t now)
-{
-    unsigned count;
-
-    if (!monitor->shared)
-        return;
-    count = atomic_load(fo_shared_count(monitor->shared));
-    if (!monitor->leader.is_leading)
-        follow(monitor, now);
-    else if (count == monitor->hints_heard)
-        return;
-    monitor->hints_heard = count;
-    for (unsigned i = 0; monitor->leader.is_leading && i < (unsigned)monitor->plan->targets->nelts;
-         i++)
-        hear_hint(monitor, fo_plan_target_at(monitor->plan, i));
-    fo_board_hints_heard(monitor->board, count);
-}
-
-void fo_monitor_hear_suspects(fo_monitor_t *monitor)
-{
-    if (!monitor->plan->ways.lease || !monitor->leader.is_leading)
-        return;
-    for (unsigned i = 0; i < (unsigned)monitor->plan->targets->nelts; i++) {
-        const fo_target_t *target = fo_plan_target_at(monitor->plan, i);
-        if (fo_shared_take_suspect(monitor->shared, target->seat))
-            fo_monitor_hurry(monitor, target);
-    }
+    fo_monitor_hurry(monitor, endpoint->target);
 }
 
 apr_time_t fo_monitor_look_at(const fo_monitor_t *monitor)
@@ -413,28 +303,6 @@ apr_time_t fo_monitor_look_at(const fo_monitor_t *monitor)
 void fo_monitor_look(fo_monitor_t *monitor, apr_time_t now)
 {
     fo_judge_look(monitor->judge, now);
-}
-
-apr_time_t fo_monitor_lead_at(const fo_monitor_t *monitor)
-{
-    return fo_leader_look_at(&monitor->leader);
-}
-
-bool fo_monitor_lead(fo_monitor_t *monitor, apr_time_t now)
-{
-    return fo_leader_look(&monitor->leader, now);
-}
-
-void fo_monitor_leave(fo_monitor_t *monitor)
-{
-    if (monitor->shared && monitor->plan->ways.lease)
-        fo_lease_give_up(monitor->shared, monitor->leader.slot);
-}
-
-void fo_monitor_beat(fo_monitor_t *monitor, apr_time_t now)
-{
-    if (monitor->shared)
-        fo_slot_beat(monitor->shared, monitor->leader.slot, now);
 }
 
 static apr_time_t scope_due_at(const fo_scope_t *scope, const apr_time_t *due_at)

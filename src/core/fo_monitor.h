@@ -6,6 +6,7 @@
 #ifndef FO_MONITOR_H
 #define FO_MONITOR_H
 
+#include "core/fo_breaker.h"
 #include "core/fo_judge.h"
 
 /* How often pings of one target that were thrown away are told of. */
@@ -107,6 +108,10 @@ void fo_monitor_give_up(fo_monitor_t *monitor, const fo_target_t *target);
  * for another child to do, which is to be woken.
  */
 bool fo_monitor_hurry(fo_monitor_t *monitor, const fo_target_t *target);
+
+/* Too many requests that use it have failed: the same, or the endpoint is left at once. */
+void fo_monitor_trip(fo_monitor_t *monitor, const fo_service_t *service, const fo_tally_t *tally,
+                     apr_time_t now);
 
 /* Does the same for what siblings have found otherwise than this child sees it. */
 void fo_monitor_hear_hints(fo_monitor_t *monitor, apr_time_t now);

@@ -103,6 +103,19 @@ const char *fo_parse_weight(const char *text, double *ret_weight, apr_pool_t *po
     return NULL;
 }
 
+const char *fo_parse_rate(const char *text, apr_int64_t *ret_millionths, apr_pool_t *pool)
+{
+    size_t whole = strspn(text, "0123456789");
+    size_t point = text[whole] == '.' ? 1 : 0;
+    size_t part = strspn(text + whole + point, "0123456789");
+    double rate = whole + part > 0 && whole + part < 16 ? strtod(text, NULL) : 2;
+
+    if (text[whole + point + part] != '\0' || rate > 1)
+        return apr_psprintf(pool, "'%s' is not a rate: write a decimal number from 0 to 1", text);
+    *ret_millionths = (apr_int64_t)(rate * 1000000 + 0.5);
+    return NULL;
+}
+
 /* What a message may repeat: behind ':', '=' or '@' there may be a misplaced password. */
 static const char *shown(const char *text, size_t length, apr_pool_t *pool)
 {

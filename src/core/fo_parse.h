@@ -24,6 +24,9 @@ const char *fo_parse_number(const char *text, apr_int64_t low, apr_int64_t high,
 /* A decimal number greater than zero and at most 1000000. */
 const char *fo_parse_weight(const char *text, double *ret_weight, apr_pool_t *pool);
 
+/* A decimal number from 0 to 1. */
+const char *fo_parse_rate(const char *text, apr_int64_t *ret_millionths, apr_pool_t *pool);
+
 /* The name of a service or an endpoint: [A-Za-z][A-Za-z0-9_-]{0,31}. */
 const char *fo_parse_name(const char *text, apr_pool_t *pool);
 

@@ -19,6 +19,7 @@ typedef struct fo_row_t {
     apr_time_t pinged_at;    /* when the ping that it rests on started; 0: never */
     apr_time_t due_at;       /* the next ping's; FO_NEVER: none is planned, or one is under way */
     apr_interval_time_t took;
+    apr_time_t open_until;  /* the breaker's: no ping before that decides; 0: it is not open */
     apr_time_t grace_until; /* it fell, and is not to be used before that; 0: it may be */
 } fo_row_t;
 

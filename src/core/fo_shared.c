@@ -382,6 +382,40 @@ const _Atomic unsigned *fo_shared_count(const fo_shared_t *shared)
     return &shared->count;
 }
 
+fo_breaker_t *fo_shared_breaker(fo_shared_t *shared, unsigned service)
+{
+    return &shared->services[service].breaker;
+}
+
+apr_time_t fo_shared_open_until(const fo_shared_t *shared, unsigned endpoint)
+{
+    return atomic_load(&shared->endpoints[endpoint].open_until);
+}
+
+static apr_interval_time_t next_span(apr_interval_time_t last, apr_interval_time_t reset)
+{
+    apr_interval_time_t span = 2 * last > reset ? 2 * last : reset;
+
+    return span < FO_OPEN_MAX ? span : FO_OPEN_MAX;
+}
+
+apr_time_t fo_shared_open(fo_shared_t *shared, unsigned endpoint, apr_interval_time_t reset,
+                          apr_time_t now)
+{
+    fo_endpoint_words_t *words = &shared->endpoints[endpoint];
+    apr_int64_t until_at = atomic_load(&words->open_until);
+    apr_interval_time_t last = atomic_load(&words->open_span);
+    bool is_quick = until_at && now - until_at < last;
+    apr_interval_time_t span = is_quick ? next_span(last, reset) : reset;
+
+    if (until_at > now)
+        return until_at;
+    atomic_store(&words->open_span, span);
+    if (!atomic_compare_exchange_strong(&words->open_until, &until_at, now + span))
+        return until_at; /* a sibling was faster */
+    return now + span;
+}
+
 void fo_shared_count_lost_event(fo_shared_t *shared)
 {
     atomic_fetch_add_explicit(&shared->lost_events, 1, memory_order_relaxed);

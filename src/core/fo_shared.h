@@ -11,6 +11,7 @@
 #ifndef FO_SHARED_H
 #define FO_SHARED_H
 
+#include "core/fo_breaker.h"
 #include "core/fo_plan.h"
 
 typedef struct fo_shared_t fo_shared_t;
@@ -70,6 +71,21 @@ apr_time_t fo_shared_told_at(const fo_shared_t *shared, unsigned target);
 
 /* The count of discoveries; any thread may read it at any time. */
 const _Atomic unsigned *fo_shared_count(const fo_shared_t *shared);
+
+/* The outcomes of requests that use this service, by its seat. */
+fo_breaker_t *fo_shared_breaker(fo_shared_t *shared, unsigned service);
+
+/*
+ * The breaker opens this endpoint, by its seat, for all children: it is not pinged for `reset`, or
+ * for twice the last span if that ended less than such a span ago, 10 minutes at most. Returns
+ * until when; one that is open stays as it is.
+ */
+#define FO_OPEN_MAX (600 * APR_USEC_PER_SEC)
+apr_time_t fo_shared_open(fo_shared_t *shared, unsigned endpoint, apr_interval_time_t reset,
+                          apr_time_t now);
+
+/* Until when it is; an instant that has passed, or 0: it is not. */
+apr_time_t fo_shared_open_until(const fo_shared_t *shared, unsigned endpoint);
 
 /* Lines of the event log that nobody could read. */
 void fo_shared_count_lost_event(fo_shared_t *shared);

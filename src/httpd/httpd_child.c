@@ -54,6 +54,16 @@ void httpd_child_wake(void)
     probe_gate_wake(child.gate);
 }
 
+void httpd_child_trip(const fo_service_t *service, const fo_tally_t *tally)
+{
+    fo_alarm_t *alarm = httpd_child_alarm();
+
+    if (!alarm)
+        return;
+    fo_alarm_trip(alarm, service, tally);
+    httpd_child_wake();
+}
+
 apr_time_t httpd_child_started_at(void)
 {
     return child.started_at;

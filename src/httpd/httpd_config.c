@@ -69,6 +69,8 @@ void *httpd_config_merge_directory(apr_pool_t *pool, void *base, void *over)
         merged->monitor = below->monitor;
     if (!(above->says & HTTPD_SAYS_STATUS))
         merged->shows_status = below->shows_status;
+    if (!(above->says & HTTPD_SAYS_USES))
+        merged->uses = below->uses;
     return merged;
 }
 
@@ -85,6 +87,7 @@ int httpd_config_reset(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp)
     config.warnings = apr_array_make(pconf, 4, sizeof(httpd_warning_t));
     config.secrets = apr_array_make(pconf, 4, sizeof(httpd_pending_secret_t));
     httpd_expr_reset(pconf);
+    httpd_uses_reset(pconf);
     return OK;
 }
 
@@ -161,6 +164,7 @@ int httpd_config_start(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp, s
     for (int i = 0; i < config.secrets->nelts; i++)
         read_secret(i, pconf, ptemp);
     httpd_shm_start(&config, s, pconf);
+    httpd_uses_start(&config);
     httpd_error_log_prepare(s, pconf);
     return httpd_event_start(&config, s, pconf) ? OK : HTTP_INTERNAL_SERVER_ERROR;
 }

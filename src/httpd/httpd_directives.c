@@ -172,6 +172,7 @@ static const char *const block_too[] = {
     "FailoverFailback",
     "FailoverAttempts",
     "FailoverPreset",
+    "FailoverBreaker",
 };
 
 bool httpd_directive_fits_block(const char *name)
@@ -248,6 +249,10 @@ const command_rec httpd_directives[] = {
                       "N [delay=SPAN]: so many spans of an outage make it unavailable (10 12s)"),
     AP_INIT_TAKE1("FailoverPreset", httpd_policy_set_preset, NULL, RSRC_CONF,
                   "multidb: the numbers of redis-py's multi-database client"),
+    AP_INIT_TAKE_ARGV("FailoverBreaker", httpd_policy_set_breaker, NULL, RSRC_CONF,
+                      "off, or [window=SPAN] [failures=N] [rate=R] [consecutive=N] [reset=SPAN] "
+                      "[count=errors|5xx] [trip=ping|open]: failing requests point at an endpoint "
+                      "(off)"),
     AP_INIT_TAKE1("FailoverMode", httpd_policy_set_mode, NULL, RSRC_CONF,
                   "enforce or observe: observe only logs (enforce)"),
     AP_INIT_TAKE1("FailoverSpread", httpd_policy_set_spread, NULL, RSRC_CONF,
@@ -264,6 +269,9 @@ const command_rec httpd_directives[] = {
                   "FILE, \"|program\" or none: one line of JSON per change and child (none)"),
     AP_INIT_TAKE1("FailoverMonitor", set_monitor, NULL, RSRC_CONF | ACCESS_CONF,
                   "On, Outages or Off: which pings requests here trigger (On)"),
+    AP_INIT_TAKE_ARGV("FailoverUses", httpd_uses_declare, NULL, RSRC_CONF | ACCESS_CONF,
+                      "NAME ... or none: the services that requests here depend on, whose outcome "
+                      "counts for their breakers"),
     AP_INIT_TAKE1("FailoverStatus", set_status, NULL, RSRC_CONF | ACCESS_CONF,
                   "On or Off: the handler failover-status shows the status here (Off)"),
     { .name = NULL },

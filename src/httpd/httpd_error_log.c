@@ -173,6 +173,11 @@ static const char *sent(void *baton, unsigned i)
     return text ? text : "";
 }
 
+static void found(void *baton, unsigned word, apr_uint64_t bits)
+{
+    httpd_uses_found(((const heard_t *)baton)->info->r, word, bits);
+}
+
 void httpd_error_log(const ap_errorlog_info *info, const char *text)
 {
     fo_alarm_t *alarm = httpd_child_alarm();
@@ -190,6 +195,7 @@ void httpd_error_log(const ap_errorlog_info *info, const char *text)
         .must_name = is_of_chosen_backend(info),
         .sent = info->r ? sent : NULL,
         .is_of_client = is_of_client,
+        .found = httpd_uses_any(info->r) ? found : NULL,
         .baton = &heard,
     };
     if (fo_alarm_hear(alarm, &entry))

@@ -7,6 +7,7 @@
 
 #include "core/fo_alarm.h"
 #include "core/fo_board.h"
+#include "core/fo_breaker.h"
 #include "core/fo_monitor.h"
 #include "core/fo_plan.h"
 #include "core/fo_rules.h"
@@ -98,14 +99,21 @@ typedef struct httpd_server_t {
 /* What a directory, a location, files or an <If> can say; bits. */
 typedef enum {
     HTTPD_SAYS_MONITOR = 1,
-    HTTPD_SAYS_STATUS = 2
+    HTTPD_SAYS_STATUS = 2,
+    HTTPD_SAYS_USES = 4
 } httpd_says_e;
+
+/* The most services that a FailoverUses names: httpd drops what is beyond 64 words, unsaid. */
+#define HTTPD_USES_MAX 63
+
+typedef struct httpd_uses_t httpd_uses_t;
 
 /* Its part. */
 typedef struct httpd_directory_t {
-    unsigned says;     /* which of these it says, as httpd_says_e */
-    int monitor;       /* httpd_monitor_e */
-    bool shows_status; /* the status may be seen here */
+    unsigned says;                   /* which of these it says, as httpd_says_e */
+    int monitor;                     /* httpd_monitor_e */
+    bool shows_status;               /* the status may be seen here */
+    const struct httpd_uses_t *uses; /* the services that requests here depend on; NULL: none */
 } httpd_directory_t;
 
 /* What the whole configuration comes to; reset before it is read. */
@@ -197,6 +205,21 @@ apr_time_t httpd_child_started_at(void);
 apr_interval_time_t httpd_child_trigger(const fo_scope_t *scope, fo_trigger_e trigger, bool waits);
 void httpd_child_wake(void); /* any thread, signal handlers too */
 bool httpd_child_first_time(unsigned setting_serial);
+
+/* The outcomes of requests are too much: a ping decides, or the endpoint is left. Any thread. */
+void httpd_child_trip(const fo_service_t *service, const fo_tally_t *tally);
+
+/* httpd_uses.c */
+void httpd_uses_reset(apr_pool_t *pconf);
+const char *httpd_uses_declare(cmd_parms *cmd, void *directory, int argc, char *const argv[]);
+/* declared: httpd_service_t *, by the index of their services; NULL or a message with its place. */
+const char *httpd_uses_resolve(const fo_plan_t *plan, const apr_array_header_t *declared,
+                               apr_pool_t *pool);
+void httpd_uses_start(const httpd_config_t *config); /* the shared memory is there */
+int httpd_uses_count(request_rec *r);
+/* Any thread, signal handlers too: whether it counts; and an entry of it spoke of these targets. */
+bool httpd_uses_any(const request_rec *r);
+void httpd_uses_found(const request_rec *r, unsigned word, apr_uint64_t bits);
 
 /* httpd_event.c */
 void httpd_event_observe(void *baton, const fo_change_t *change); /* the monitor's observer */

@@ -229,5 +229,7 @@ const char *httpd_plan_build(httpd_config_t *config, server_rec *main_server, ap
     for (unsigned i = 0; i < (unsigned)config->plan->scopes->nelts; i++)
         part_services(fo_plan_scope_at(config->plan, i), pool);
     error = check_lease(config, pool);
+    if (!error)
+        error = httpd_uses_resolve(config->plan, declared, pool);
     return error ? error : httpd_match_rules(config->plan, declared, &config->rules);
 }

@@ -60,6 +60,8 @@ const char *httpd_policy_set_spread(cmd_parms *cmd, void *unused, const char *te
 
 static const httpd_word_t modes[] = { { "enforce", 0 }, { "observe", 1 }, { NULL, 0 } };
 static const httpd_word_t failbacks[] = { { "auto", 0 }, { "manual", 1 }, { NULL, 0 } };
+static const httpd_word_t counts[] = { { "errors", 0 }, { "5xx", 1 }, { NULL, 0 } };
+static const httpd_word_t trips[] = { { "ping", 0 }, { "open", 1 }, { NULL, 0 } };
 static const httpd_word_t policies[] = {
     { "majority", FO_PROBES_MAJORITY },
     { "all", FO_PROBES_ALL },
@@ -72,6 +74,7 @@ typedef struct part_t {
     fo_policy_e number;
     const httpd_word_t *words; /* NULL: a number or a span */
     bool is_span;
+    bool is_rate; /* 0 to 1, in millionths */
     apr_int64_t low;
     apr_int64_t high;
 } part_t;
@@ -98,6 +101,17 @@ static const part_t attempts_parts[] = {
     { .key = NULL },
 };
 
+static const part_t breaker_parts[] = {
+    { "window", FO_POLICY_WINDOW, .is_span = true, .low = 100 * HTTPD_MS, .high = HTTPD_HOUR },
+    { "failures", FO_POLICY_FAILURES, .low = 0, .high = 1000000 },
+    { "rate", FO_POLICY_RATE, .is_rate = true },
+    { "consecutive", FO_POLICY_STREAK, .low = 1, .high = 1000000 },
+    { "reset", FO_POLICY_RESET, .is_span = true, .low = 10 * HTTPD_MS, .high = 10 * HTTPD_MINUTE },
+    { "count", FO_POLICY_COUNTS_5XX, .words = counts },
+    { "trip", FO_POLICY_OPENS, .words = trips },
+    { .key = NULL },
+};
+
 static const char *read_part(cmd_parms *cmd, const part_t *part, const char *text,
                              apr_int64_t *ret_value)
 {
@@ -105,6 +119,8 @@ static const char *read_part(cmd_parms *cmd, const part_t *part, const char *tex
 
     if (part->words)
         error = httpd_read_word(cmd, part->words, text, ret_value);
+    else if (part->is_rate)
+        error = fo_parse_rate(text, ret_value, cmd->pool);
     else if (part->is_span)
         error = httpd_read_span(cmd, text, part->low, part->high, ret_value);
     else
@@ -199,6 +215,16 @@ const char *httpd_policy_set_attempts(cmd_parms *cmd, void *unused, int argc, ch
                             cmd->pool);
     if (!error)
         error = set_parts(cmd, attempts_parts, argc - 1, argv + 1);
+    return httpd_prefixed(cmd, error);
+}
+
+const char *httpd_policy_set_breaker(cmd_parms *cmd, void *unused, int argc, char *const argv[])
+{
+    bool is_off = argc == 1 && strcasecmp(argv[0], "off") == 0;
+    const char *error = is_off ? NULL : set_parts(cmd, breaker_parts, argc, argv);
+
+    (void)unused;
+    policy_of(cmd)->value[FO_POLICY_BREAKER] = !is_off;
     return httpd_prefixed(cmd, error);
 }
 

@@ -33,6 +33,7 @@ const char *httpd_policy_set_threshold(cmd_parms *cmd, void *unused, const char 
 /* A first word, then key=value. */
 const char *httpd_policy_set_probes(cmd_parms *cmd, void *unused, int argc, char *const argv[]);
 const char *httpd_policy_set_failback(cmd_parms *cmd, void *unused, int argc, char *const argv[]);
+const char *httpd_policy_set_breaker(cmd_parms *cmd, void *unused, int argc, char *const argv[]);
 const char *httpd_policy_set_attempts(cmd_parms *cmd, void *unused, int argc, char *const argv[]);
 
 #endif

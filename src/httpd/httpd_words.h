@@ -8,6 +8,7 @@
 #include "httpd/httpd_failover.h"
 
 #define HTTPD_MS ((apr_int64_t)1000)
+#define HTTPD_MINUTE (60 * APR_USEC_PER_SEC)
 #define HTTPD_HOUR (3600 * APR_USEC_PER_SEC)
 #define HTTPD_DAY (24 * HTTPD_HOUR)
 

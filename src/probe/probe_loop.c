@@ -202,9 +202,21 @@ static void hear_error(probe_loop_t *loop, const fo_target_t *target)
     wake_leader(loop);
 }
 
-static void hear_errors(probe_loop_t *loop)
+static void hear_trips(probe_loop_t *loop, apr_time_t now)
+{
+    fo_tally_t tally;
+
+    if (!loop->alarm || !fo_alarm_take_any_trip(loop->alarm))
+        return;
+    for (unsigned i = 0; i < (unsigned)loop->plan->services->nelts; i++)
+        if (fo_alarm_take_trip(loop->alarm, fo_plan_service(loop->plan, i), &tally))
+            fo_monitor_trip(loop->monitor, fo_plan_service(loop->plan, i), &tally, now);
+}
+
+static void hear_errors(probe_loop_t *loop, apr_time_t now)
 {
     fo_monitor_hear_suspects(loop->monitor);
+    hear_trips(loop, now);
     if (!loop->alarm || !fo_alarm_is_any_raised(loop->alarm))
         return;
     for (unsigned i = 0; i < (unsigned)loop->plan->targets->nelts; i++)
@@ -445,7 +457,7 @@ static void one_round(probe_loop_t *loop)
     land_ended(loop, now);
     fo_monitor_look(loop->monitor, now);
     serve_queue(loop, now);
-    hear_errors(loop);
+    hear_errors(loop, now);
     fo_monitor_hear_hints(loop->monitor, now);
     hear_requests(loop);
     mind_timer(loop, now);

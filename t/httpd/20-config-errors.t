@@ -441,6 +441,33 @@ subtest 'several endpoints' => sub {
     warned( in_block( '<FailoverEndpoint one tcp://h:1>', 'FailoverSetEnv X y', '</FailoverEndpoint>', $two[1] ), 2, 'db: the settings of endpoint one never hold', 'it is the primary' );
 };
 
+subtest 'the breaker' => sub {
+    my @two = ( 'FailoverEndpoint one tcp://h:1', 'FailoverEndpoint two tcp://h:2 weight=0.5' );
+    my $used = "FailoverUses db\n";
+    good( $used . in_block( @two, "FailoverBreaker $_" ) ) for '', 'off', 'window=100ms failures=0 rate=0', 'rate=1 consecutive=5 reset=10m', 'count=5xx trip=open', 'count=ERRORS trip=ping rate=.5';
+    good( $used . "FailoverService db tcp://h:1\n<Location /x>\nFailoverUses db\n</Location>\n<Location /y>\nFailoverUses none\n</Location>" );
+    bad( in_block( @two, "FailoverBreaker $_->[0]" ), 4, "FailoverBreaker: $_->[1]" ) for (
+        [ 'rate=1.1',      "rate=: '1.1' is not a rate: write a decimal number from 0 to 1" ],
+        [ 'rate=-1',       "rate=: '-1' is not a rate" ],
+        [ 'rate=half',     "rate=: 'half' is not a rate" ],
+        [ 'rate=1e-1',     "rate=: '1e-1' is not a rate" ],
+        [ 'window=99ms',   "window=: '99ms' is not within 100ms and 1h" ],
+        [ 'failures=-1',   "failures=: '-1' is not a whole number from 0 to 1000000" ],
+        [ 'consecutive=0', "consecutive=: '0' is not a whole number from 1 to 1000000" ],
+        [ 'reset=11m',     "reset=: '11m' is not within 10ms and 10m" ],
+        [ 'count=all',     "count=: 'all' is none of errors, 5xx" ],
+        [ 'trip=now',      "trip=: 'now' is none of ping, open" ],
+        [ 'fast',          "'fast' is none of window=, failures=, rate=, consecutive=, reset=, count=, trip=" ],
+    );
+    bad( 'FailoverUses',      1, 'FailoverUses NAME ... or none: a word is missing' );
+    bad( 'FailoverUses 1st',  1, "FailoverUses: '1st'" );
+    bad( "FailoverService db tcp://h:1\nFailoverUses bd", 2, "FailoverUses: there is no service 'bd'" );
+    bad( "FailoverService db tcp://h:1\n<Location /x>\nFailoverUses bd\n</Location>", 3, "FailoverUses: there is no service 'bd'" );
+    bad( 'FailoverUses ' . join( ' ', map {"s$_"} 1 .. 65 ), 1, 'FailoverUses: at most 63 services' );
+    warned( "FailoverService db tcp://h:1\n" . in_block( @two, 'FailoverBreaker' ) =~ s/db/other/r, 2, 'other: FailoverBreaker: no request counts for it: FailoverUses names it nowhere' );
+    warned( "FailoverUses db\nFailoverBreaker trip=open\nFailoverService db tcp://h:1", 3, 'db: FailoverBreaker: trip=open can never open its only endpoint: write trip=ping' );
+};
+
 subtest 'checks and probes' => sub {
     my $main = 'FailoverEndpoint main tcp://h:1';
     good( in_block( $main, 'FailoverCheck tcp://h:2 timeout=1s' ) );

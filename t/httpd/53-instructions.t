@@ -11,7 +11,7 @@ my $NOISE = 10;    # by which two equal cases may differ
 
 # More than the same request with an idle thread instead of us.
 sub delta (%arg) {
-    my %bare = map { $_ => $arg{$_} } grep { !/^(?:services|variables|down)$/ } keys %arg;
+    my %bare = map { $_ => $arg{$_} } grep { !/^(?:services|variables|down|endpoints|uses)$/ } keys %arg;
     $bare{directory} = 'merged' if ( $bare{directory} // '' ) eq 'monitor';
     return measure_once(%arg)->{instructions} - measure_once(%bare)->{instructions};
 }
@@ -25,6 +25,13 @@ for my $case ( [ 1, 'plain' ], [ 100, 'plain' ], [ 1000, 'plain' ], [ 1, 'merged
 }
 my ( $least, $most ) = ( sort { $a <=> $b } values %healthy )[ 0, -1 ];
 cmp_ok $most - $least, '<=', $NOISE, 'the same for any number of services and either directory';
+
+# Three endpoints each; and what it costs that a request counts for a breaker.
+my $many_endpoints = delta( services => 1000, endpoints => 3, directory => 'plain' );
+cmp_ok $many_endpoints, '<=', budget(), "1000 services of 3 endpoints: +$many_endpoints";
+my $counting = delta( services => 1, uses => 1, directory => 'plain' ) - $healthy{'1 plain'};
+cmp_ok $counting, '<=', 60, "counting costs +$counting";
+cmp_ok $counting, '>',  20, 'and is done';
 
 # Sections of ours are merged for each request, and looked at where the directory is known.
 my $sections = delta( services => 1, directory => 'monitor' );

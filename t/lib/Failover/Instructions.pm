@@ -59,17 +59,20 @@ sub measure_once (%arg) {
 #   variables  the first service is down, with so many variables; undef: all are up
 #   down       so many are, each with as many variables of its own
 #   directory  'plain', 'merged' from three sections, or 'monitor': each of them has FailoverMonitor
+#   endpoints  of each service; 1
+#   uses       1: each request counts for the breaker of the first service
 #   cgi        1: the environment holds 40 variables when we write for the last time
 sub measure (%arg) {
-    my %all = ( services => 0, directory => 'plain', cgi => 0, down => defined $arg{variables} ? 1 : 0, %arg );
-    my ( $up, $down ) = map { Failover::Peer->new( mode => $_ ) } qw(mute refuse);
+    my %all = ( services => 0, directory => 'plain', cgi => 0, endpoints => 1, uses => 0, down => defined $arg{variables} ? 1 : 0, %arg );
+    my $down = Failover::Peer->new( mode => 'refuse' );
+    my @up   = map { Failover::Peer->new } 1 .. $all{endpoints};
     my $httpd = Failover::Httpd->new(
         mpm => 'prefork', log_level => 'warn', failover => $all{services} ? ['failover'] : 0,
-        modules => $all{cgi} ? ['env'] : [], config => _config( \%all, $up, $down ),
+        modules => $all{cgi} ? ['env'] : [], config => _config( \%all, $down, @up ),
     );
     my $page = $httpd->file( 'htdocs/a/b/c/page.txt', 'x' x 100 );
     utime 1_700_000_000, 1_700_000_000, $page or die "cannot set its time: $!\n";    # a part of the ETag
-    my $profile = _usual( $httpd, \%all, $up );
+    my $profile = _usual( $httpd, \%all, $up[0] );
     $httpd->done( _name( \%all ) );
     return { instructions => _own($profile), profile => $profile };
 }
@@ -105,16 +108,25 @@ sub _run ( $httpd, $all, $up ) {
     return @profile[ -$COUNTED - 3 .. -4 ];
 }
 
-sub _config ( $all, $up, $down ) {
+sub _config ( $all, $down, @up ) {
     return join '', kept_alive(),
         qq{LogFormat "%h %l %u %t \\"%r\\" %>s %b" common\nCustomLog logs/access common\n},
         ( map {"SetEnv $_ value\n"} $all->{cgi} ? @CGI : () ),
         _sections( $all->{directory} ),
-        $all->{services} ? _services( $all, $up, $down ) : "LoadModule idle_module @{[ _idle_module() ]}\n";
+        $all->{services} ? _services( $all, $down, @up ) : "LoadModule idle_module @{[ _idle_module() ]}\n";
 }
 
-sub _services ( $all, $up, $down ) {
-    my @line = map {"FailoverService s$_ tcp://@{[ $up->address ]} timeout=@{[ 60_000 + $_ ]}ms\n"} 1 .. $all->{services};
+# Each with time-outs of its own, so that it has its own pings.
+sub _service ( $number, @up ) {
+    my $timeout = 'timeout=' . ( 60_000 + $number ) . 'ms';
+    return "FailoverService s$number tcp://@{[ $up[0]->address ]} $timeout\n" if @up == 1;
+    my @endpoint = map {"FailoverEndpoint e$_ tcp://@{[ $up[$_]->address ]} $timeout\n"} 0 .. $#up;
+    return "<FailoverService s$number>\n", @endpoint, "</FailoverService>\n";
+}
+
+sub _services ( $all, $down, @up ) {
+    my @line = map { join '', _service( $_, @up ) } 1 .. $all->{services};
+    push @line, "FailoverBreaker window=10s\nFailoverUses s1\n" if $all->{uses};
     for my $number ( 1 .. $all->{down} ) {
         my @pair = map {"DATABASE_${number}_$_=spare"} 1 .. $all->{variables};
         $line[ $number - 1 ] = "FailoverService s$number tcp://@{[ $down->address ]} timeout=@{[ 60_000 + $number ]}ms @pair\n";
@@ -135,7 +147,8 @@ sub _sections ($kind) {
 
 sub _name ($all) {
     return join ', ', "$all->{services} services", "$all->{directory} directory",
-        defined $all->{variables} ? "$all->{down} down with $all->{variables} variables" : 'all up', $all->{cgi} ? 'a CGI environment' : ();
+        defined $all->{variables} ? "$all->{down} down with $all->{variables} variables" : 'all up',
+        "$all->{endpoints} endpoints", $all->{uses} ? 'counting' : (), $all->{cgi} ? 'a CGI environment' : ();
 }
 
 sub _idle_module () {
