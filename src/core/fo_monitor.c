@@ -271,10 +271,13 @@ static bool open_endpoint(fo_monitor_t *monitor, const fo_endpoint_t *endpoint,
     fo_report_t report = fo_breaker_report(policy, tally);
     apr_time_t until_at;
 
-    if (!monitor->shared || !monitor->leader.is_leading ||
-        !fo_judge_has_other(monitor->judge, endpoint, now))
+    if (!monitor->shared || !fo_judge_has_other(monitor->judge, endpoint, now))
         return false;
     until_at = fo_shared_open(monitor->shared, endpoint->seat, policy->value[FO_POLICY_RESET], now);
+    if (!monitor->leader.is_leading) { /* the one that pings for all will see it */
+        fo_shared_suspect(monitor->shared, endpoint->target->seat);
+        return true;
+    }
     if (!fo_judge_open(monitor->judge, endpoint, until_at, &report, now))
         return false;
     monitor->courses[endpoint->target->index].hint = fo_shared_tell(monitor->shared,
@@ -284,15 +287,15 @@ static bool open_endpoint(fo_monitor_t *monitor, const fo_endpoint_t *endpoint,
     return true;
 }
 
-void fo_monitor_trip(fo_monitor_t *monitor, const fo_service_t *service, const fo_tally_t *tally,
+bool fo_monitor_trip(fo_monitor_t *monitor, const fo_service_t *service, const fo_tally_t *tally,
                      apr_time_t now)
 {
     const fo_endpoint_t *endpoint = fo_judge_in_use(monitor->judge, service);
 
     if (!endpoint ||
         (service->policy.value[FO_POLICY_OPENS] && open_endpoint(monitor, endpoint, tally, now)))
-        return;
-    fo_monitor_hurry(monitor, endpoint->target);
+        return monitor->leader.is_leading;
+    return fo_monitor_hurry(monitor, endpoint->target);
 }
 
 apr_time_t fo_monitor_look_at(const fo_monitor_t *monitor)

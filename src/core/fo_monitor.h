@@ -110,14 +110,14 @@ void fo_monitor_give_up(fo_monitor_t *monitor, const fo_target_t *target);
 bool fo_monitor_hurry(fo_monitor_t *monitor, const fo_target_t *target);
 
 /* Too many requests that use it have failed: the same, or the endpoint is left at once. */
-void fo_monitor_trip(fo_monitor_t *monitor, const fo_service_t *service, const fo_tally_t *tally,
+bool fo_monitor_trip(fo_monitor_t *monitor, const fo_service_t *service, const fo_tally_t *tally,
                      apr_time_t now);
 
 /* Does the same for what siblings have found otherwise than this child sees it. */
 void fo_monitor_hear_hints(fo_monitor_t *monitor, apr_time_t now);
 
 /* Where this child pings for all: the same for what errors in others point at. */
-void fo_monitor_hear_suspects(fo_monitor_t *monitor);
+void fo_monitor_hear_suspects(fo_monitor_t *monitor, apr_time_t now);
 
 /*
  * Writes into the board in which scopes something is due for this trigger. Returns the instant at

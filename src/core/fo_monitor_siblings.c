@@ -53,14 +53,25 @@ void fo_monitor_inherit(fo_monitor_t *monitor, const fo_shared_t *shared, apr_ti
 }
 
 /* A sibling's breaker has opened it: that holds for all. */
-static void hear_opened(fo_monitor_t *monitor, const fo_endpoint_t *endpoint, apr_time_t now)
+static bool hear_opened(fo_monitor_t *monitor, const fo_endpoint_t *endpoint, apr_time_t now)
 {
     apr_time_t until_at = fo_shared_open_until(monitor->shared, endpoint->seat);
     fo_report_t report = fo_breaker_report(&endpoint->service->policy, NULL);
 
-    if (until_at > now && !fo_judge_open_until(monitor->judge, endpoint) &&
-        fo_judge_open(monitor->judge, endpoint, until_at, &report, now))
-        fo_monitor_publish_course(monitor, endpoint->target);
+    if (until_at <= now || fo_judge_open_until(monitor->judge, endpoint) ||
+        !fo_judge_open(monitor->judge, endpoint, until_at, &report, now))
+        return false;
+    fo_monitor_publish_course(monitor, endpoint->target);
+    return true;
+}
+
+static bool hear_opened_any(fo_monitor_t *monitor, const fo_target_t *target, apr_time_t now)
+{
+    bool is_any = false;
+
+    for (unsigned i = 0; i < (unsigned)target->endpoints->nelts; i++)
+        is_any |= hear_opened(monitor, fo_target_endpoint(target, i), now);
+    return is_any;
 }
 
 static void hear_hint(fo_monitor_t *monitor, const fo_target_t *target, apr_time_t now)
@@ -71,8 +82,7 @@ static void hear_hint(fo_monitor_t *monitor, const fo_target_t *target, apr_time
     if (hint == course->hint)
         return;
     course->hint = hint;
-    for (unsigned i = 0; i < (unsigned)target->endpoints->nelts; i++)
-        hear_opened(monitor, fo_target_endpoint(target, i), now);
+    hear_opened_any(monitor, target, now);
     if (course->is_hurried || !fo_monitor_is_news(monitor, target, hint & FO_HINT_DOWN))
         return;
     course->is_hurried = true;
@@ -132,13 +142,14 @@ void fo_monitor_hear_hints(fo_monitor_t *monitor, apr_time_t now)
     fo_board_hints_heard(monitor->board, count);
 }
 
-void fo_monitor_hear_suspects(fo_monitor_t *monitor)
+void fo_monitor_hear_suspects(fo_monitor_t *monitor, apr_time_t now)
 {
     if (!monitor->plan->ways.lease || !monitor->leader.is_leading)
         return;
     for (unsigned i = 0; i < (unsigned)monitor->plan->targets->nelts; i++) {
         const fo_target_t *target = fo_plan_target_at(monitor->plan, i);
-        if (fo_shared_take_suspect(monitor->shared, target->seat))
+        if (fo_shared_take_suspect(monitor->shared, target->seat) &&
+            !hear_opened_any(monitor, target, now))
             fo_monitor_hurry(monitor, target);
     }
 }

@@ -209,13 +209,14 @@ static void hear_trips(probe_loop_t *loop, apr_time_t now)
     if (!loop->alarm || !fo_alarm_take_any_trip(loop->alarm))
         return;
     for (unsigned i = 0; i < (unsigned)loop->plan->services->nelts; i++)
-        if (fo_alarm_take_trip(loop->alarm, fo_plan_service(loop->plan, i), &tally))
-            fo_monitor_trip(loop->monitor, fo_plan_service(loop->plan, i), &tally, now);
+        if (fo_alarm_take_trip(loop->alarm, fo_plan_service(loop->plan, i), &tally) &&
+            !fo_monitor_trip(loop->monitor, fo_plan_service(loop->plan, i), &tally, now))
+            wake_leader(loop);
 }
 
 static void hear_errors(probe_loop_t *loop, apr_time_t now)
 {
-    fo_monitor_hear_suspects(loop->monitor);
+    fo_monitor_hear_suspects(loop->monitor, now);
     hear_trips(loop, now);
     if (!loop->alarm || !fo_alarm_is_any_raised(loop->alarm))
         return;
@@ -315,8 +316,7 @@ static apr_time_t wake_at(const probe_loop_t *loop, apr_time_t now)
         at = lead_at;
     if (loop->publish_at < at)
         at = loop->publish_at;
-    if (look_at < at)
-        at = look_at;
+    at = look_at < at ? look_at : at;
     if (loop->n_rounds > 0 && now + TICK < at)
         at = now + TICK;
     for (unsigned i = 0; i < loop->n_rounds; i++) {

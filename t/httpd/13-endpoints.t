@@ -367,16 +367,17 @@ under_each_mpm 'several probes', sub ($mpm) {
     $httpd->done;
 };
 
-# A child that comes later uses from its first request on what its siblings use.
+# A child that comes later uses from its first request on what its siblings use, for twice their
+# frequency.
 under_each_mpm 'children that come later', sub ($mpm) {
     my @peer  = map { Failover::Peer->new } 1, 2;
-    my $httpd = start( $mpm, [ map { 'tcp://' . $_->address } @peer ], children => 4, lines => 'FailoverFailback manual' );
+    my $httpd = start( $mpm, [ map { 'tcp://' . $_->address } @peer ], children => 4, lines => 'FailoverFailback manual', head => "FailoverMonitoringPingFrequency 2s\nFailoverOutagePingFrequency 2s\n" );
     wait_for( sub { my %by; $by{ $_->{child} }++ for crowd( $httpd, 8 ); keys %by == 4 }, 'a request of each' );
     $peer[0]->mode('refuse');
     wait_for( sub { crowd( $httpd, 8 ); said( $httpd, 'FO0018' ) == 4 }, 'each child to go over' );
     $peer[0]->mode('mute');
     wait_for( sub { crowd( $httpd, 8 ); said( $httpd, 'FO0021' ) == 4 }, 'each to find the primary back, and to stay' );
-    my %old = map { $_ => 1 } $httpd->children;
+    my %old   = map { $_ => 1 } $httpd->children;
     my @level = map { /:(\w+)\]/ ? $1 : () } said( $httpd, 'FO0018' );
     is_deeply [ sort @level ], [qw(info info info warn)], 'one warning, the others info';
     $httpd->graceful;

@@ -167,6 +167,21 @@ under_each_mpm 'open and half-open', sub ($mpm) {
     $httpd->done;
 };
 
+# Where one child pings for all, whichever child's request is one too many.
+under_each_mpm 'one pings for all', sub ($mpm) {
+    my ( $east, $west ) = map { Failover::Peer->new } 1, 2;
+    my $httpd = start( $mpm, 'count=5xx failures=6 rate=0 window=30s trip=open reset=1s', two( $east, $west ), children => 3, head => "FailoverScope server lease=3s\n" );
+    wait_for( sub { $east->connections && $west->connections && !grep { $_->{states} ne 'up' } crowd( $httpd, 9 ) }, 'all up' );
+    for my $round ( 1 .. 3 ) {
+        crowd( $httpd, 6, '/app/fail' );
+        wait_for( sub { !grep { $_->{states} ne 'failover' } crowd( $httpd, 9 ) }, 'all to leave it' );
+        wait_for( sub { !grep { $_->{states} ne 'up' } crowd( $httpd, 9 ) }, 'all to come back', 20 );
+    }
+    pass('three times');
+    $httpd->allow_log(qr/FO0018/);
+    $httpd->done;
+};
+
 under_each_mpm 'never the last one', sub ($mpm) {
     my ( $east, $west ) = ( Failover::Peer->new, Failover::Peer->new( mode => 'refuse' ) );
     my $httpd = start( $mpm, 'count=5xx consecutive=3 trip=open reset=1s', two( $east, $west ) );

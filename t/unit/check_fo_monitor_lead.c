@@ -250,7 +250,7 @@ static bool wake(int i)
 {
     bool is_leading = fo_monitor_lead(monitors[i], now);
 
-    fo_monitor_hear_suspects(monitors[i]);
+    fo_monitor_hear_suspects(monitors[i], now);
     fo_monitor_hear_hints(monitors[i], now);
     return is_leading;
 }
@@ -455,7 +455,7 @@ START_TEST(without_a_lease)
     ck_assert(fo_monitor_lead(monitors[0], now));
     ck_assert(fo_monitor_lead_at(monitors[0]) == FO_NEVER);
     fo_monitor_leave(monitors[0]);
-    fo_monitor_hear_suspects(monitors[0]);
+    fo_monitor_hear_suspects(monitors[0], now);
     ck_assert_int_eq(fo_lease_read(shared).slot, FO_SLOT_NONE);
     ck_assert(fo_monitor_hurry(monitors[0], target()));
 }

@@ -325,7 +325,7 @@ START_TEST(an_ask_that_hangs)
     rig_t *rig = rig_make(RIG_STUCK);
     fo_service_t *service;
 
-    policy.value[FO_POLICY_TIMEOUT_UP] = 100 * MS;
+    policy.value[FO_POLICY_TIMEOUT_UP] = 400 * MS;
     policy.value[FO_POLICY_OUTAGE] = 10 * MS;
     policy.value[FO_POLICY_LOGGING] = 1;
     service = add_at("ask", &rig_probe_ask, rig, 1);
