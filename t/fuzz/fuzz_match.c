@@ -163,14 +163,14 @@ static fo_service_t *add_service(fo_plan_t *plan, const char *name, const char *
 {
     const apr_array_header_t *none = apr_array_make(plan->pool, 1, 1);
     fo_service_t *service = fo_plan_add_service(plan, name, NULL, fo_policy_built_in(), none, NULL);
-    fo_check_t *check = fo_plan_check(plan, name);
+    fo_target_t *target = fo_plan_target(plan, name);
     fo_host_t *hosts = apr_pcalloc(plan->pool, sizeof(*hosts));
     fo_url_t *url = apr_pcalloc(plan->pool, sizeof(*url));
 
     *hosts = (fo_host_t){ .name = host, .port = 80 };
     *url = (fo_url_t){ .hosts = hosts, .n_hosts = 1, .path = "" };
-    check->url = url;
-    fo_plan_add_endpoint(plan, service, name, name, 1, check);
+    fo_plan_know_hosts(target, url);
+    fo_plan_add_endpoint(plan, service, name, name, 1, target);
     return service;
 }
 
@@ -199,12 +199,12 @@ static void hear(const fo_match_t *match, const input_t *input, apr_pool_t *pool
     entry.scope = fo_plan_scope(plan, own);
     fo_rules_finish(rules);
     alarm = fo_alarm_make(rules, pool);
-    fo_alarm_learn(alarm, fo_plan_check_at(plan, 1), 0, 0, "10.0.0.1");
+    fo_alarm_learn(alarm, fo_plan_target_at(plan, 1), 0, 0, "10.0.0.1");
     entry.text = escape(input->entry, false, pool);
     entry.length = strlen(entry.text);
     bool is_raised = fo_alarm_hear(alarm, &entry);
-    FUZZ_HOLDS(fo_alarm_is_raised(alarm, fo_plan_check_at(plan, 0)) == is_raised, "%s", entry.text);
-    FUZZ_HOLDS(!fo_alarm_is_raised(alarm, fo_plan_check_at(plan, 1)), "%s", entry.text);
+    FUZZ_HOLDS(fo_alarm_is_raised(alarm, fo_plan_target_at(plan, 0)) == is_raised, "%s", entry.text);
+    FUZZ_HOLDS(!fo_alarm_is_raised(alarm, fo_plan_target_at(plan, 1)), "%s", entry.text);
     FUZZ_HOLDS(!is_raised || !fo_alarm_hear(alarm, &entry), "%s", entry.text);
 }
 

@@ -72,7 +72,7 @@ static void make_services(world_t *world)
             APR_ARRAY_PUSH(settings, fo_setting_t) = draw_setting(&world->source);
         fo_service_t *service = fo_plan_add_service(plan, apr_psprintf(world->pool, "s%d", i), NULL,
                                                     fo_policy_built_in(), settings, NULL);
-        fo_plan_add_endpoint(plan, service, "e", "e", 1, fo_plan_check(plan, "e"));
+        fo_plan_add_endpoint(plan, service, "e", "e", 1, fo_plan_target(plan, "e"));
         world->seen[i] = (fo_seen_t){
             .service = service, .word = { FO_SERVICE_DOWN, 0, 1 }, .epoch = "1"
         };
