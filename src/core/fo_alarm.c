@@ -348,7 +348,9 @@ static bool raise_bits(fo_alarm_t *alarm, unsigned word, apr_uint64_t bits)
 /* The last one said counts: failures in the lower half, calls above; 0: nothing. */
 void fo_alarm_trip(fo_alarm_t *alarm, const fo_service_t *service, const fo_tally_t *tally)
 {
-    apr_uint64_t word = (apr_uint64_t)tally->calls << 32 | tally->failures;
+    unsigned failures = tally->failures > tally->streak ? tally->failures : tally->streak;
+    unsigned calls = tally->calls > failures ? tally->calls : failures;
+    apr_uint64_t word = (apr_uint64_t)calls << 32 | failures;
 
     atomic_store(&alarm->trips[service->index], word);
     atomic_store(&alarm->is_tripped, true);

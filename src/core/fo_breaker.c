@@ -6,7 +6,7 @@
 
 #define COUNT_BITS FO_BREAKER_COUNT_BITS
 #define COUNT_MAX ((1u << COUNT_BITS) - 1)
-#define AHEAD_MAX (1u << 16) /* parts that a call may have lasted */
+#define AHEAD_MAX (1u << 12) /* parts that a call may have lasted */
 
 apr_interval_time_t fo_breaker_part(const fo_policy_t *policy)
 {
@@ -93,22 +93,28 @@ static bool is_too_much(const fo_policy_t *policy, const fo_tally_t *tally)
            (value[FO_POLICY_STREAK] && tally->streak >= value[FO_POLICY_STREAK]);
 }
 
-static void begin_anew(fo_breaker_t *breaker)
+static void begin_anew(fo_breaker_t *breaker, apr_time_t now)
 {
+    atomic_store(&breaker->emptied_at, now);
     for (int i = 0; i < FO_BREAKER_BUCKETS; i++)
         atomic_store(&breaker->buckets[i], 0);
     atomic_store(&breaker->streak, 0);
 }
 
-bool fo_breaker_fail(fo_breaker_t *breaker, const fo_policy_t *policy, apr_time_t now,
-                     fo_tally_t *ret_tally)
+bool fo_breaker_fail(fo_breaker_t *breaker, const fo_policy_t *policy, apr_time_t began_at,
+                     apr_time_t now, fo_tally_t *ret_tally)
 {
+    apr_time_t emptied_at = atomic_load(&breaker->emptied_at);
+
+    *ret_tally = (fo_tally_t){ 0 };
+    if (began_at < emptied_at && emptied_at <= now) /* the clock has not been set back */
+        return false;
     fo_breaker_count(breaker, stamp_at(policy, now), FO_BREAKER_CALL + 1);
     atomic_fetch_add(&breaker->streak, 1);
     *ret_tally = fo_breaker_tally(breaker, policy, now);
     if (!is_too_much(policy, ret_tally))
         return false;
-    begin_anew(breaker);
+    begin_anew(breaker, now);
     return true;
 }
 

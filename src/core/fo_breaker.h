@@ -16,7 +16,8 @@
 /* Zeroed: nothing has been counted. */
 typedef struct fo_breaker_t {
     _Atomic apr_uint64_t buckets[FO_BREAKER_BUCKETS];
-    _Atomic unsigned streak; /* failures in a row */
+    _Atomic unsigned streak;        /* failures in a row */
+    _Atomic apr_int64_t emptied_at; /* when it was last too much */
 } fo_breaker_t;
 
 /* What the window holds. */
@@ -64,9 +65,10 @@ static inline void fo_breaker_pass(fo_breaker_t *breaker, apr_interval_time_t pa
 
 /*
  * One that failed. True: that is too much, and the window begins anew; *ret_tally is what it held.
+ * One that began before that says nothing of what came after, and is not counted.
  */
-bool fo_breaker_fail(fo_breaker_t *breaker, const fo_policy_t *policy, apr_time_t now,
-                     fo_tally_t *ret_tally);
+bool fo_breaker_fail(fo_breaker_t *breaker, const fo_policy_t *policy, apr_time_t began_at,
+                     apr_time_t now, fo_tally_t *ret_tally);
 
 /* The failure that it is. tally NULL: a sibling has counted. */
 fo_report_t fo_breaker_report(const fo_policy_t *policy, const fo_tally_t *tally);

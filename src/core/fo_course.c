@@ -63,6 +63,17 @@ static apr_time_t earlier(apr_time_t one, apr_time_t other)
     return one < other ? one : other;
 }
 
+/* When its span is over; and if that ping came to nothing, as one after an error. */
+static apr_time_t half_open_after(const fo_course_t *course, const fo_endpoint_t *endpoint,
+                                  apr_time_t open_until)
+{
+    apr_time_t at = open_until;
+
+    if (course->started_at >= open_until)
+        at = course->started_at + endpoint->service->policy.value[FO_POLICY_ERROR];
+    return course->retry_at > at ? course->retry_at : at;
+}
+
 /* What the breaker has opened is pinged by itself when its span is over, and not before. */
 apr_time_t fo_course_due_at(const fo_course_t *course, const fo_target_t *target,
                             const fo_judge_t *judge, const fo_ways_t *ways, fo_trigger_e trigger)
@@ -76,8 +87,8 @@ apr_time_t fo_course_due_at(const fo_course_t *course, const fo_target_t *target
         const fo_endpoint_t *endpoint = fo_target_endpoint(target, i);
         apr_time_t open_until = fo_judge_open_until(judge, endpoint);
         apr_interval_time_t span;
-        if (open_until && open_until < half_open_at)
-            half_open_at = open_until;
+        if (open_until)
+            half_open_at = earlier(half_open_at, half_open_after(course, endpoint, open_until));
         if (open_until || !is_wanted(course, endpoint, judge, ways, trigger))
             continue;
         span = span_of(course, endpoint, judge);

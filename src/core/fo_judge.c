@@ -1,5 +1,6 @@
 #include "core/fo_judge.h"
 
+#include "core/fo_breaker.h"
 #include "core/fo_record.h"
 #include "core/fo_report.h"
 
@@ -104,6 +105,7 @@ static fo_lineup_t line_up(const fo_judge_t *judge, const fo_service_t *service,
         const fo_endpoint_t *endpoint = fo_service_endpoint(service, rank);
         const fo_health_t *health = &judge->healths[endpoint->index];
         lineup.failures[rank] = &health->failure;
+        lineup.is_undecided |= health->state == FO_STATE_UNKNOWN && !health->was_asked;
         lineup.candidates[rank] = (fo_candidate_t){
             .state = health->state,
             .weight = endpoint->weight,
@@ -113,11 +115,27 @@ static fo_lineup_t line_up(const fo_judge_t *judge, const fo_service_t *service,
     return lineup;
 }
 
+void fo_judge_discard(fo_judge_t *judge, const fo_endpoint_t *endpoint, apr_time_t now)
+{
+    judge->healths[endpoint->index].was_asked = true;
+    fo_judge_remind(judge, endpoint->service, now);
+}
+
 void fo_judge_remind(fo_judge_t *judge, const fo_service_t *service, apr_time_t now)
 {
     fo_lineup_t lineup = line_up(judge, service, now);
 
     fo_standing_remind(judge->standings, service, &lineup, now);
+}
+
+/* When nothing works any more, what a breaker has opened is worth a ping. */
+static void end_opening(fo_judge_t *judge, const fo_service_t *service, apr_time_t now)
+{
+    for (unsigned rank = 0; rank < (unsigned)service->endpoints->nelts; rank++) {
+        fo_row_t *row = &judge->rows[fo_service_endpoint(service, rank)->index];
+        if (row->open_until > now)
+            row->open_until = now;
+    }
 }
 
 /* Its siblings decide by the rows whose news it is, so these come first. */
@@ -129,6 +147,8 @@ static void settle(fo_judge_t *judge, const fo_endpoint_t *endpoint, bool has_pa
 
     lineup.has_passed = has_passed && is_usable;
     has_changed = fo_standing_choose(judge->standings, endpoint->service, &lineup, false, now);
+    if (fo_judge_state(judge, endpoint->service) == FO_SERVICE_DOWN && !lineup.is_undecided)
+        end_opening(judge, endpoint->service, now);
     write_rows(judge, endpoint->service);
     if (has_changed || has_passed == is_usable)
         fo_standing_tell(judge->standings, endpoint->service, &lineup, now);
@@ -262,6 +282,7 @@ bool fo_judge_answer(fo_judge_t *judge, const fo_endpoint_t *endpoint, const fo_
 
     fo_standings_follow(judge->standings, false);
     health->last = *report;
+    health->was_asked = true;
     judge_login(judge, endpoint, report);
     if (now < fo_judge_open_until(judge, endpoint))
         return false;
@@ -313,7 +334,7 @@ bool fo_judge_open(fo_judge_t *judge, const fo_endpoint_t *endpoint, apr_time_t 
     fo_health_t *health = &judge->healths[endpoint->index];
     bool was_usable = fo_state_is_usable(health->state);
 
-    if (!fo_judge_has_other(judge, endpoint, now))
+    if (endpoint->service->endpoints->nelts == 1)
         return false;
     fo_standings_follow(judge->standings, false);
     health->last = health->failure = *report;
@@ -339,6 +360,11 @@ static void recall_failure(fo_judge_t *judge, const fo_shared_t *shared,
     fo_failure_t failure;
 
     fo_record_failure(shared, endpoint->target->seat, &failure);
+    if (judge->rows[endpoint->index].open_until) { /* no ping found it */
+        judge->healths[endpoint->index].failure = fo_breaker_report(&endpoint->service->policy,
+                                                                    NULL);
+        return;
+    }
     if (failure.at && counts_as_failure(&failure.report))
         judge->healths[endpoint->index].failure = failure.report;
 }
@@ -430,6 +456,7 @@ static bool follow_row(fo_judge_t *judge, const fo_endpoint_t *endpoint, const f
     own->due_at = row->due_at;
     own->took = row->took;
     own->grace_until = row->grace_until;
+    own->open_until = row->open_until;
     if (!fo_state_is_usable(judge->healths[endpoint->index].state))
         recall_failure(judge, judge->shared, endpoint);
     return true;

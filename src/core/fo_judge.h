@@ -38,8 +38,9 @@ bool fo_judge_answer(fo_judge_t *judge, const fo_endpoint_t *endpoint, const fo_
 bool fo_judge_has_other(const fo_judge_t *judge, const fo_endpoint_t *endpoint, apr_time_t now);
 
 /*
- * The breaker opens this endpoint, unless it is the last one: it is down until then, whatever its
- * pings say, and the first one after that decides. False: nothing happens.
+ * A breaker has opened this endpoint, unless it is the only one: it is down until then, whatever
+ * its pings say, and the first one after that decides; or the first one of all, when nothing else
+ * works any more. False: nothing happens.
  */
 bool fo_judge_open(fo_judge_t *judge, const fo_endpoint_t *endpoint, apr_time_t until_at,
                    const fo_report_t *report, apr_time_t now);
@@ -53,6 +54,9 @@ const fo_endpoint_t *fo_judge_in_use(const fo_judge_t *judge, const fo_service_t
 /* What the child sees that pings for all, by rank; NULL: that endpoint has no ping yet. */
 void fo_judge_follow(fo_judge_t *judge, const fo_service_t *service, const fo_row_t *const rows[],
                      apr_time_t now);
+
+/* No answer. */
+void fo_judge_discard(fo_judge_t *judge, const fo_endpoint_t *endpoint, apr_time_t now);
 
 /* No answer: says that an outage lasts, when it is time to. */
 void fo_judge_remind(fo_judge_t *judge, const fo_service_t *service, apr_time_t now);

@@ -35,7 +35,7 @@ typedef struct fo_service_words_t {
     _Atomic apr_int64_t announced_at;   /* the outage that the log tells of; 0: none */
     _Atomic apr_int64_t reminded_at;    /* when it last told of it */
     _Atomic apr_int64_t unavailable_at; /* the outage of which it has said that it lasts too long */
-    _Atomic apr_uint64_t used;          /* 1 + the seat of the endpoint that it tells of; 0: none */
+    _Atomic apr_uint64_t used;          /* 1 + the rank of the endpoint that it tells of; 0: none */
     fo_breaker_t breaker;
 } fo_service_words_t;
 

@@ -168,7 +168,7 @@ static void discard(fo_monitor_t *monitor, const fo_target_t *target, const fo_r
     course->discards++;
     course->self_count++;
     for (unsigned i = 0; i < (unsigned)target->endpoints->nelts; i++)
-        fo_judge_remind(monitor->judge, fo_target_endpoint(target, i)->service, now);
+        fo_judge_discard(monitor->judge, fo_target_endpoint(target, i), now);
     if (course->self_told_at && now - course->self_told_at < FO_SELF_LOGGING)
         return;
     change.discards = course->self_count;
@@ -280,9 +280,8 @@ static bool open_endpoint(fo_monitor_t *monitor, const fo_endpoint_t *endpoint,
     }
     if (!fo_judge_open(monitor->judge, endpoint, until_at, &report, now))
         return false;
-    monitor->courses[endpoint->target->index].hint = fo_shared_tell(monitor->shared,
-                                                                    endpoint->target->seat, true,
-                                                                    now);
+    monitor->courses[endpoint->target->index].hint = fo_shared_stir(monitor->shared,
+                                                                    endpoint->target->seat);
     fo_monitor_publish_course(monitor, endpoint->target);
     return true;
 }

@@ -15,6 +15,7 @@ struct fo_monitor_t {
     fo_judge_t *judge;
     fo_shared_t *shared; /* NULL: no siblings */
     fo_leader_t leader;
+    bool has_led;         /* when it last looked */
     unsigned hints_heard; /* the count up to which that has happened */
     fo_course_t *courses; /* by target */
     apr_time_t *due_at;   /* by target: working space */

@@ -58,7 +58,7 @@ static bool hear_opened(fo_monitor_t *monitor, const fo_endpoint_t *endpoint, ap
     apr_time_t until_at = fo_shared_open_until(monitor->shared, endpoint->seat);
     fo_report_t report = fo_breaker_report(&endpoint->service->policy, NULL);
 
-    if (until_at <= now || fo_judge_open_until(monitor->judge, endpoint) ||
+    if (until_at <= now || fo_judge_open_until(monitor->judge, endpoint) >= until_at ||
         !fo_judge_open(monitor->judge, endpoint, until_at, &report, now))
         return false;
     fo_monitor_publish_course(monitor, endpoint->target);
@@ -82,7 +82,8 @@ static void hear_hint(fo_monitor_t *monitor, const fo_target_t *target, apr_time
     if (hint == course->hint)
         return;
     course->hint = hint;
-    hear_opened_any(monitor, target, now);
+    if (hear_opened_any(monitor, target, now))
+        return;
     if (course->is_hurried || !fo_monitor_is_news(monitor, target, hint & FO_HINT_DOWN))
         return;
     course->is_hurried = true;
@@ -148,8 +149,11 @@ void fo_monitor_hear_suspects(fo_monitor_t *monitor, apr_time_t now)
         return;
     for (unsigned i = 0; i < (unsigned)monitor->plan->targets->nelts; i++) {
         const fo_target_t *target = fo_plan_target_at(monitor->plan, i);
-        if (fo_shared_take_suspect(monitor->shared, target->seat) &&
-            !hear_opened_any(monitor, target, now))
+        if (!fo_shared_take_suspect(monitor->shared, target->seat))
+            continue;
+        if (hear_opened_any(monitor, target, now))
+            monitor->courses[i].hint = fo_shared_stir(monitor->shared, target->seat);
+        else
             fo_monitor_hurry(monitor, target);
     }
 }
@@ -159,9 +163,17 @@ apr_time_t fo_monitor_lead_at(const fo_monitor_t *monitor)
     return fo_leader_look_at(&monitor->leader);
 }
 
+/* Whoever begins to ping does not ask what a breaker has opened, in whichever child. */
 bool fo_monitor_lead(fo_monitor_t *monitor, apr_time_t now)
 {
-    return fo_leader_look(&monitor->leader, now);
+    bool is_leading = fo_leader_look(&monitor->leader, now);
+
+    for (unsigned i = 0; is_leading && !monitor->has_led && monitor->shared &&
+                         i < (unsigned)monitor->plan->endpoints->nelts;
+         i++)
+        hear_opened(monitor, fo_plan_endpoint(monitor->plan, i), now);
+    monitor->has_led = is_leading;
+    return is_leading;
 }
 
 void fo_monitor_leave(fo_monitor_t *monitor)

@@ -134,7 +134,7 @@ bool fo_news_unavailable(fo_shared_t *shared, const fo_service_t *service)
 bool fo_news_use(fo_shared_t *shared, const fo_service_t *service, unsigned rank)
 {
     _Atomic apr_uint64_t *used = &words_of(shared, service)->used;
-    apr_uint64_t now_used = (apr_uint64_t)fo_service_endpoint(service, rank)->seat + 1;
+    apr_uint64_t now_used = (apr_uint64_t)rank + 1;
     apr_uint64_t before = atomic_exchange(used, now_used);
 
     return before ? before != now_used : rank != service->primary;

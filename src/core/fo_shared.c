@@ -372,6 +372,14 @@ unsigned fo_shared_tell(fo_shared_t *shared, unsigned target, bool is_down, apr_
     return (unsigned)told;
 }
 
+unsigned fo_shared_stir(fo_shared_t *shared, unsigned target)
+{
+    apr_uint64_t told = atomic_fetch_add(&shared->targets[target].hint, 2) + 2;
+
+    atomic_fetch_add(&shared->count, 1);
+    return (unsigned)told;
+}
+
 apr_time_t fo_shared_told_at(const fo_shared_t *shared, unsigned target)
 {
     return atomic_load(&shared->targets[target].told_at);
@@ -410,9 +418,9 @@ apr_time_t fo_shared_open(fo_shared_t *shared, unsigned endpoint, apr_interval_t
 
     if (until_at > now)
         return until_at;
-    atomic_store(&words->open_span, span);
     if (!atomic_compare_exchange_strong(&words->open_until, &until_at, now + span))
         return until_at; /* a sibling was faster */
+    atomic_store(&words->open_span, span);
     return now + span;
 }
 

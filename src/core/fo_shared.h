@@ -66,6 +66,9 @@ unsigned fo_shared_hint(const fo_shared_t *shared, unsigned target);
 /* Returns the word as it is afterwards. now: any clock that all use alike. */
 unsigned fo_shared_tell(fo_shared_t *shared, unsigned target, bool is_down, apr_time_t now);
 
+/* Makes the others look at it without a discovery: the lowest bit stays. */
+unsigned fo_shared_stir(fo_shared_t *shared, unsigned target);
+
 /* When that was last; 0: never. */
 apr_time_t fo_shared_told_at(const fo_shared_t *shared, unsigned target);
 

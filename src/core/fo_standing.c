@@ -107,7 +107,7 @@ static void set_word(fo_standings_t *standings, const fo_service_t *service,
     if (is_down && standing->word.state != FO_SERVICE_DOWN)
         standing->down_at = since_at;
     if (!is_down)
-        standing->used_at = since_at;
+        standing->used_at = since_at ? since_at : now;
     standing->word = word;
     plan_look(standing, service, now);
     publish(standings, service, lineup, since_at);
@@ -204,15 +204,6 @@ static bool is_over_for_others(const fo_standings_t *standings, const fo_service
            !fo_news_is_open(standings->shared, service);
 }
 
-/* Nobody can say yet that none works. */
-static bool is_undecided(const fo_service_t *service, const fo_lineup_t *lineup)
-{
-    for (unsigned i = 0; i < (unsigned)service->endpoints->nelts; i++)
-        if (lineup->candidates[i].state == FO_STATE_UNKNOWN)
-            return true;
-    return false;
-}
-
 static void tell_unavailable(fo_standings_t *standings, const fo_service_t *service,
                              fo_change_t change, apr_time_t now)
 {
@@ -240,7 +231,7 @@ void fo_standing_remind(fo_standings_t *standings, const fo_service_t *service,
         .report = lineup->failures[standing->word.endpoint],
     };
 
-    if (standing->word.state != FO_SERVICE_DOWN || is_undecided(service, lineup))
+    if (standing->word.state != FO_SERVICE_DOWN || lineup->is_undecided)
         return;
     if (is_first)
         change.is_news = is_alone(standings) ||
@@ -285,6 +276,8 @@ static bool tell_recovery(fo_standings_t *standings, const fo_service_t *service
     change.is_news = is_news_that_it_is_back(standings, service, was_down, now, &change.lasted);
     standing->down_at = standing->told_at = 0;
     standing->is_unavailable = false;
+    if (was_down && !is_alone(standings) && !standings->follows)
+        fo_news_use(standings->shared, service, standing->word.endpoint);
     if (was_down || change.is_news)
         fo_standings_observe(standings, &change);
     return was_down;

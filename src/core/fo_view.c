@@ -51,6 +51,7 @@ typedef struct sight_t {
     fo_view_state_e state;
     apr_time_t since_at; /* the last change of an endpoint */
     unsigned epoch;
+    bool is_open; /* it uses an endpoint that it does not know yet */
 } sight_t;
 
 static void add_row(sight_t *sight, const fo_endpoint_t *endpoint, const fo_row_t *row,
@@ -60,6 +61,7 @@ static void add_row(sight_t *sight, const fo_endpoint_t *endpoint, const fo_row_
         sight->since_at = since_at;
     if (row->epoch > sight->epoch)
         sight->epoch = row->epoch;
+    sight->is_open = sight->is_open || (row->state == FO_STATE_UNKNOWN && row->is_in_use);
     if (row->state == FO_STATE_UNKNOWN)
         return;
     if (row->is_in_use)
@@ -104,6 +106,8 @@ static sight_t look(fo_view_t *view, const fo_service_t *service, const fo_view_
             add_to_endpoint(&view->endpoints[endpoint->index], &row, since_at,
                             pings_itself(view, child));
     }
+    if (sight.is_open && sight.state == FO_VIEW_DOWN)
+        sight.state = FO_VIEW_UNKNOWN;
     if (!sight.since_at)
         sight.since_at = child->slot.started_at;
     return sight;

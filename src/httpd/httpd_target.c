@@ -159,6 +159,17 @@ static apr_array_header_t *collect_checks(const httpd_service_t *service,
     return checks;
 }
 
+/* With another endpoint of the same service. */
+static bool shares_target(const fo_endpoint_t *endpoint)
+{
+    for (unsigned i = 0; i < (unsigned)endpoint->target->endpoints->nelts; i++) {
+        const fo_endpoint_t *other = fo_target_endpoint(endpoint->target, i);
+        if (other != endpoint && other->service == endpoint->service)
+            return true;
+    }
+    return false;
+}
+
 void httpd_target_plan(httpd_config_t *config, const httpd_service_t *declared_service,
                        const httpd_endpoint_t *declared, fo_service_t *service)
 {
@@ -175,6 +186,12 @@ void httpd_target_plan(httpd_config_t *config, const httpd_service_t *declared_s
     fo_endpoint_t *endpoint = fo_plan_add_endpoint(plan, service, declared->name, identity,
                                                    declared->weight, target);
 
+    if (shares_target(endpoint))
+        httpd_config_warn(declared->own.place,
+                          apr_psprintf(plan->pool,
+                                       "%s: endpoint %s is asked the same as another one of it, so "
+                                       "both fall together: give each a FailoverCheck of its own",
+                                       service->full_name, declared->name));
     endpoint->url = declared->own.url;
     endpoint->probe = declared->own.probe;
     endpoint->settings = declared->settings->nelts ? declared->settings : NULL;

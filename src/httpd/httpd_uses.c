@@ -15,6 +15,7 @@
 
 #define MARKS 256 /* requests that have failed and not ended; a power of two */
 #define TRIES 4
+#define STALE (3600 * APR_USEC_PER_SEC)
 
 /* What counts for one service. */
 typedef struct counter_t {
@@ -39,11 +40,14 @@ struct httpd_uses_t {
 
 static apr_array_header_t *lists; /* httpd_uses_t *: all there are; from reading to the end */
 
-/* bits: by position in the request's list. */
-static struct {
+/* Of a request that has failed. */
+typedef struct mark_t {
     _Atomic(const request_rec *) r;
-    _Atomic apr_uint64_t bits;
-} marks[MARKS];
+    _Atomic apr_int64_t began_at; /* its request_time: requests follow each other at one address */
+    _Atomic apr_uint64_t bits;    /* by position in its list */
+} mark_t;
+
+static mark_t marks[MARKS];
 static _Atomic unsigned n_marks;
 
 /* ---------------------------------------------------------------- declared and resolved */
@@ -226,34 +230,60 @@ static unsigned place_of(const request_rec *r)
     return (unsigned)((uintptr_t)r >> 4) * 2654435761u >> 16;
 }
 
-/* Without a place for it one failure is not counted. */
-static void mark(const request_rec *r, apr_uint64_t bits)
+/* The place that this request has; NULL: none. One of a request before at that address is not. */
+static mark_t *mark_of(const request_rec *r)
 {
     for (unsigned try = 0; try < TRIES; try++) {
-        unsigned place = (place_of(r) + try) % MARKS;
-        const request_rec *nobody = NULL;
-        bool is_new = atomic_compare_exchange_strong(&marks[place].r, &nobody, r);
-        if (!is_new && nobody != r)
-            continue;
-        atomic_fetch_or(&marks[place].bits, bits);
-        if (is_new)
-            atomic_fetch_add(&n_marks, 1);
-        return;
+        mark_t *one = &marks[(place_of(r) + try) % MARKS];
+        if (atomic_load(&one->r) == r && atomic_load(&one->began_at) == r->request_time)
+            return one;
     }
+    return NULL;
+}
+
+/* Whoever logs after its request was counted leaves a mark that nobody takes: an hour will do. */
+static bool is_stale(const mark_t *one, const request_rec *r)
+{
+    return atomic_load(&one->r) == r || r->request_time - atomic_load(&one->began_at) > STALE;
+}
+
+/* NULL: there is no room, and one failure is not counted. */
+static mark_t *new_mark(const request_rec *r)
+{
+    for (unsigned try = 0; try < TRIES; try++) {
+        mark_t *one = &marks[(place_of(r) + try) % MARKS];
+        const request_rec *before = atomic_load(&one->r);
+        if ((before && !is_stale(one, r)) || !atomic_compare_exchange_strong(&one->r, &before, r))
+            continue;
+        atomic_store(&one->began_at, r->request_time);
+        atomic_store(&one->bits, 0);
+        if (!before)
+            atomic_fetch_add(&n_marks, 1);
+        return one;
+    }
+    return NULL;
+}
+
+static void mark(const request_rec *r, apr_uint64_t bits)
+{
+    mark_t *one = mark_of(r);
+
+    if (!one)
+        one = new_mark(r);
+    if (one)
+        atomic_fetch_or(&one->bits, bits);
 }
 
 static apr_uint64_t take_mark(const request_rec *r)
 {
-    for (unsigned try = 0; try < TRIES; try++) {
-        unsigned place = (place_of(r) + try) % MARKS;
-        if (atomic_load(&marks[place].r) != r)
-            continue;
-        apr_uint64_t bits = atomic_exchange(&marks[place].bits, 0);
-        atomic_store(&marks[place].r, NULL);
+    mark_t *one = mark_of(r);
+    apr_uint64_t bits = one ? atomic_exchange(&one->bits, 0) : 0;
+
+    if (one) {
+        atomic_store(&one->r, NULL);
         atomic_fetch_sub(&n_marks, 1);
-        return bits;
     }
-    return 0;
+    return bits;
 }
 
 void httpd_uses_found(const request_rec *r, unsigned word, apr_uint64_t bits)
@@ -297,7 +327,7 @@ static void count(const counter_t *counter, const request_rec *r, bool has_faile
         has_failed = has_failed || is_servers_fault(r);
     if (!has_failed)
         fo_breaker_pass(counter->breaker, counter->part, r->request_time);
-    else if (fo_breaker_fail(counter->breaker, policy, apr_time_now(), &tally))
+    else if (fo_breaker_fail(counter->breaker, policy, r->request_time, apr_time_now(), &tally))
         httpd_child_trip(counter->service, &tally);
 }
 

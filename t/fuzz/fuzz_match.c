@@ -203,7 +203,8 @@ static void hear(const fo_match_t *match, const input_t *input, apr_pool_t *pool
     entry.text = escape(input->entry, false, pool);
     entry.length = strlen(entry.text);
     bool is_raised = fo_alarm_hear(alarm, &entry);
-    FUZZ_HOLDS(fo_alarm_is_raised(alarm, fo_plan_target_at(plan, 0)) == is_raised, "%s", entry.text);
+    FUZZ_HOLDS(fo_alarm_is_raised(alarm, fo_plan_target_at(plan, 0)) == is_raised, "%s",
+               entry.text);
     FUZZ_HOLDS(!fo_alarm_is_raised(alarm, fo_plan_target_at(plan, 1)), "%s", entry.text);
     FUZZ_HOLDS(!is_raised || !fo_alarm_hear(alarm, &entry), "%s", entry.text);
 }

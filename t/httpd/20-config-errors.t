@@ -473,6 +473,7 @@ subtest 'checks and probes' => sub {
     good( in_block( $main, 'FailoverCheck tcp://h:2 timeout=1s' ) );
     good( in_block( "$main check=off", 'FailoverCheck tcp://h:2' ) );
     good( in_block( "$main check=on" ) );
+    warned( in_block( "$main check=off", 'FailoverEndpoint other tcp://h:3 weight=0.5 check=off', 'FailoverCheck tcp://h:2' ), 3, 'db: endpoint other is asked the same as another one of it, so both fall together' );
     bad( in_block("$main check=off"), 1, 'endpoint main has check=off and no FailoverCheck in its place' );
     bad( 'FailoverService db tcp://h:1 check=off', 1, 'has check=off and no FailoverCheck in its place' );
     bad( in_block("$main check=maybe"), 2, "check=: 'maybe' is neither on nor off" );

@@ -35,7 +35,7 @@ static bool calls(const char *outcomes)
         if (*outcomes == 'o')
             fo_breaker_pass(&breaker, fo_breaker_part(&policy), now);
         else
-            is_open = fo_breaker_fail(&breaker, &policy, now, &tally);
+            is_open = fo_breaker_fail(&breaker, &policy, now, now, &tally);
     }
     return is_open;
 }
@@ -155,6 +155,23 @@ START_TEST(how_exact_it_is)
 }
 END_TEST
 
+/* Those that were under way when it was too much fail later: that is no news. */
+START_TEST(what_was_under_way)
+{
+    apr_time_t began_at = now;
+
+    policy.value[FO_POLICY_STREAK] = 3;
+    now += SEC;
+    ck_assert(calls("xxx"));
+    for (int i = 0; i < 10; i++) {
+        now += 100 * MS;
+        ck_assert(!fo_breaker_fail(&breaker, &policy, began_at, now, &tally));
+    }
+    ck_assert_uint_eq(fo_breaker_tally(&breaker, &policy, now).failures, 0);
+    ck_assert(calls("xxx"));
+}
+END_TEST
+
 /* A call that began long ago, or a clock that was set back, counts where there is room for it. */
 START_TEST(what_began_long_ago)
 {
@@ -178,7 +195,7 @@ START_TEST(counts_are_bounded)
     limits(0, 1);
     policy.value[FO_POLICY_FAILURES] = 2000000;
     for (int i = 0; i < 70000; i++)
-        fo_breaker_fail(&breaker, &policy, now, &tally);
+        fo_breaker_fail(&breaker, &policy, now, now, &tally);
     ck_assert_uint_eq(tally.calls, (1 << 16) - 1);
     ck_assert_uint_eq(tally.failures, (1 << 16) - 1);
     memset(&breaker, 0, sizeof(breaker));
@@ -216,7 +233,7 @@ static void *count_many(void *unused)
         if (i % 4)
             fo_breaker_pass(&breaker, fo_breaker_part(&policy), now);
         else
-            fo_breaker_fail(&breaker, &policy, now, &mine);
+            fo_breaker_fail(&breaker, &policy, now, now, &mine);
     return NULL;
 }
 
@@ -249,6 +266,7 @@ static Suite *suite(void)
     tcase_add_test(tc, a_streak_outlasts_the_window);
     tcase_add_test(tc, the_window_slides);
     tcase_add_test(tc, how_exact_it_is);
+    tcase_add_test(tc, what_was_under_way);
     tcase_add_test(tc, what_began_long_ago);
     tcase_add_test(tc, after_a_long_rest);
     tcase_add_test(tc, counts_are_bounded);

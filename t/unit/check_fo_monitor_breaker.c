@@ -187,6 +187,89 @@ START_TEST(quick_reopening)
 }
 END_TEST
 
+/* A half-open ping that says nothing comes again as one after an error, and not at once. */
+START_TEST(half_open_without_an_answer)
+{
+    static const fo_report_t answers[] = {
+        { .verdict = FO_VERDICT_BUSY, .code = 1040 },
+        { .verdict = FO_VERDICT_SELF, .status = EMFILE },
+    };
+
+    start();
+    ping_all(east, &passed);
+    ping_all(west, &passed);
+    trip(0);
+    now += RESET;
+    ping(0, east, &answers[_i]);
+    ck_assert_int_eq(due_at(0, east), now + policy.value[FO_POLICY_ERROR]);
+    now += policy.value[FO_POLICY_ERROR];
+    ping(0, east, &passed);
+    ck_assert_int_eq(fo_monitor_health(monitors[0], east)->state, FO_STATE_UP);
+}
+END_TEST
+
+/* When the other one falls, what was opened is asked at once. */
+START_TEST(nothing_else_works)
+{
+    start();
+    ping_all(east, &passed);
+    ping_all(west, &passed);
+    trip(0);
+    now += SEC;
+    ping_all(west, &refused);
+    ck_assert_ptr_null(used(0));
+    ck_assert_int_le(due_at(0, east), now);
+    ping(0, east, &passed);
+    ck_assert_ptr_eq(used(0), east);
+}
+END_TEST
+
+/* A child that begins meanwhile does not ask it either. */
+START_TEST(a_child_that_comes_later)
+{
+    fo_board_t *board;
+    fo_monitor_t *monitor;
+
+    start();
+    plan->ways.inherits = _i;
+    ping_all(east, &passed);
+    ping_all(west, &passed);
+    trip(0);
+    now += SEC;
+    board = fo_board_make(plan, pool);
+    monitor = fo_monitor_make(plan, board, 7, observe, NULL, pool);
+    fo_monitor_inherit(monitor, shared, now);
+    fo_monitor_join(monitor, shared, FO_SLOT_NONE);
+    ck_assert(fo_monitor_lead(monitor, now));
+    ck_assert_int_eq(fo_monitor_due_at(monitor, east->target, FO_TRIGGER_REQUEST),
+                     now - SEC + RESET);
+    ck_assert_int_eq(fo_board_word(board, db).state, _i ? FO_SERVICE_FAILOVER : FO_SERVICE_DOWN);
+    fo_monitor_start(monitor, west->target, now);
+    fo_monitor_answer(monitor, west->target, &passed, now);
+    ck_assert_int_eq(fo_board_word(board, db).state, FO_SERVICE_FAILOVER);
+}
+END_TEST
+
+/* After an outage the next switch is news again. */
+START_TEST(news_after_an_outage)
+{
+    start();
+    ping_all(east, &passed);
+    ping_all(west, &passed);
+    ping_all(east, &refused);
+    ck_assert_int_eq(last.kind, FO_CHANGE_SWITCH);
+    ping_all(west, &refused);
+    ping_all(east, &passed);
+    ck_assert_int_eq(last.kind, FO_CHANGE_RECOVERY);
+    ping_all(west, &passed);
+    ping(0, east, &refused);
+    ck_assert_int_eq(last.kind, FO_CHANGE_SWITCH);
+    ck_assert(last.is_news);
+    ping(1, east, &refused);
+    ck_assert(!last.is_news);
+}
+END_TEST
+
 /* Never the last one that works: a ping decides. */
 START_TEST(the_last_one)
 {
@@ -229,6 +312,10 @@ static Suite *suite(void)
     tcase_add_test(tc, its_own_words);
     tcase_add_test(tc, what_comes_too_early);
     tcase_add_loop_test(tc, half_open, 0, 2);
+    tcase_add_loop_test(tc, half_open_without_an_answer, 0, 2);
+    tcase_add_test(tc, nothing_else_works);
+    tcase_add_loop_test(tc, a_child_that_comes_later, 0, 2);
+    tcase_add_test(tc, news_after_an_outage);
     tcase_add_test(tc, quick_reopening);
     tcase_add_test(tc, the_last_one);
     tcase_add_test(tc, a_ping_decides);
