@@ -42,7 +42,9 @@ sub start ( $mpm, $breaker, $services, %arg ) {
     may_say($httpd);
     $httpd->file( $_, $arg{files}{$_} ) for keys $arg{files}->%*;
     $httpd->start;
-    wait_for( sub { my %by; $by{ $_->{child} }++ for crowd( $httpd, 24 ); keys %by == ( $arg{children} // 1 ) }, 'a request of each child' );
+    my $children = $arg{children} // 1;
+    wait_for( sub { my %by; $by{ $_->{child} }++ for crowd( $httpd, 24 ); keys %by == $children }, 'a request of each child' );
+    wait_for( sub { !grep { $_->connections < $children } $arg{pinged}->@* }, 'the first ping of each' );
     return $httpd;
 }
 
@@ -61,7 +63,7 @@ sub rested ($peer) {
 
 under_each_mpm 'a ping decides', sub ($mpm) {
     my $peer  = Failover::Peer->new;
-    my $httpd = start( $mpm, 'count=5xx failures=5 rate=0.5 window=10s', one($peer) );
+    my $httpd = start( $mpm, 'count=5xx failures=5 rate=0.5 window=10s', one($peer), pinged => [$peer] );
     my $pings = $peer->connections;
     ask( $httpd, '/app/ok.html',  4 );
     ask( $httpd, '/app/fail',     4 );
@@ -85,7 +87,7 @@ under_each_mpm 'a ping decides', sub ($mpm) {
 # The rate: of all calls.
 under_each_mpm 'the rate keeps it closed', sub ($mpm) {
     my $peer  = Failover::Peer->new;
-    my $httpd = start( $mpm, 'count=5xx failures=2 rate=0.4 window=10s', one($peer) );
+    my $httpd = start( $mpm, 'count=5xx failures=2 rate=0.4 window=10s', one($peer), pinged => [$peer] );
     ask( $httpd, '/app/ok.html', 5 );
     ask( $httpd, '/app/fail',    2 );
     ok rested($peer), '2 of 7 are fewer than 0.4';
@@ -98,7 +100,7 @@ under_each_mpm 'the rate keeps it closed', sub ($mpm) {
 
 under_each_mpm 'failures in a row', sub ($mpm) {
     my $peer  = Failover::Peer->new;
-    my $httpd = start( $mpm, 'count=5xx consecutive=3', one($peer) );
+    my $httpd = start( $mpm, 'count=5xx consecutive=3', one($peer), pinged => [$peer] );
     my $pings = $peer->connections;
     ask( $httpd, $_ ) for map { ( '/app/fail', '/app/fail', '/app/ok.html' ) } 1 .. 3;
     ok rested($peer), 'never three in a row';
@@ -111,7 +113,7 @@ under_each_mpm 'failures in a row', sub ($mpm) {
 # Whose are the failures: of eight children none has enough.
 under_each_mpm 'counted over all children', sub ($mpm) {
     my $peer  = Failover::Peer->new;
-    my $httpd = start( $mpm, 'count=5xx failures=16 rate=0 window=10s', one($peer), children => 8 );
+    my $httpd = start( $mpm, 'count=5xx failures=16 rate=0 window=10s', one($peer), pinged => [$peer], children => 8 );
     my $pings = $peer->connections;
     my %by;
     $by{ $_->{child} }++ for crowd( $httpd, 15, '/app/fail' );
@@ -125,8 +127,8 @@ under_each_mpm 'counted over all children', sub ($mpm) {
 
 # The entries of the error log that would trigger a ping count, and each request once.
 under_each_mpm 'errors', sub ($mpm) {
-    my $peer  = Failover::Peer->new;
-    my $httpd = start( $mpm, 'failures=3 rate=0 window=30s trip=open', two( $peer, my $west = Failover::Peer->new ), head => "FailoverErrorPingFrequency 1h\n<Location /say.lua>\nFailoverUses db\n</Location>\n" );
+    my ( $peer, $west ) = map { Failover::Peer->new } 1, 2;
+    my $httpd = start( $mpm, 'failures=3 rate=0 window=30s trip=open', two( $peer, $west ), pinged => [ $peer, $west ], head => "FailoverErrorPingFrequency 1h\n<Location /say.lua>\nFailoverUses db\n</Location>\n" );
     say_error( $httpd, 'nothing that matters' ) for 1 .. 3;
     ask( $httpd, '/app/fail', 3 );
     is seen($httpd), 'up', 'what is no error of a service does not count';
@@ -141,15 +143,15 @@ under_each_mpm 'errors', sub ($mpm) {
 # It is left at once, in every child, and not pinged before `reset`; then the first ping decides.
 under_each_mpm 'open and half-open', sub ($mpm) {
     my ( $east, $west ) = map { Failover::Peer->new } 1, 2;
-    my $httpd = start( $mpm, 'count=5xx consecutive=3 trip=open reset=1s', two( $east, $west ), children => 3 );
+    my $httpd = start( $mpm, 'count=5xx consecutive=3 trip=open reset=2s', two( $east, $west ), pinged => [ $east, $west ], children => 3 );
     my $pings = $east->connections;
     my $began = now();
     ask( $httpd, '/app/fail', 3 );
     wait_for( sub { !grep { $_->{states} ne 'failover' } crowd( $httpd, 9 ) }, 'all to leave it' );
-    cmp_ok now() - $began, '<', 0.9, 'soon';
+    cmp_ok now() - $began, '<', 1.8, 'soon';
     is $east->connections, $pings, 'no ping of it';
     wait_for( sub { crowd( $httpd, 6 ); $east->connections > $pings }, 'the half-open ping' );
-    between( now() - $began, 0.95, 2, 'after its span' );
+    between( now() - $began, 1.95, 5, 'after its span' );
     wait_for( sub { !grep { $_->{states} ne 'up' } crowd( $httpd, 9 ) }, 'all to come back' );
     is scalar( grep { /:warn\]/ } said( $httpd, 'FO0018' ) ), 1, 'one warning, the others info';
 
@@ -158,10 +160,10 @@ under_each_mpm 'open and half-open', sub ($mpm) {
     $began = now();
     ask( $httpd, '/app/fail', 3 );
     wait_for( sub { !grep { $_->{states} ne 'failover' } crowd( $httpd, 9 ) }, 'all to leave it again' );
-    wait_for( sub { crowd( $httpd, 6 ); now() - $began > 1.7 }, 'more than the first span' );
+    wait_for( sub { crowd( $httpd, 6 ); now() - $began > 3.7 }, 'more than the first span' );
     is $east->connections, $pings, 'no ping after the first span';
     $east->mode('refuse');
-    wait_for( sub { crowd( $httpd, 6 ); now() - $began > 2.6 }, 'twice the span' );
+    wait_for( sub { crowd( $httpd, 6 ); now() - $began > 4.8 }, 'twice the span' );
     is seen($httpd), 'failover', 'the half-open ping failed, so it stays down';
     $httpd->allow_log(qr/FO0018/);
     $httpd->done;
@@ -196,7 +198,7 @@ under_each_mpm 'never the last one', sub ($mpm) {
 # The status that the client sees, by way of an error document, in whose place nothing counts.
 under_each_mpm 'an error document', sub ($mpm) {
     my $peer  = Failover::Peer->new;
-    my $httpd = start( $mpm, 'count=5xx consecutive=2', one($peer), head => "ErrorDocument 500 /error.txt\n", files => { 'htdocs/error.txt' => "sorry\n" } );
+    my $httpd = start( $mpm, 'count=5xx consecutive=2', one($peer), pinged => [$peer], head => "ErrorDocument 500 /error.txt\n", files => { 'htdocs/error.txt' => "sorry\n" } );
     my $pings = $peer->connections;
     is $httpd->body('/app/fail'), "sorry\n", 'it is served';
     ok rested($peer), 'one is too few';
