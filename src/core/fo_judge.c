@@ -324,8 +324,8 @@ bool fo_judge_has_other(const fo_judge_t *judge, const fo_endpoint_t *endpoint, 
     fo_lineup_t lineup = line_up(judge, service, now);
 
     lineup.candidates[endpoint->rank].state = FO_STATE_DOWN;
-    return fo_choose(lineup.candidates, (unsigned)service->endpoints->nelts, FO_CHOOSE_NONE,
-                     false) != FO_CHOOSE_NONE;
+    return lineup.is_undecided || fo_choose(lineup.candidates, (unsigned)service->endpoints->nelts,
+                                            FO_CHOOSE_NONE, false) != FO_CHOOSE_NONE;
 }
 
 bool fo_judge_open(fo_judge_t *judge, const fo_endpoint_t *endpoint, apr_time_t until_at,

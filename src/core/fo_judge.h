@@ -34,7 +34,7 @@ void fo_judge_join(fo_judge_t *judge, fo_shared_t *shared, int slot);
 bool fo_judge_answer(fo_judge_t *judge, const fo_endpoint_t *endpoint, const fo_report_t *report,
                      apr_time_t pinged_at, apr_time_t now);
 
-/* Another one of its service is known to work. */
+/* Another one of its service is known to work, or not known at all. */
 bool fo_judge_has_other(const fo_judge_t *judge, const fo_endpoint_t *endpoint, apr_time_t now);
 
 /*
