@@ -4,19 +4,18 @@
 #include "probe/probe_clock.h"
 #include "probe/probe_queue.h"
 #include "probe/probe_round.h"
+#include "probe/probe_sleep.h"
 
 #include <errno.h>
-#include <poll.h>
+#include <malloc.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 /* Checks of one child under way at a time; others wait for a place, their time not yet running. */
-#define LANES_MAX 256
-
-/* How long the loop sleeps at most while a ping is under way, so that a starved process shows. */
-#define TICK (100 * 1000)
+#define LANES_MAX PROBE_SLEEP_FLIGHTS
+#define CROWD 64
 
 struct probe_loop_t {
     const fo_plan_t *plan;
@@ -29,12 +28,11 @@ struct probe_loop_t {
     probe_round_t *rounds[LANES_MAX];
     unsigned n_rounds;
     unsigned n_lanes; /* of all rounds */
-    struct pollfd polled[LANES_MAX + 2];
-    probe_flight_t *flights[LANES_MAX]; /* flights[i] is polled[i + 2]'s */
-    int shared_fd;       /* by which other children wake the one that pings for all; -1: none */
-    bool is_leading;     /* it pings, for itself or for all; until the first look, too */
-    probe_queue_t queue; /* of those that wait for a place */
-    apr_time_t woke_at;
+    unsigned n_ended; /* since there was none */
+    probe_sleep_t sleep;
+    int shared_fd;         /* by which other children wake the one that pings for all; -1: none */
+    bool is_leading;       /* it pings, for itself or for all; until the first look, too */
+    probe_queue_t queue;   /* of those that wait for a place */
     apr_time_t publish_at; /* when more becomes due for requests */
 };
 
@@ -252,6 +250,12 @@ static void remove_round(probe_loop_t *loop, unsigned index)
     loop->rounds[index] = loop->rounds[--loop->n_rounds];
     loop->n_lanes -= round->n_lanes;
     probe_round_free(round);
+    loop->n_ended++;
+    if (loop->n_rounds == 0) {
+        if (loop->n_ended > CROWD)
+            malloc_trim(0); /* what a crowd of them took is for others */
+        loop->n_ended = 0;
+    }
 }
 
 /* The verdict counts as soon as it is known; the ping is over when nothing of it is under way. */
@@ -288,13 +292,6 @@ static void land_ended(probe_loop_t *loop, apr_time_t now)
             land(loop, i, now);
 }
 
-static void hear_peers(probe_loop_t *loop, unsigned n_polled, apr_time_t now)
-{
-    for (unsigned i = 0; i < n_polled; i++)
-        if (loop->polled[i + 2].fd >= 0 && loop->polled[i + 2].revents)
-            probe_flight_ready(loop->flights[i], loop->polled[i + 2].revents, now);
-}
-
 static void take_ended_calls(probe_loop_t *loop, apr_time_t now)
 {
     probe_job_t *job;
@@ -317,8 +314,8 @@ static apr_time_t wake_at(const probe_loop_t *loop, apr_time_t now)
     if (loop->publish_at < at)
         at = loop->publish_at;
     at = look_at < at ? look_at : at;
-    if (loop->n_rounds > 0 && now + TICK < at)
-        at = now + TICK;
+    if (loop->n_rounds > 0 && now + PROBE_SLEEP_TICK < at)
+        at = now + PROBE_SLEEP_TICK;
     for (unsigned i = 0; i < loop->n_rounds; i++) {
         apr_time_t round_at = probe_round_wake_at(loop->rounds[i]);
         if (round_at < at)
@@ -327,79 +324,17 @@ static apr_time_t wake_at(const probe_loop_t *loop, apr_time_t now)
     return at;
 }
 
-/* Milliseconds for poll(), rounded up so that it does not wake just before the instant. */
-static int poll_timeout(apr_time_t at, apr_time_t now)
+static void sleep_on_flights(probe_loop_t *loop)
 {
-    if (at == FO_NEVER)
-        return -1;
-    if (at <= now)
-        return 0;
-    return at - now > 60 * APR_USEC_PER_SEC ? 60000 : (int)((at - now + 999) / 1000);
-}
+    apr_time_t now = loop->sleep.woke_at;
 
-/*
- * Waking later than planned, or taking long for one round, says that the process was starved or
- * stopped, at once or, as by a container's quota, bit by bit: what its pings' clocks show proves
- * nothing then.
- */
-static void mark_starved(probe_loop_t *loop, unsigned n_polled, apr_time_t planned_at,
-                         apr_time_t now)
-{
-    for (unsigned i = 0; now > planned_at && i < n_polled; i++) {
-        probe_flight_t *flight = loop->flights[i];
-        flight->late += now - planned_at;
-        if (flight->late > flight->order.timeout / 4)
-            flight->is_starved = true;
-    }
-}
-
-/*
- * poll() has failed, for lack of memory or with more descriptors than RLIMIT_NOFILE allows. Nothing
- * is heard of the pings, so what their clocks show proves nothing.
- */
-static void pass_time_deaf(probe_loop_t *loop, unsigned n_polled, int timeout)
-{
-    const int tick = TICK / 1000;
-
-    for (unsigned i = 0; i < n_polled; i++)
-        loop->flights[i]->is_starved = true;
-    poll(NULL, 0, timeout >= 0 && timeout < tick ? timeout : tick);
-}
-
-/* Returns how many flights there are to be polled. */
-static unsigned list_flights(probe_loop_t *loop)
-{
-    unsigned n = 0;
-
+    probe_sleep_clear(&loop->sleep);
     for (unsigned i = 0; i < loop->n_rounds; i++)
         for (unsigned j = 0; j < loop->rounds[i]->n_lanes; j++)
             if (loop->rounds[i]->lanes[j].flight)
-                loop->flights[n++] = loop->rounds[i]->lanes[j].flight;
-    return n;
-}
-
-/* Returns how many flights were polled. */
-static unsigned sleep_until(probe_loop_t *loop, apr_time_t at, apr_time_t now)
-{
-    unsigned n = list_flights(loop);
-    int timeout = poll_timeout(at, now);
-
-    loop->polled[0] = (struct pollfd){ .fd = probe_gate_fd(loop->gate), .events = POLLIN };
-    loop->polled[1] = (struct pollfd){
-        .fd = loop->is_leading ? loop->shared_fd : -1,
-        .events = POLLIN,
-    };
-    for (unsigned i = 0; i < n; i++)
-        loop->polled[i + 2] = (struct pollfd){
-            .fd = loop->flights[i]->fd,
-            .events = loop->flights[i]->events,
-        };
-    if (poll(loop->polled, n + 2, timeout) < 0 && errno != EINTR)
-        pass_time_deaf(loop, n, timeout);
-    loop->woke_at = probe_clock_now();
-    if (timeout >= 0)
-        mark_starved(loop, n, now + (apr_interval_time_t)timeout * 1000, loop->woke_at);
-    return n;
+                probe_sleep_watch(&loop->sleep, loop->rounds[i]->lanes[j].flight);
+    probe_sleep_until(&loop->sleep, probe_gate_fd(loop->gate),
+                      loop->is_leading ? loop->shared_fd : -1, wake_at(loop, now), now);
 }
 
 static void drop_rounds(probe_loop_t *loop)
@@ -420,7 +355,8 @@ static bool take_wake_up(probe_loop_t *loop)
 {
     apr_uint64_t count;
 
-    return loop->polled[1].revents && read(loop->shared_fd, &count, sizeof(count)) > 0;
+    return probe_sleep_is_shared_ready(&loop->sleep) &&
+           read(loop->shared_fd, &count, sizeof(count)) > 0;
 }
 
 /*
@@ -444,16 +380,15 @@ static void lead(probe_loop_t *loop, apr_time_t now)
 /* The wake-ups are taken before what they speak of, so that none is lost in between. */
 static void one_round(probe_loop_t *loop)
 {
-    apr_time_t now = loop->woke_at;
-    unsigned n_polled = sleep_until(loop, wake_at(loop, now), now);
+    apr_time_t now;
 
-    now = loop->woke_at;
+    sleep_on_flights(loop);
+    now = loop->sleep.woke_at;
     probe_gate_drain(loop->gate);
     lead(loop, now);
-    if (!loop->is_leading)
-        n_polled = 0;
     take_ended_calls(loop, now);
-    hear_peers(loop, n_polled, now);
+    if (loop->is_leading)
+        probe_sleep_hear(&loop->sleep);
     land_ended(loop, now);
     fo_monitor_look(loop->monitor, now);
     serve_queue(loop, now);
@@ -483,10 +418,10 @@ static void close_field(probe_loop_t *loop)
  */
 static void find_leader(probe_loop_t *loop)
 {
-    loop->woke_at = probe_clock_now();
-    lead(loop, loop->woke_at);
+    loop->sleep.woke_at = probe_clock_now();
+    lead(loop, loop->sleep.woke_at);
     if (!loop->is_leading)
-        fo_monitor_hear_hints(loop->monitor, loop->woke_at);
+        fo_monitor_hear_hints(loop->monitor, loop->sleep.woke_at);
 }
 
 void probe_loop_run(probe_loop_t *loop)

@@ -37,8 +37,13 @@ static void count(probe_round_t *round, probe_lane_t *lane, const fo_report_t *r
 {
     const fo_target_t *target = round->ping.target;
 
-    lane->is_decided = fo_series_add(&lane->series, &target->probes, report, target->busy_fails,
-                                     &lane->report);
+    if (lane->series) {
+        lane->is_decided = fo_series_add(lane->series, &target->probes, report, target->busy_fails,
+                                         &lane->report);
+    } else {
+        lane->is_decided = true;
+        lane->report = *report;
+    }
     lane->next_at = lane->is_decided ? 0 : now + target->probes.delay;
     if (!round->is_over)
         conclude(round);
@@ -88,7 +93,10 @@ static void tick_lane(probe_round_t *round, probe_lane_t *lane, apr_time_t now)
 probe_round_t *probe_round_start(const probe_field_t *field, const fo_ping_t *ping, apr_time_t now)
 {
     unsigned n = (unsigned)ping->target->checks->nelts;
-    probe_round_t *round = calloc(1, sizeof(*round) + n * sizeof(probe_lane_t));
+    bool is_single = ping->target->probes.n == 1; /* most are: hundreds may be under way */
+    size_t lane = sizeof(probe_lane_t) + (is_single ? 0 : sizeof(fo_series_t));
+    probe_round_t *round = calloc(1, sizeof(*round) + n * lane);
+    fo_series_t *series = round ? (fo_series_t *)(void *)&round->lanes[n] : NULL;
 
     if (!round)
         return NULL;
@@ -97,6 +105,7 @@ probe_round_t *probe_round_start(const probe_field_t *field, const fo_ping_t *pi
     round->n_lanes = n;
     for (unsigned i = 0; i < n; i++) {
         round->lanes[i].check = fo_target_check(ping->target, i);
+        round->lanes[i].series = is_single ? NULL : &series[i];
         start_probe(round, &round->lanes[i], now);
     }
     return round;

@@ -11,7 +11,7 @@
 /* One check's probes. */
 typedef struct probe_lane_t {
     const fo_check_t *check;
-    fo_series_t series;
+    fo_series_t *series;    /* NULL: one probe is all */
     probe_flight_t *flight; /* the probe under way; NULL: none */
     apr_time_t next_at;     /* when the next one begins; 0: not by itself */
     bool is_decided;
