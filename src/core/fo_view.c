@@ -204,6 +204,15 @@ const fo_view_t *fo_view_make(const fo_plan_t *plan, const fo_shared_t *shared, 
     return view;
 }
 
+bool fo_view_tally(const fo_view_t *view, const fo_service_t *service, fo_tally_t *ret_tally)
+{
+    if (!view->shared || !fo_breaker_is_on(&service->policy))
+        return false;
+    *ret_tally = fo_breaker_tally(fo_shared_breaker((fo_shared_t *)view->shared, service->seat),
+                                  &service->policy, view->wall_at);
+    return true;
+}
+
 void fo_view_record(const fo_view_t *view, const fo_endpoint_t *endpoint, fo_record_t *ret_record)
 {
     if (view->shared)

@@ -72,6 +72,9 @@ typedef struct fo_view_t {
 const fo_view_t *fo_view_make(const fo_plan_t *plan, const fo_shared_t *shared, apr_time_t now,
                               apr_time_t wall_at, apr_pool_t *pool);
 
+/* What the service's breaker has counted; false: it has none, or nothing is shared. */
+bool fo_view_tally(const fo_view_t *view, const fo_service_t *service, fo_tally_t *ret_tally);
+
 /* What is known of an endpoint's pings. */
 void fo_view_record(const fo_view_t *view, const fo_endpoint_t *endpoint, fo_record_t *ret_record);
 

@@ -26,8 +26,9 @@ static const char marks[FO_VERDICT_COUNT] = {
 
 static const char *const server_heads[] = { "Version",  "Now",   "Generation", "Scope",
                                             "Children", "Slots", NULL };
-static const char *const service_heads[] = { "Service",   "State",       "Mode", "Since",   "Epoch",
-                                             "See it up", "In failover", "Down", "Unknown", NULL };
+static const char *const service_heads[] = { "Service", "State",     "Mode",        "Since",
+                                             "Epoch",   "See it up", "In failover", "Down",
+                                             "Unknown", "Breaker",   NULL };
 static const char *const endpoint_heads[] = { "Service", "Endpoint",  "URL",         "Probe",
                                               "Weight",  "In use by", "State",       "Children",
                                               "Since",   "Last ping", "Took",        "Next due",
@@ -180,6 +181,17 @@ static void write_server(page_t *page)
     end_table(page);
 }
 
+static void breaker_cell(page_t *page, const fo_service_t *service)
+{
+    fo_tally_t tally;
+
+    if (fo_view_tally(page->view, service, &tally))
+        cell(page, apr_psprintf(page->pool, "%u of %u failed, %u in a row", tally.failures,
+                                tally.calls, tally.streak));
+    else
+        cell(page, "-");
+}
+
 static void write_services(page_t *page)
 {
     begin_table(page, "Services", service_heads);
@@ -193,6 +205,7 @@ static void write_services(page_t *page)
         number_cell(page, seen->epoch);
         for (int state = 0; state < FO_VIEW_STATE_COUNT; state++)
             number_cell(page, seen->parts[state].n);
+        breaker_cell(page, seen->service);
         end_row(page);
     }
     end_table(page);

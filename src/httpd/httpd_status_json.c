@@ -142,6 +142,18 @@ static json_t *endpoint_part(const fo_view_t *view, const fo_view_endpoint_t *se
                      history_part(view, &record));
 }
 
+/* NULL for a service without one. */
+static json_t *breaker_part(const fo_view_t *view, const fo_service_t *service)
+{
+    fo_tally_t tally;
+
+    if (!fo_view_tally(view, service, &tally))
+        return json_null();
+    return json_pack("{s:i, s:i, s:i, s:o}", "calls", (int)tally.calls, "failures",
+                     (int)tally.failures, "consecutive", (int)tally.streak, "window_seconds",
+                     span_part(service->policy.value[FO_POLICY_WINDOW]));
+}
+
 json_t *httpd_status_service_part(const fo_view_t *view, const fo_view_service_t *seen,
                                   apr_pool_t *scratch)
 {
@@ -154,13 +166,13 @@ json_t *httpd_status_service_part(const fo_view_t *view, const fo_view_service_t
         json_array_append_new(endpoints,
                               endpoint_part(view, &view->endpoints[endpoint->index], scratch));
     }
-    return json_pack("{s:o, s:s, s:b, s:s, s:o, s:o, s:i, s:o, s:o}", "name",
+    return json_pack("{s:o, s:s, s:b, s:s, s:o, s:o, s:i, s:o, s:o, s:o}", "name",
                      text_part(service->full_name, scratch), "state",
                      fo_view_state_name(seen->state), "unavailable", (int)seen->is_unavailable,
                      "mode", fo_policy_mode(&service->policy), "since",
                      instant_part(view, since_at), "since_seconds", age_part(view, since_at),
-                     "epoch", (int)seen->epoch, "children", service_counts(seen), "endpoints",
-                     endpoints);
+                     "epoch", (int)seen->epoch, "children", service_counts(seen), "breaker",
+                     breaker_part(view, service), "endpoints", endpoints);
 }
 
 json_t *httpd_status_child_part(const fo_view_t *view, const fo_view_child_t *child,

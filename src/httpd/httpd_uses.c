@@ -138,6 +138,37 @@ static bool is_used(const fo_service_t *service, const fo_plan_t *plan)
     return !service;
 }
 
+/* No request that reaches an application takes less. */
+#define QUICKEST APR_TIME_C(1000)
+
+/* How many requests this server can at most have answered within the window. */
+static apr_int64_t most_requests(const fo_policy_t *policy)
+{
+    int children = 1, threads = 1;
+
+    ap_mpm_query(AP_MPMQ_MAX_DAEMONS, &children);
+    ap_mpm_query(AP_MPMQ_MAX_THREADS, &threads);
+    return (apr_int64_t)children * (threads > 1 ? threads : 1) * policy->value[FO_POLICY_WINDOW] /
+           QUICKEST;
+}
+
+/* consecutive= needs no window. */
+static const char *unreachable(const fo_policy_t *policy, apr_pool_t *pool)
+{
+    apr_int64_t failures = policy->value[FO_POLICY_FAILURES], most = most_requests(policy);
+    char window[FO_SPAN_TEXT];
+
+    if (policy->value[FO_POLICY_STREAK] || failures <= most)
+        return NULL;
+    return apr_psprintf(pool,
+                        "FailoverBreaker: failures=%" APR_INT64_T_FMT " within %s can never be "
+                        "reached: with MaxRequestWorkers this server answers at most some "
+                        "%" APR_INT64_T_FMT
+                        " requests in that time: write fewer failures, a longer "
+                        "window=, or consecutive=",
+                        failures, fo_span_text(policy->value[FO_POLICY_WINDOW], window), most);
+}
+
 /* What the breaker of this service can never do. */
 static const char *idle_breaker(const fo_service_t *service, const fo_plan_t *plan)
 {
@@ -146,7 +177,7 @@ static const char *idle_breaker(const fo_service_t *service, const fo_plan_t *pl
     if (service->policy.value[FO_POLICY_OPENS] && service->endpoints->nelts == 1)
         return "FailoverBreaker: trip=open can never open its only endpoint: write trip=ping, or "
                "add an endpoint";
-    return NULL;
+    return unreachable(&service->policy, plan->pool);
 }
 
 static void warn_of_idle(const fo_plan_t *plan, const apr_array_header_t *declared)

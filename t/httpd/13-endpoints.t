@@ -1,9 +1,13 @@
 # Several endpoints: which one a request's variables name, while each of them dies and comes back in
 # every order, and what the log says. Real memcacheds and MariaDBs, and peers where it is the switch
 # alone that matters. With the scenarios of rails_failover: failover and fallback, a start with the
-# primary down, the replica dies too, several services of which one fails, children that come later.
+# primary down, the replica dies too, long-running commands, several services of which one fails,
+# children that come later.
 use v5.36;
+use Fcntl qw(O_NONBLOCK O_WRONLY);
+use IO::Socket::INET;
 use JSON::PP qw(decode_json);
+use POSIX qw(mkfifo);
 use Test::More;
 use Failover::Crowd;
 use Failover::Httpd;
@@ -33,7 +37,7 @@ my $SHORT = "FailoverGracePeriod 600ms\nFailoverFailback auto interval=200ms";
 
 sub start ( $mpm, $urls, %arg ) {
     return Failover::Httpd->new(
-        mpm => $mpm, children => $arg{children} // 1, threads => 4, modules => ['env'],
+        mpm => $mpm, children => $arg{children} // 1, threads => 4, modules => $arg{modules} // ['env'],
         config => quick() . ( $arg{head} // '' ) . view( $arg{more} // () ) . service( $urls, $arg{lines} // $SHORT ) )->start;
 }
 
@@ -188,6 +192,34 @@ under_each_mpm 'no request is needed', sub ($mpm) {
     $peer[0]->mode('mute');
     wait_for( sub { said( $httpd, 'FO0019' ) }, 'the return, by time' );
     like seen($httpd), qr/^up - - - -/, 'likewise';
+    $httpd->take_log(qr/FO0018/);
+    $httpd->done;
+};
+
+# rails_failover: a command that runs on through the fallback. It keeps what it began with to its end,
+# by then another endpoint's, and the next one is told anew.
+under_each_mpm 'requests that run on', sub ($mpm) {
+    my @peer  = map { Failover::Peer->new } 1, 2;
+    my $httpd = start( $mpm, [ map { 'tcp://' . $_->address } @peer ], modules => [qw(env cgi)], children => $mpm eq 'prefork' ? 2 : 1, lines => "FailoverGracePeriod 0\nFailoverFailback auto interval=100ms" );
+    my $gate  = $httpd->dir . '/gate';
+    mkfifo( $gate, 0600 ) && chmod 0644, $gate or die "$gate: $!\n";
+    $httpd->file( 'cgi-bin/long', <<~"CGI" );
+        #!/bin/sh
+        read word < $gate
+        printf 'Content-Type: text/plain\r\n\r\n%s' "\$word \$DB_AT"
+        CGI
+    uses( $httpd, 'up', '-' );
+    $peer[0]->mode('refuse');
+    uses( $httpd, 'failover', 'west' );
+    my $long = IO::Socket::INET->new( PeerAddr => '127.0.0.1', PeerPort => $httpd->port ) or die "cannot connect to httpd: $!\n";
+    $long->syswrite("GET /cgi-bin/long HTTP/1.0\r\n\r\n");
+    my $opened;
+    wait_for( sub { sysopen $opened, $gate, O_WRONLY | O_NONBLOCK }, 'one that began on the fallback' );
+    $peer[0]->mode('mute');
+    uses( $httpd, 'up', '-' );
+    $opened->print("done\n") && close $opened or die "$gate: $!\n";
+    my $answer = do { local $/; <$long> };
+    like $answer, qr/done \Q@{[ $peer[1]->address ]}\E$/, 'it keeps what it was told to its end';
     $httpd->take_log(qr/FO0018/);
     $httpd->done;
 };

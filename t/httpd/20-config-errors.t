@@ -465,6 +465,9 @@ subtest 'the breaker' => sub {
     bad( "FailoverService db tcp://h:1\n<Location /x>\nFailoverUses bd\n</Location>", 3, "FailoverUses: there is no service 'bd'" );
     bad( 'FailoverUses ' . join( ' ', map {"s$_"} 1 .. 65 ), 1, 'FailoverUses: at most 63 services' );
     warned( "FailoverService db tcp://h:1\n" . in_block( @two, 'FailoverBreaker' ) =~ s/db/other/r, 2, 'other: FailoverBreaker: no request counts for it: FailoverUses names it nowhere' );
+    warned( "FailoverUses db\nFailoverBreaker window=100ms failures=1000000\nFailoverService db tcp://h:1", 3, 'db: FailoverBreaker: failures=1000000 within 100ms can never be reached: with MaxRequestWorkers this server answers at most some ', 'write fewer failures, a longer window=, or consecutive=' );
+    good("FailoverUses db\nFailoverBreaker window=100ms failures=1000000 consecutive=5\nFailoverService db tcp://h:1");
+    good("FailoverUses db\nFailoverBreaker window=1h failures=1000000\nFailoverService db tcp://h:1");
     warned( "FailoverUses db\nFailoverBreaker trip=open\nFailoverService db tcp://h:1", 3, 'db: FailoverBreaker: trip=open can never open its only endpoint: write trip=ping' );
 };
 

@@ -80,12 +80,19 @@ sub is_documented ( $httpd, $name ) {
     return is join( ' ', grep { !$told{$_} } sort keys %documented ), '', "$name: each documented key is there";
 }
 
+sub breaker_of ($service) { return join ' ', $service->{breaker}->@{qw(calls failures consecutive window_seconds)} }
+
 under_each_mpm 'what two children see', sub ($mpm) {
     my $up    = Failover::Peer->new;
     my $gone  = Failover::Peer->new( mode => 'refuse' );
-    my $httpd = Failover::Httpd->new( mpm => $mpm, children => 2, modules => ['status'], config => quiet() . <<~"CONF" . $HANDLERS );
+    my $httpd = Failover::Httpd->new( mpm => $mpm, children => 2, modules => [qw(status alias)], config => quiet() . <<~"CONF" . $HANDLERS );
         FailoverService db tcp://@{[ $up->address ]} DB=spare
+        <Location "/app">
+            FailoverUses gone
+        </Location>
+        Redirect 500 /app/fail
         <FailoverService gone>
+            FailoverBreaker count=5xx window=1h
             FailoverEndpoint first tcp://@{[ $gone->address ]} weight=2.5
             FailoverSetEnv GONE 1
             FailoverMode observe
@@ -122,6 +129,11 @@ under_each_mpm 'what two children see', sub ($mpm) {
     my $reason = $down->{endpoints}[0]{last_reason};
     is "@$reason{qw(verdict stage status status_text code)}", 'fail connect 111 Connection refused 0', 'the last reason';
     is $down->{endpoints}[0]{weight}, 2.5, 'its weight';
+    is breaker_of($down), '0 0 0 3600', 'its breaker has counted nothing';
+    is $db->{breaker}, undef, 'and the other has none';
+    $httpd->get($_) for qw(/app/fail /app/none /app/fail /app/fail);
+    is breaker_of( service( $httpd, 'gone' ) ), '4 3 2 3600', 'what became of requests of both children';
+    like $httpd->body('/fo'), qr{<td>3 of 4 failed, 2 in a row</td>}, 'the page says so too';
     is $down->{endpoints}[0]{history}[-1]{verdict}, 'fail', 'the last ping';
 
     my $status   = status($httpd);

@@ -1320,6 +1320,99 @@ static TCase *forms_case(void)
     return tc;
 }
 
+/* One of a thousand services, of three endpoints each: its primary is a peer that this test plays. */
+
+static fo_service_t *add_a_thousand(rig_t *primary, apr_port_t port)
+{
+    rig_t *well = rig_make(RIG_PASS);
+    fo_service_t *service = NULL;
+
+    for (int i = 0; i < 1000; i++) {
+        char name[32];
+        apr_snprintf(name, sizeof(name), "s%d", i);
+        policy.value[FO_POLICY_MONITORING] = i < 999 ? 3600 * SEC : 10 * MS;
+        service = add_at(apr_pstrdup(pool, name), &rig_probe_steps, i < 999 ? well : primary, port);
+        for (int spare = 1; spare < 3; spare++) {
+            fo_target_t *target = fo_plan_target(plan, apr_psprintf(pool, "%s/%d", name, spare));
+            fo_check_t *check = fo_plan_add_check(plan, target, rig_url("127.0.0.1", 1, NULL, 0));
+            check->probe = &rig_probe_steps;
+            check->conf = well;
+            fo_plan_add_endpoint(plan, service, target->key, target->key, 1.0 / (1 + spare),
+                                 target);
+        }
+    }
+    return service;
+}
+
+static apr_time_t wait_for_state(const fo_service_t *service, fo_service_state_e state)
+{
+    apr_time_t until = probe_clock_now() + LIMIT;
+
+    while (state_of(service) != state) {
+        ck_assert_msg(probe_clock_now() < until, "it does not become %d", state);
+        sched_yield();
+    }
+    return probe_clock_now();
+}
+
+/* The peer's half of a ping that comes next; when it has answered. */
+static apr_time_t answer_ping(const peer_t *peer, bool is_well)
+{
+    struct pollfd came = { .fd = peer->fd, .events = POLLIN };
+    int fd;
+
+    do
+        request(0);
+    while (poll(&came, 1, 1) == 0);
+    fd = accept(peer->fd, NULL, NULL);
+    if (is_well)
+        ck_assert_int_eq(send(fd, "x", 1, 0), 1);
+    apr_time_t at = probe_clock_now();
+    close(fd);
+    return at;
+}
+
+static int by_span(const void *a, const void *b)
+{
+    apr_interval_time_t one = *(const apr_interval_time_t *)a;
+    apr_interval_time_t other = *(const apr_interval_time_t *)b;
+
+    return one < other ? -1 : one > other;
+}
+
+/* The thread sanitizer makes all of the loop some ten times slower. */
+#ifdef __SANITIZE_THREAD__
+#define SWITCH_LIMIT (50 * MS)
+#else
+#define SWITCH_LIMIT (5 * MS)
+#endif
+
+/* From the peer's end to the word that requests read, the wake-up between them included. */
+START_TEST(the_switch_is_at_once)
+{
+    apr_interval_time_t took[15];
+    fo_service_t *service;
+    peer_t peer;
+
+    policy.value[FO_POLICY_OUTAGE] = policy.value[FO_POLICY_ERROR] = 10 * MS;
+    policy.value[FO_POLICY_GRACE] = 0;
+    policy.value[FO_POLICY_FAILBACK] = 10 * MS;
+    peer_mute(&peer);
+    service = add_a_thousand(rig_make(RIG_READ), peer.port);
+    start_loop(2);
+    for (int i = 0; i < COUNT(took); i++) {
+        answer_ping(&peer, true);
+        wait_for_state(service, FO_SERVICE_UP);
+        apr_time_t failed_at = answer_ping(&peer, false);
+        took[i] = wait_for_state(service, FO_SERVICE_FAILOVER) - failed_at;
+    }
+    qsort(took, COUNT(took), sizeof(took[0]), by_span);
+    stop_loop();
+    ck_assert_int_le(took[COUNT(took) / 2], SWITCH_LIMIT);
+    close(peer.fd);
+}
+END_TEST
+
 static TCase *loop_case(void)
 {
     TCase *tc = tcase_create("loop");
@@ -1336,6 +1429,7 @@ static TCase *loop_case(void)
     tcase_add_test(tc, waiting_for_a_place_is_no_work);
     tcase_add_loop_test(tc, stop_at_once, 0, 2);
     tcase_add_test(tc, stop_while_pings_hang);
+    tcase_add_test(tc, the_switch_is_at_once);
     return tc;
 }
 
