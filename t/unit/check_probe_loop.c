@@ -1320,7 +1320,7 @@ static TCase *forms_case(void)
     return tc;
 }
 
-/* One of a thousand services, of three endpoints each: its primary is a peer that this test plays. */
+/* One of a thousand services of three endpoints; its primary is a peer that this test plays. */
 
 static fo_service_t *add_a_thousand(rig_t *primary, apr_port_t port)
 {
