@@ -91,6 +91,7 @@ typedef struct fo_url_t {
 typedef struct fo_login_t {
     const char *user; /* NULL: none */
     bool has_secret;
+    bool has_key_password; /* key= is there as well, and its file has a password */
 } fo_login_t;
 
 /* Where one host of the URL is reached. Of a URL that is a path alone: "", nothing and 0. */
@@ -106,7 +107,10 @@ typedef struct fo_peer_t {
  * until it returns. The conf beside it lives as long as the configuration.
  */
 typedef struct fo_ask_t {
-    const char *secret; /* NULL: none */
+    const char *secret;       /* NULL: none */
+    const char *key_password; /* of the client certificate's key; NULL: none */
+    void *
+        tls; /* OpenSSL's SSL_CTX, made by mod_failover; for an ask with FO_TLS_ALWAYS, else NULL */
     const fo_peer_t *peers;
     unsigned n_peers;           /* 1 for dialogues and steps */
     apr_interval_time_t budget; /* what is left for this call */
@@ -175,6 +179,16 @@ typedef struct fo_steps_t {
     void (*end)(void *state);
 } fo_steps_t;
 
+/*
+ * Who takes care of TLS and of its options ca=, ca-path=, cert=, key=, key-password= and verify=.
+ */
+typedef enum {
+    FO_TLS_OWN,    /* the probe's library, if anybody; the options that it takes stand in `options`,
+                      but for key-password=, which key= brings along */
+    FO_TLS_CHOICE, /* mod_failover, where tls=on says so; a dialogue sees nothing of it */
+    FO_TLS_ALWAYS  /* mod_failover, always; an ask is given the context */
+} fo_tls_e;
+
 /* A variable and the value it has while the service is down. */
 typedef struct fo_default_t {
     const char *name;
@@ -182,14 +196,15 @@ typedef struct fo_default_t {
 } fo_default_t;
 
 typedef struct fo_probe_t {
-    unsigned abi;                 /* FO_PROBE_ABI */
-    apr_size_t size;              /* sizeof(fo_probe_t) */
-    const char *scheme;           /* what stands before :// */
-    const char *summary;          /* one line for `httpd -t -D DUMP_FAILOVER` */
-    const char *example;          /* a correct URL, for messages */
-    apr_port_t port;              /* when the URL has none; 0: the URL must have one */
-    unsigned max_hosts;           /* 0: a path and no host, as unix:///path */
-    const char *const *options;   /* keys that configure() knows; ends with NULL. Optional: none */
+    unsigned abi;               /* FO_PROBE_ABI */
+    apr_size_t size;            /* sizeof(fo_probe_t) */
+    const char *scheme;         /* what stands before :// */
+    const char *summary;        /* one line for `httpd -t -D DUMP_FAILOVER` */
+    const char *example;        /* a correct URL, for messages */
+    apr_port_t port;            /* when the URL has none; 0: the URL must have one */
+    unsigned max_hosts;         /* 0: a path and no host, as unix:///path */
+    const char *const *options; /* keys that configure() knows; ends with NULL. Optional: none */
+    fo_tls_e tls;
     const fo_default_t *settings; /* what holds while down unless told otherwise; ends with a
                                      NULL name. Optional. */
     /*
