@@ -188,8 +188,9 @@ instrumented-tsan: build/tsan/alone.so
 tested: all units fuzzers instrumented-asan instrumented-tsan instrumented-ubsan
 	@$(MAKE) --no-print-directory B=build/clang CC=clang all
 
-# Those that leave nothing of the machine to others, or compare what it does from one run to the next.
-BUSY = t/httpd/58-hangs.t t/httpd/64-crowd.t t/httpd/90-busy.t
+# Those that leave nothing of the machine to others, take times, or compare what it does from one run
+# to the next.
+BUSY = t/httpd/41-wait.t t/httpd/58-hangs.t t/httpd/64-crowd.t t/httpd/90-busy.t
 
 check:
 	t/install check
