@@ -25,6 +25,8 @@ static const struct {
     { "memcached", "mod_failover_memcached" },
     { "amqp", "mod_failover_amqp" },
     { "amqps", "mod_failover_amqp" },
+    { "redis", "mod_failover_redis" },
+    { "rediss", "mod_failover_redis" },
 };
 
 static const char *known_schemes(apr_pool_t *pool)
