@@ -171,12 +171,17 @@ $(B)/t/check_probe_%: t/unit/check_probe_%.c $(CORE) $(DRIVERS) $(O)/probe/probe
 	    -o $@ $< $(filter %.o,$^) $(CHECK_LIBS) $(call pkg,libs,$(MYSQL_PC)) $(AMQP_LIBS) \
 	    $(call pkg,libs,hiredis)
 
+# What a fuzzer needs besides.
+FUZZED_fuzz_dialogue_redis = $(REDIS:$(O)/%.o=src/%.c) $(call pkg,cflags,hiredis)
+FUZZED_LIBS_fuzz_dialogue_redis = $(call pkg,libs,hiredis)
+$(B)/fuzz/fuzz_dialogue_redis: $(REDIS:$(O)/%.o=src/%.c)
+
 $(B)/fuzz/%: t/fuzz/%.c $(wildcard src/core/*.c)
 	@mkdir -p $(@D)
 	@echo "  CLANG $@"; clang $(STD) -g -O1 -fsanitize=fuzzer,address,undefined \
 	    -fno-sanitize-recover=undefined $(WARNINGS) $(OURS) $(APR_CFLAGS) \
 	    $(PCRE_CFLAGS) -o $@ $< $(wildcard src/core/*.c) src/probe/probe_tcp.c $(APR_LIBS) \
-	    $(PCRE_LIBS)
+	    $(PCRE_LIBS) $(FUZZED_$*) $(FUZZED_LIBS_$*)
 
 units: $(UNITS)
 fuzzers: $(FUZZERS)
