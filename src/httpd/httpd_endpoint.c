@@ -180,6 +180,18 @@ static bool is_probe_option(const fo_probe_t *probe, const char *key)
     return false;
 }
 
+/* Where another scheme, as amqps:// beside amqp://, is the one that takes it. */
+static const char *tls_hint(const fo_probe_t *probe, const char *key, apr_pool_t *pool)
+{
+    static const char *const keys[] = { "tls", "ca",           "ca-path", "cert",
+                                        "key", "key-password", "verify" };
+    const char *scheme = apr_pstrcat(pool, probe->scheme, "s", NULL);
+
+    if (!fo_is_listed(key, keys, sizeof(keys) / sizeof(keys[0])) || !find_probe(scheme))
+        return "";
+    return apr_psprintf(pool, "; TLS is %s://", scheme);
+}
+
 static const char *unknown_option(const httpd_draft_t *draft, const char *key)
 {
     const fo_probe_t *probe = draft->check->probe;
@@ -189,8 +201,9 @@ static const char *unknown_option(const httpd_draft_t *draft, const char *key)
 
     for (const char *const *option = probe->options; option && *option; option++)
         known = apr_pstrcat(pool, known, ", ", *option, "=", NULL);
-    return apr_psprintf(pool, "'%s=' is no option of %s%s://; there are %s", key,
-                        draft->endpoint ? "" : "a check by ", probe->scheme, known);
+    return apr_psprintf(pool, "'%s=' is no option of %s%s://; there are %s%s", key,
+                        draft->endpoint ? "" : "a check by ", probe->scheme, known,
+                        tls_hint(probe, key, pool));
 }
 
 static const char *take_option(httpd_draft_t *draft, const fo_pair_t *pair)

@@ -1,6 +1,6 @@
 /*
- * Everything is said at once, and each answer is judged in its turn. hiredis writes the commands and
- * reads the answers; it is given no socket.
+ * Everything is said at once, and each answer is judged in its turn. hiredis writes the commands
+ * and reads the answers; it is given no socket.
  */
 #include "probe/probe_redis.h"
 

@@ -1,6 +1,6 @@
 /*
- * probe_resp.h: one reply of Redis's protocol, taken apart by hiredis. Nothing is allocated for what
- * a reply announces, however much that is.
+ * probe_resp.h: one reply of Redis's protocol, taken apart by hiredis. Nothing is allocated for
+ * what a reply announces, however much that is.
  */
 #ifndef PROBE_RESP_H
 #define PROBE_RESP_H

@@ -195,7 +195,9 @@ static const kind_t cluster = { NULL, NULL, "", { "cluster", "on" } };
 #define OK "+OK\r\n"
 #define PONG "+PONG\r\n"
 #define NOAUTH "-NOAUTH Authentication required.\r\n"
-#define MASTER "*3\r\n$6\r\nmaster\r\n:3129659\r\n*1\r\n*3\r\n$9\r\n127.0.0.1\r\n$4\r\n9001\r\n$1\r\n0\r\n"
+#define MASTER                                                                                     \
+    "*3\r\n$6\r\nmaster\r\n:3129659\r\n"                                                           \
+    "*1\r\n*3\r\n$9\r\n127.0.0.1\r\n$4\r\n9001\r\n$1\r\n0\r\n"
 #define SLAVE(length, state)                                                                       \
     "*5\r\n$5\r\nslave\r\n$9\r\n127.0.0.1\r\n:9000\r\n$" length "\r\n" state "\r\n:3167038\r\n"
 #define STATE_OK "$39\r\ncluster_state:ok\r\ncluster_size:3\r\nx:y\r\n\r\n"
