@@ -337,23 +337,30 @@ static unsigned list_words(const state_t *state, ask_e ask, const char *words[AR
     return n;
 }
 
+/* The command goes, whether or not there is room for it: it may hold the password. */
+static bool put(fo_talk_t *talk, char *command, apr_size_t length)
+{
+    bool fits = length <= talk->out_room - talk->out_length;
+
+    if (fits) {
+        memcpy(talk->out + talk->out_length, command, length);
+        talk->out_length += length;
+    }
+    explicit_bzero(command, length);
+    redisFreeCommand(command);
+    return fits;
+}
+
 static apr_status_t say(const state_t *state, ask_e ask, fo_talk_t *talk)
 {
     const char *words[ARGUMENTS_MAX];
     unsigned n = list_words(state, ask, words);
     char *command = NULL;
     long length = redisFormatCommandArgv(&command, (int)n, words, NULL);
-    bool fits = length > 0 && (apr_size_t)length <= talk->out_room - talk->out_length;
 
-    if (length <= 0)
+    if (length <= 0 || !command)
         return ENOMEM;
-    if (fits) {
-        memcpy(talk->out + talk->out_length, command, (size_t)length);
-        talk->out_length += (apr_size_t)length;
-    }
-    explicit_bzero(command, (size_t)length);
-    redisFreeCommand(command);
-    return fits ? APR_SUCCESS : APR_ENOSPC;
+    return put(talk, command, (apr_size_t)length) ? APR_SUCCESS : APR_ENOSPC;
 }
 
 static fo_progress_e say_all(const state_t *state, fo_talk_t *talk, fo_report_t *report)
