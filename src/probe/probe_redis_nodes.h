@@ -14,7 +14,8 @@ typedef struct probe_redis_nodes_t {
 
 /*
  * All but the one that was asked and those that have no address yet, by the host name that they
- * announce, else by their address. NULL, or what is wrong with the list.
+ * announce, else by their address. Of more than there is room for those that come next in a ring:
+ * who asks each that is named, and so on, comes to all. NULL, or what is wrong with the list.
  */
 const char *probe_redis_nodes_read(const char *text, size_t length, probe_redis_nodes_t *ret_nodes);
 

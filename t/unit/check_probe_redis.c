@@ -446,39 +446,72 @@ START_TEST(reads_lists_of_nodes)
 }
 END_TEST
 
-static const char *list_of(unsigned n, const char *name)
+/* Of n nodes, as the one with this number lists them: in an order of its own. */
+static const char *list_of(unsigned n, unsigned asked, const char *name)
 {
-    const char *text = ME;
+    const char *text = "";
 
-    for (unsigned i = 1; i <= n; i++)
-        text = apr_psprintf(pool, "%sb%u %s%u:7001@17001 master - 0 1 2 connected\n", text, i,
-                            name, i);
+    for (unsigned i = 0; i < n; i++) {
+        unsigned id = (i * 7 + asked) % n;
+        text = apr_psprintf(pool, "%s%03x %s%u:7001@17001 %smaster - 0 1 2 connected\n", text,
+                            id * 31 % 997, name, id, id == asked ? "myself," : "");
+    }
     return text;
 }
 
 START_TEST(a_list_of_many)
 {
     static probe_redis_nodes_t nodes;
-    const char *text = list_of(FO_FURTHER_MAX, "10.0.0.");
-    char *name = apr_pcalloc(pool, 256);
+    bool is_asked[100] = { true };
+    unsigned queue[100] = { 0 }, n = 1;
+
+    for (unsigned i = 0; i < n; i++) {
+        const char *text = list_of(100, queue[i], "10.0.0.");
+        unit_expect(probe_redis_nodes_read(text, strlen(text), &nodes), NULL);
+        ck_assert_uint_eq(nodes.n, FO_FURTHER_MAX);
+        for (unsigned k = 0; k < nodes.n; k++) {
+            unsigned id = (unsigned)atoi(nodes.names[k] + strlen("10.0.0."));
+            ck_assert_uint_ne(id, queue[i]);
+            if (!is_asked[id])
+                queue[n++] = id;
+            is_asked[id] = true;
+        }
+    }
+    ck_assert_uint_eq(n, 100);
+}
+END_TEST
+
+START_TEST(a_list_that_just_fits)
+{
+    static probe_redis_nodes_t nodes;
+    const char *text = list_of(FO_FURTHER_MAX + 1, 5, "10.0.0.");
 
     unit_expect(probe_redis_nodes_read(text, strlen(text), &nodes), NULL);
     ck_assert_uint_eq(nodes.n, FO_FURTHER_MAX);
-    text = list_of(FO_FURTHER_MAX + 1, "10.0.0.");
-    unit_expect(probe_redis_nodes_read(text, strlen(text), &nodes), "more nodes than|33");
+    for (unsigned i = 0; i < nodes.n; i++)
+        ck_assert_str_ne(nodes.names[i], "10.0.0.5");
+}
+END_TEST
+
+START_TEST(a_long_name)
+{
+    static probe_redis_nodes_t nodes;
+    char name[256] = "";
+    const char *text;
+
     memset(name, 'n', 254);
-    text = list_of(1, name); /* 255 bytes with its number */
+    text = list_of(2, 0, name); /* 255 bytes with its number */
     unit_expect(probe_redis_nodes_read(text, strlen(text), &nodes), NULL);
     ck_assert_uint_eq(strlen(nodes.names[0]), 255);
     name[254] = 'n';
-    text = list_of(1, name);
+    text = list_of(2, 0, name);
     unit_expect(probe_redis_nodes_read(text, strlen(text), &nodes), "cannot be read");
 }
 END_TEST
 
 START_TEST(names_the_other_nodes)
 {
-    const char *list = list_of(2, "10.0.0.");
+    const char *list = list_of(3, 0, "10.0.0.");
     const char *bytes = apr_psprintf(pool, PONG STATE_OK "$%u\r\n%s\r\n", (unsigned)strlen(list),
                                      list);
 
@@ -488,7 +521,7 @@ START_TEST(names_the_other_nodes)
         expect(FO_VERDICT_PASS, FO_STAGE_ANSWER, "");
         ck_assert_uint_eq(play.talk.n_further, 2);
         memset(play.in, 0, sizeof(play.in)); /* the names do not lie there */
-        ck_assert_str_eq(play.talk.further[0].name, "10.0.0.1");
+        ck_assert_str_eq(play.talk.further[0].name, "10.0.0.1"); /* 7 % 3 */
         ck_assert_str_eq(play.talk.further[1].name, "10.0.0.2");
         ck_assert_uint_eq(play.talk.further[1].port, 7001);
     }
@@ -510,6 +543,8 @@ static Suite *suite(void)
     tcase_add_test(tc, silence_is_waited_for);
     tcase_add_loop_test(tc, reads_lists_of_nodes, 0, COUNT(lists));
     tcase_add_test(tc, a_list_of_many);
+    tcase_add_test(tc, a_list_that_just_fits);
+    tcase_add_test(tc, a_long_name);
     tcase_add_test(tc, names_the_other_nodes);
     suite_add_tcase(s, tc);
     return s;
