@@ -3,6 +3,7 @@
 # Celery's broker.
 use v5.36;
 use Test::More;
+use Failover::Certificates;
 use Failover::Httpd;
 use Failover::Peer;
 use Failover::Seen;
@@ -303,6 +304,48 @@ under_each_mpm 'peers that are no Redis', sub ($mpm) {
     $httpd->done;
 };
 
+under_each_mpm 'certificates', sub ($mpm) {
+    my $tls  = Failover::Certificates->new;
+    my $ca   = 'ca=' . $tls->ca;
+    my %made = (
+        good    => [ $tls->signed('DNS:localhost,IP:127.0.0.1') ],
+        other   => [ $tls->signed('DNS:redis.example.com,IP:192.0.2.1') ],
+        expired => [ $tls->expired('DNS:localhost') ],
+        own     => [ $tls->self_signed('DNS:localhost') ],
+        mutual  => [ $tls->signed('DNS:localhost') ],
+    );
+    my %redis = map { $_ => tls_redis( $tls, $_ eq 'mutual', @{ $made{$_} } ) } sort keys %made;
+    make_user( $redis{good}, 'monitor', '+ping', '+select' );
+    my ( $cert, $key ) = $tls->signed('DNS:client');
+    my @case = (
+        # name         URL                      server     options                       state or the outage's words
+        [ name      => 'monitor@localhost',     'good',    "$ca @{[ password() ]}",      'up' ],
+        [ address   => '127.0.0.1',             'good',    $ca,                          'up' ],
+        [ folder    => 'localhost',             'good',    'ca-path=' . $tls->ca_folder, 'up' ],
+        [ system    => 'localhost',             'good',    '',                           'tls: unable to get local issuer certificate' ],
+        [ hostname  => 'localhost',             'other',   $ca,                          'tls: hostname mismatch' ],
+        [ wrongip   => '127.0.0.1',             'other',   $ca,                          'tls: IP address mismatch' ],
+        [ expired   => 'localhost',             'expired', $ca,                          'tls: certificate has expired' ],
+        [ own       => 'localhost',             'own',     $ca,                          'tls: self-signed certificate' ],
+        [ off       => 'localhost',             'own',     'verify=off',                 'up' ],
+        [ nocert    => 'localhost',             'mutual',  $ca,                          qr/tls: tlsv13 alert certificate required/ ],
+        [ mutual    => 'localhost',             'mutual',  "$ca cert=$cert key=$key",    'up' ],
+    );
+    my $plain  = 'rediss://' . $redis{good}->address;
+    my $config = join '', map {"FailoverService $_->[0] rediss://$_->[1]:@{[ $redis{ $_->[2] }->tls_port ]} $_->[3]\n"} @case;
+    my $httpd  = start_httpd( $mpm, [ ( map { $_->[0] } @case ), 'plain' ], quick() =~ s/200ms/500ms/gr, "${config}FailoverService plain $plain $ca\n" );
+    $httpd->allow_log(qr/FO0009: .* off: verify=off: whoever answers there/);
+    wait_for_states( $httpd, join ' ', ( map { $_->[4] eq 'up' ? 'up' : 'down' } @case ), 'down' );
+    for my $case (@case) {
+        my ( $name, $url, $server, undef, $words ) = @$case;
+        outage_is( $httpd, $name, $url =~ s/.*@//r . ':' . $redis{$server}->tls_port, $words ) if $words ne 'up';
+    }
+    outage_is( $httpd, 'plain', $redis{good}->address, qr/tls: .+/, 'no TLS there' );
+    $httpd->done;
+    $_->allow_log(qr/Error accepting a client connection|Possible SECURITY ATTACK/) for values %redis;
+    $_->done for values %redis;
+};
+
 under_each_mpm 'FailoverCelery', sub ($mpm) {
     my $redis = Failover::Server::Redis->new( config => "requirepass $OTHER\n", password => $OTHER )->start;
     my $at    = $redis->address;
@@ -351,6 +394,13 @@ sub is_state ( $httpd, $state ) {
     my $seen = states($httpd);
     die "not kept: $seen\n" if $seen ne $state;
     return;
+}
+
+# One that speaks TLS as well; some ask for a client certificate of the authority's.
+sub tls_redis ( $tls, $asks, $cert, $key ) {
+    return Failover::Server::Redis->new(
+        tls => { 'cert-file' => $cert, 'key-file' => $key, 'ca-cert-file' => $tls->ca, 'auth-clients' => $asks ? 'yes' : 'no' },
+    )->start;
 }
 
 # A client that waits for its answer, or does not.

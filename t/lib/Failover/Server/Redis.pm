@@ -4,6 +4,7 @@
 #     $redis->ask( 'CONFIG', 'SET', 'maxclients', 4 );    # dies of an error
 #     $redis->counter('rejected_connections');            # of INFO
 #     Failover::Server::Redis->cluster(3);                # three of them, started, with all slots
+#     my $port = $redis->tls_port;                        # made with tls => { 'cert-file' => $cert, ... }
 package Failover::Server::Redis;
 
 use v5.36;
@@ -17,8 +18,12 @@ use IO::Socket::INET;
 #   config     further lines of its configuration
 #   password   what ask() logs in with
 #   is_loading 1: it is ready as soon as it answers that it still loads
+#   tls        one more port, for TLS; the keys are those of redis.conf without tls-
 sub _prepare ($self) {
-    my $file = spew( "$self->{dir}/redis.conf", <<~"CONF" . ( $self->{config} // '' ) );
+    my %tls = %{ $self->{tls} // {} };
+    $tls{port} = $self->{tls_port} = free_port() if %tls;
+    my $tls  = join '', map {"tls-$_ $tls{$_}\n"} sort keys %tls;
+    my $file = spew( "$self->{dir}/redis.conf", <<~"CONF" . $tls . ( $self->{config} // '' ) );
         bind 127.0.0.1
         port $self->{port}
         dir $self->{dir}
@@ -31,6 +36,8 @@ sub _prepare ($self) {
     $self->_own($file);
     return;
 }
+
+sub tls_port ($self) { return $self->{tls_port} }
 
 sub _command ($self) { return ( Failover::Process::find_program('redis-server'), "$self->{dir}/redis.conf" ) }
 
