@@ -77,7 +77,7 @@ DRIVERS = $(patsubst %,$(O)/probe/%.o,probe_ask probe_dialogue probe_flight prob
           probe_tls probe_workers)
 GLUE = $(patsubst src/httpd/%.c,$(O)/httpd/%.o,$(wildcard src/httpd/*.c))
 
-MODULES = $(B)/mod_failover.so $(B)/mod_failover_memcached.so
+MODULES = $(B)/mod_failover.so $(B)/mod_failover_memcached.so $(B)/mod_failover_plugin.so
 ifeq ($(WITH_MYSQL),yes)
 MODULES += $(B)/mod_failover_mysql.so
 endif
@@ -119,6 +119,11 @@ REDIS = $(patsubst %,$(O)/probe/%.o,probe_redis probe_redis_nodes probe_resp)
 
 $(B)/mod_failover_redis.so: $(O)/module/mod_failover_redis.o $(REDIS) $(B)/exports.map
 	$(LINK_MODULE) $(call pkg,libs,hiredis)
+
+PLUGIN = $(patsubst %,$(O)/probe/%.o,probe_plugin probe_plugin_helper probe_plugin_run)
+
+$(B)/mod_failover_plugin.so: $(O)/module/mod_failover_plugin.o $(PLUGIN) $(B)/exports.map
+	$(LINK_MODULE)
 
 # The module record is all that a module shows.
 $(B)/exports.map:
@@ -170,7 +175,8 @@ $(B)/t/check_fo_%: t/unit/check_fo_%.c $(CORE) $(wildcard t/unit/*.h)
 	@mkdir -p $(@D)
 	$(LINK) $(WARNINGS) $(OURS) $(APR_CFLAGS) $(CHECK_FLAGS) -o $@ $< $(CORE) $(CHECK_LIBS)
 $(B)/t/check_probe_%: t/unit/check_probe_%.c $(CORE) $(DRIVERS) $(O)/probe/probe_mysql.o \
-                      $(O)/probe/probe_memcached.o $(AMQP) $(CONNECT) $(REDIS) $(wildcard t/unit/*.h)
+                      $(O)/probe/probe_memcached.o $(AMQP) $(CONNECT) $(REDIS) $(PLUGIN) \
+                      $(wildcard t/unit/*.h)
 	@mkdir -p $(@D)
 	$(LINK) $(WARNINGS) $(OURS) $(APR_CFLAGS) $(CHECK_FLAGS) $(call pkg,cflags,$(MYSQL_PC)) \
 	    -o $@ $< $(filter %.o,$^) $(CHECK_LIBS) $(call pkg,libs,$(MYSQL_PC)) $(AMQP_LIBS) \
