@@ -152,6 +152,8 @@ static const char *remedy(const fo_report_t *report)
     case ECONNRESET:
     case EPIPE:
         return "this host is overloaded, or its resolver does not answer";
+    case APR_SUCCESS:
+        return "what asks is out of order, not what is asked";
     default:
         return "look at this host's resolver (/etc/resolv.conf)";
     }

@@ -13,6 +13,7 @@
 #include <http_config.h>
 #include <http_core.h>
 #include <mpm_common.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -55,14 +56,15 @@ static void maintain(int reason, void *data, int status)
         start_helper();
 }
 
-static void run_helper(int serve_fd)
+static void run_helper(pid_t parent)
 {
     apr_pool_t *pool;
 
+    prctl(PR_SET_NAME, "failover-plugin");
     apr_pool_create(&pool, NULL);
     if (ap_run_drop_privileges(pool, current.server) != OK)
         _exit(1);
-    probe_plugin_serve(serve_fd);
+    probe_plugin_serve(current.serve_fd, parent);
 }
 
 /* Where the fork fails, the monitor hook tries again. */
@@ -70,10 +72,10 @@ static void start_helper(void)
 {
     apr_pool_t *pool;
     helper_t *helper;
-    pid_t pid = fork();
+    pid_t parent = getpid(), pid = fork();
 
     if (pid == 0)
-        run_helper(current.serve_fd);
+        run_helper(parent);
     if (pid < 0)
         return;
     apr_pool_create(&pool, current.server->process->pool);

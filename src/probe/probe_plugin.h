@@ -8,6 +8,8 @@
 
 #include "mod_failover.h"
 
+#include <sys/types.h>
+
 extern const fo_probe_t fo_probe_plugin;
 
 /* Before each reading of the configuration, which lives in pconf: no command is known. */
@@ -25,8 +27,8 @@ void probe_plugin_ask_at(int fd);
 /*
  * What the helper does, in a process of its own that was forked after the configuration, and has
  * given up its privileges already. Keeps no descriptor but fd. Ends the process, and all plugins,
- * when nobody is left who could ask, or by SIGTERM.
+ * when nobody is left who could ask, by SIGTERM, or with its parent.
  */
-__attribute__((noreturn)) void probe_plugin_serve(int fd);
+__attribute__((noreturn)) void probe_plugin_serve(int fd, pid_t parent);
 
 #endif

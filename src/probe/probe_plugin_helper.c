@@ -217,7 +217,6 @@ static int leave_httpd(int fd)
     int channel = STDERR_FILENO + 1;
 
     setsid();
-    prctl(PR_SET_NAME, "failover-plugin");
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     for (int i = 1; i < NSIG; i++)
         signal(i, SIG_DFL);
@@ -230,7 +229,7 @@ static int leave_httpd(int fd)
     return null < 0 ? -1 : channel;
 }
 
-void probe_plugin_serve(int fd)
+void probe_plugin_serve(int fd, pid_t parent)
 {
     static helper_t helper;
     sigset_t heeded;
@@ -245,6 +244,9 @@ void probe_plugin_serve(int fd)
     helper.signals = signalfd(-1, &heeded, SFD_NONBLOCK | SFD_CLOEXEC);
     if (helper.channel < 0 || helper.signals < 0)
         _exit(1);
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    if (getppid() != parent)
+        _exit(0);
     for (;;)
         turn(&helper);
 }

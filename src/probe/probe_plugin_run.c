@@ -37,7 +37,7 @@ void probe_plugin_refuse(int peer, int error, const char *text)
 {
     probe_plugin_answer_t answer = { .kind = PROBE_PLUGIN_REFUSED, .number = error };
 
-    apr_cpystrn(answer.text, text ? text : "", sizeof(answer.text));
+    apr_cpystrn(answer.text, text, sizeof(answer.text));
     tell(peer, &answer);
 }
 
@@ -92,6 +92,7 @@ void probe_plugin_run_start(probe_plugin_run_t *run, char *const argv[], int pee
 {
     static const probe_plugin_answer_t begun = { .kind = PROBE_PLUGIN_BEGUN };
     int error;
+    char text[FO_REPORT_TEXT];
 
     *run = (probe_plugin_run_t){
         .out = -1,
@@ -100,7 +101,8 @@ void probe_plugin_run_start(probe_plugin_run_t *run, char *const argv[], int pee
     };
     error = start(run, argv);
     if (error) {
-        probe_plugin_refuse(peer, error, NULL);
+        apr_snprintf(text, sizeof(text), "the plugin cannot be started: %s", strerror(error));
+        probe_plugin_refuse(peer, error == EAGAIN ? 0 : error, text); /* there: a limit of ours */
         close_end(&run->peer);
     } else {
         tell(peer, &begun);

@@ -33,7 +33,7 @@ void probe_plugin_run_ended(probe_plugin_run_t *run, int status);
 /* The ping waits no more. */
 void probe_plugin_run_forsake(probe_plugin_run_t *run);
 
-/* To the ping, with the errno or a text. */
+/* To the ping: it is not run. error: an errno that has a remedy, or 0. */
 void probe_plugin_refuse(int peer, int error, const char *text);
 
 #endif

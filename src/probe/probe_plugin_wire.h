@@ -16,7 +16,7 @@ typedef struct probe_plugin_ask_t {
 typedef enum {
     PROBE_PLUGIN_BEGUN,   /* it runs: from now on the time is its own */
     PROBE_PLUGIN_ENDED,   /* number: its status, as of waitpid(); text: what it said */
-    PROBE_PLUGIN_REFUSED, /* number: the errno, or 0 and the text says why */
+    PROBE_PLUGIN_REFUSED, /* number: an errno that has a remedy, or 0; text: why */
 } probe_plugin_kind_e;
 
 /* BEGUN and then, unless the deadline comes first, ENDED; or REFUSED alone. */

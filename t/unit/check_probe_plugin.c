@@ -107,13 +107,14 @@ static void *plugin(const char *path, const char *args)
 
 static void start_helper(void)
 {
+    pid_t parent = getpid();
     int ends[2];
 
     ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
     helper = fork();
     if (helper == 0) {
         close(ends[0]);
-        probe_plugin_serve(ends[1]);
+        probe_plugin_serve(ends[1], parent);
     }
     close(ends[1]);
     ask_fd = ends[0];

@@ -153,11 +153,14 @@ sub configtest ( $self, @words ) {
     return @answer;
 }
 
-# The pids of the children that serve requests, without mod_cgid's daemon.
+# The pids of the children that serve requests, without mod_cgid's daemon and what runs plugins.
 sub children ($self) {
     my $daemon = $self->_cgid_daemon // 0;
-    return grep { $_ != $daemon } $self->{process}->children;
+    return grep { $_ != $daemon && !_is_plugin_helper($_) } $self->{process}->children;
 }
+
+# The pids of mod_failover_plugin's helpers: one, and those of older generations that still drain.
+sub plugin_helpers ($self) { return grep { _is_plugin_helper($_) } $self->{process}->children }
 
 # One request; see Failover::Http for the words. Returns its answer.
 sub get ( $self, $path, %arg ) { return http_request( $self->{port}, $path, %arg ) }
@@ -446,6 +449,8 @@ sub _cgid_daemon ($self) {
     }
     return;
 }
+
+sub _is_plugin_helper ($pid) { return slurp("/proc/$pid/comm") eq "failover-plugin\n" }
 
 sub _has_open ( $pid, $target ) {
     return scalar grep { ( readlink($_) // '' ) eq $target } glob "/proc/$pid/fd/*";
