@@ -264,7 +264,7 @@ subtest 'URLs' => sub {
         [ '//h:1',                     'no URL' ],
         [ 'TCP://h:1',                 'no URL' ],
         [ 'tcp:h:1',                   q{'://' is missing behind the scheme}, $tcp ],
-        [ 'ftp://h:1',                 qr{nothing that is loaded pings ftp://; there are: tcp, unix(?:, (?:mysql|memcached|amqps?|rediss?)){6}} ],
+        [ 'ftp://h:1',                 qr{nothing that is loaded pings ftp://; there are: tcp, unix(?:, (?:mysql|memcached|amqps?|rediss?|plugin)){7}} ],
         [ 'tcp://',                    'a host is missing', $tcp ],
         [ 'tcp://:80',                 qr/':[^']*' is not a host name or address/ ],
         [ 'tcp://h',                   "'h' needs a port", $tcp ],
@@ -356,6 +356,7 @@ subtest 'missing probe modules' => sub {
         [ 'amqps://u@h',    'mod_failover_amqp',      'amqp' ],
         [ 'redis://h',      'mod_failover_redis',     'redis' ],
         [ 'rediss://h',     'mod_failover_redis',     'redis' ],
+        [ 'plugin:///bin/true', 'mod_failover_plugin', 'plugin' ],
     );
     bad_without( in_block('FailoverEndpoint main mysql://u@h'), 2, 'mod_failover_mysql' );
 };
@@ -372,6 +373,23 @@ subtest 'redis' => sub {
     bad( 'FailoverService db redis://h cluster=yes',    1, "cluster=: 'yes' is neither on nor off" );
     bad( 'FailoverService db redis://h/1 cluster=on',   1, 'cluster=on: a cluster has database 0 alone' );
     bad( 'FailoverService db redis://h cluster=on role=primary', 1, 'cluster=on and role= exclude each other' );
+};
+
+subtest 'plugin' => sub {
+    my $plain = $httpd->file( 'check_plain', "#!/bin/sh\n" );
+    my $good  = $httpd->file( 'check_good',  "#!/bin/sh\n", 0755 );
+    my $dir   = $httpd->dir;
+    bad( "FailoverService app plugin://$plain",          1, "$plain is not executable: chmod +x $plain" );
+    bad( "FailoverService app plugin://$dir",            1, "$dir is no plain file: the path of plugin:// is a program, as in plugin:///usr/lib/nagios/plugins/check_load" );
+    bad( 'FailoverService app plugin:///no/such/plugin', 1, '/no/such/plugin cannot be used: No such file or directory' );
+    bad( "FailoverService app plugin://me\@$good",       1, 'plugin' );
+    bad( "FailoverService app plugin://h$good",          1, 'plugin' );
+    bad( 'FailoverService app plugin://',                1, 'a path is missing, as in plugin:///usr/lib/nagios/plugins/check_load' );
+    bad( "FailoverService app plugin://$good warning=on", 1, "warning=: 'on' is neither pass nor fail" );
+    bad( "FailoverService app plugin://$good args=\"-w 5\"", 1, 'args=: a quote inside a word is not taken away' );
+    bad( "FailoverService app plugin://$good colour=x",  1, "'colour=' is no option of plugin://; there are weight=, check=, timeout=, busy=, password=, args=, warning=" );
+    bad( "FailoverService app plugin://$good password=file:$good", 1, q{takes no user and no password: everybody on this host can read a program's command line} );
+    good(qq{FailoverService app plugin://$good "args=-w 5 -c '10 x'" warning=fail APP=off});
 };
 
 # An account and certificates that a broker will not take are better known now.
