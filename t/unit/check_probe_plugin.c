@@ -12,6 +12,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -532,6 +533,28 @@ START_TEST(too_many_are_our_own_fault)
 }
 END_TEST
 
+/* The helper has as many descriptors as it needs for itself and the ping. */
+START_TEST(a_plugin_that_cannot_be_started_is_our_own_fault)
+{
+    void *conf = plugin("/bin/true", NULL);
+    struct rlimit usual, few;
+
+    getrlimit(RLIMIT_NOFILE, &usual);
+    few = usual;
+    few.rlim_cur = 7;
+    start_helper();
+    ask(conf, LIMIT);
+    expect(FO_VERDICT_PASS, 0, "OK");
+    prlimit(helper, RLIMIT_NOFILE, &few, NULL);
+    ask(conf, LIMIT);
+    expect(FO_VERDICT_SELF, 0, "the plugin cannot be started: Too many open files");
+    ck_assert_int_eq(report.status, EMFILE);
+    prlimit(helper, RLIMIT_NOFILE, &usual, NULL);
+    ask(conf, LIMIT);
+    expect(FO_VERDICT_PASS, 0, "OK");
+}
+END_TEST
+
 /* Neither descriptors nor zombies. */
 START_TEST(nothing_is_left_of_many_pings)
 {
@@ -681,6 +704,7 @@ static Suite *suite(void)
     tcase_add_test(tc, one_that_closes_its_output_is_waited_for);
     tcase_add_test(tc, several_run_at_a_time);
     tcase_add_test(tc, too_many_are_our_own_fault);
+    tcase_add_test(tc, a_plugin_that_cannot_be_started_is_our_own_fault);
     tcase_add_test(tc, nothing_is_left_of_many_pings);
     tcase_add_test(tc, without_a_helper_nothing_is_known);
     tcase_add_test(tc, a_helper_that_dies_leaves_no_plugin);
