@@ -382,11 +382,12 @@ subtest 'plugin' => sub {
     bad( "FailoverService app plugin://$plain",          1, "$plain is not executable: chmod +x $plain" );
     bad( "FailoverService app plugin://$dir",            1, "$dir is no plain file: the path of plugin:// is a program, as in plugin:///usr/lib/nagios/plugins/check_load" );
     bad( 'FailoverService app plugin:///no/such/plugin', 1, '/no/such/plugin cannot be used: No such file or directory' );
-    bad( "FailoverService app plugin://me\@$good",       1, 'plugin' );
-    bad( "FailoverService app plugin://h$good",          1, 'plugin' );
+    bad( "FailoverService app plugin://me\@$good",       1, 'plugin:// takes no user and no password' );
+    bad( "FailoverService app plugin://h$good",          1, 'plugin takes a path and no host, as in plugin:///usr/lib/nagios/plugins/check_load' );
     bad( 'FailoverService app plugin://',                1, 'a path is missing, as in plugin:///usr/lib/nagios/plugins/check_load' );
     bad( "FailoverService app plugin://$good warning=on", 1, "warning=: 'on' is neither pass nor fail" );
     bad( "FailoverService app plugin://$good args=\"-w 5\"", 1, 'args=: a quote inside a word is not taken away' );
+    bad( "FailoverService app plugin:$good",             1, q{'://' is missing behind the scheme, as in plugin:///} );
     bad( "FailoverService app plugin://$good colour=x",  1, "'colour=' is no option of plugin://; there are weight=, check=, timeout=, busy=, password=, args=, warning=" );
     bad( "FailoverService app plugin://$good password=file:$good", 1, q{takes no user and no password: everybody on this host can read a program's command line} );
     good(qq{FailoverService app plugin://$good "args=-w 5 -c '10 x'" warning=fail APP=off});

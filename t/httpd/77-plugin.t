@@ -49,7 +49,7 @@ under_each_mpm 'whom they run as', sub ($mpm) {
     $httpd->start;
     wait_for_states( $httpd, 'down' );
     my $group = getgrgid( ( getpwnam $WHO )[3] );
-    outage_is( $httpd, 'who', $httpd->dir . '/who', qr/answer: $UID $UID $group [\w -]+ 0 1 2 3/ );
+    outage_is( $httpd, 'who', $httpd->dir . '/who', qr/answer: $UID $UID $group (?!.*\broot\b)[\w -]+ 0 1 2 3/ );
     my ($helper) = $httpd->plugin_helpers;
     like slurp("/proc/$helper/status"), qr/^Uid:\s+$UID\s+$UID\s+$UID\s+$UID$/m, "the helper has no user but $WHO";
     $httpd->done;
