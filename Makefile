@@ -9,6 +9,7 @@
 # make bench-hangs  what 1 and 32 of 200 hung services cost the others; MPM=event PAIRS=15
 # make soak       busy loops beside the module for SOAK_SECONDS=600
 # make soak-restarts  restarts under load, RESTART_SECONDS=60 under each MPM
+# make bench-pings  what a dialogue's ping costs, beside haproxy's check
 # make bench-crowd  how the pings of many children fall at the services; 13 minutes
 # make format     clang-format
 # make clean
@@ -256,6 +257,15 @@ soak-restarts:
 	@$(MAKE) --no-print-directory all
 	FAILOVER_SOAK=$(RESTART_SECONDS) FAILOVER_FIGURES=1 prove -It/lib -v t/httpd/62-restarts.t
 
+$(B)/bench/pings: t/bench/pings.c $(CORE) $(DRIVERS) $(REDIS)
+	@mkdir -p $(@D)
+	$(LINK) $(WARNINGS) $(OURS) $(APR_CFLAGS) -o $@ $< $(CORE) $(DRIVERS) $(REDIS) $(APR_LIBS) \
+	    $(PCRE_LIBS) $(OPENSSL_LIBS) $(call pkg,libs,hiredis)
+bench-pings:
+	t/install check
+	@$(MAKE) --no-print-directory -s $(B)/bench/pings
+	t/bench/pings
+
 bench-crowd:
 	@t/install check
 	@$(MAKE) --no-print-directory -s all
@@ -277,5 +287,5 @@ format:
 clean:
 	rm -rf build
 
-.PHONY: all install units fuzzers tested check fuzz bench-instructions demo run format clean bench-hangs soak asan tsan ubsan soak-restarts bench-crowd
+.PHONY: all install units fuzzers tested check fuzz bench-instructions demo run format clean bench-hangs soak asan tsan ubsan soak-restarts bench-crowd bench-pings
 .DEFAULT_GOAL = all
