@@ -21,6 +21,9 @@ CC ?= cc
 WITH_MYSQL ?= yes
 -include config.mak
 # Built when its libraries are there; WITH_AMQP=yes insists.
+ifndef WITH_HTTP
+WITH_HTTP := $(if $(shell $(PKG_CONFIG) --exists 'libcurl >= 7.85' openssl jansson 2>/dev/null && echo yes),yes,no)
+endif
 ifndef WITH_AMQP
 WITH_AMQP := $(if $(shell $(PKG_CONFIG) --exists librabbitmq openssl 2>/dev/null && echo yes),yes,no)
 endif
@@ -37,6 +40,7 @@ DEBIAN_apr-util-1 = libaprutil1-dev
 DEBIAN_libmariadb = libmariadb-dev (or leave it out: make WITH_MYSQL=no)
 DEBIAN_librabbitmq = librabbitmq-dev
 DEBIAN_openssl = libssl-dev
+DEBIAN_libcurl = libcurl4-openssl-dev
 DEBIAN_check = check
 DEBIAN_libpcre2-8 = libpcre2-dev
 DEBIAN_jansson = libjansson-dev
@@ -76,6 +80,9 @@ endif
 ifeq ($(WITH_AMQP),yes)
 MODULES += $(B)/mod_failover_amqp.so
 endif
+ifeq ($(WITH_HTTP),yes)
+MODULES += $(B)/mod_failover_http.so
+endif
 
 all: $(MODULES)
 
@@ -102,6 +109,16 @@ AMQP_LIBS = $(call pkg,libs,librabbitmq) $(call pkg,libs,openssl)
 $(B)/mod_failover_amqp.so: $(O)/module/mod_failover_amqp.o $(AMQP) $(CONNECT) $(B)/exports.map
 	$(LINK_MODULE) $(AMQP_LIBS)
 
+HTTP = $(patsubst %,$(O)/probe/%.o,probe_curl probe_curl_site probe_http probe_http_options probe_lag \
+       probe_lag_json)
+HTTP_CFLAGS = $(call pkg,cflags,libcurl) $(call pkg,cflags,openssl) $(JANSSON_CFLAGS) \
+              -DFO_VERSION='"$(VERSION)"'
+HTTP_LIBS = $(call pkg,libs,libcurl) $(call pkg,libs,openssl) $(JANSSON_LIBS)
+
+$(B)/mod_failover_http.so: $(O)/module/mod_failover_http.o $(HTTP) $(O)/probe/probe_tls.o \
+                           $(O)/core/fo_parse.o $(B)/exports.map
+	$(LINK_MODULE) $(HTTP_LIBS)
+
 # The module record is all that a module shows.
 $(B)/exports.map:
 	@mkdir -p $(@D)
@@ -118,6 +135,8 @@ $(O)/probe/probe_mysql.o: src/probe/probe_mysql.c
 	$(COMPILE) $(call pkg,cflags,$(MYSQL_PC)) -MMD -c -o $@ $<
 $(AMQP): $(O)/probe/%.o: src/probe/%.c
 	$(COMPILE) $(AMQP_CFLAGS) -MMD -c -o $@ $<
+$(HTTP): $(O)/probe/%.o: src/probe/%.c configure.ac
+	$(COMPILE) $(HTTP_CFLAGS) -MMD -c -o $@ $<
 $(O)/probe/%.o: src/probe/%.c
 	$(COMPILE) -MMD -c -o $@ $<
 $(O)/httpd/httpd_status%.o: src/httpd/httpd_status%.c configure.ac
@@ -150,10 +169,11 @@ $(B)/t/check_fo_%: t/unit/check_fo_%.c $(CORE) $(wildcard t/unit/*.h)
 	@mkdir -p $(@D)
 	$(LINK) $(WARNINGS) $(OURS) $(APR_CFLAGS) $(CHECK_FLAGS) -o $@ $< $(CORE) $(CHECK_LIBS)
 $(B)/t/check_probe_%: t/unit/check_probe_%.c $(CORE) $(DRIVERS) $(O)/probe/probe_mysql.o \
-                      $(O)/probe/probe_memcached.o $(AMQP) $(CONNECT) $(wildcard t/unit/*.h)
+                      $(O)/probe/probe_memcached.o $(AMQP) $(CONNECT) $(HTTP) $(wildcard t/unit/*.h)
 	@mkdir -p $(@D)
 	$(LINK) $(WARNINGS) $(OURS) $(APR_CFLAGS) $(CHECK_FLAGS) $(call pkg,cflags,$(MYSQL_PC)) \
-	    -o $@ $< $(filter %.o,$^) $(CHECK_LIBS) $(call pkg,libs,$(MYSQL_PC)) $(AMQP_LIBS)
+	    $(HTTP_CFLAGS) \
+	    -o $@ $< $(filter %.o,$^) $(CHECK_LIBS) $(call pkg,libs,$(MYSQL_PC)) $(AMQP_LIBS) $(HTTP_LIBS)
 
 $(B)/fuzz/%: t/fuzz/%.c $(wildcard src/core/*.c)
 	@mkdir -p $(@D)

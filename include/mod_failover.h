@@ -205,6 +205,7 @@ typedef struct fo_probe_t {
     unsigned max_hosts;         /* 0: a path and no host, as unix:///path */
     const char *const *options; /* keys that configure() knows; ends with NULL. Optional: none */
     fo_tls_e tls;
+    apr_interval_time_t timeout;  /* of a ping unless timeout= is there; 0: FailoverPingTimeout */
     const fo_default_t *settings; /* what holds while down unless told otherwise; ends with a
                                      NULL name. Optional. */
     /*

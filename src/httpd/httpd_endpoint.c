@@ -25,6 +25,9 @@ static const struct {
     { "memcached", "mod_failover_memcached" },
     { "amqp", "mod_failover_amqp" },
     { "amqps", "mod_failover_amqp" },
+    { "http", "mod_failover_http" },
+    { "https", "mod_failover_http" },
+    { "redis-lag+https", "mod_failover_http" },
 };
 
 static const char *known_schemes(apr_pool_t *pool)
@@ -295,6 +298,8 @@ static const char *read_url(httpd_draft_t *draft, const char *text)
     }
     if (!error)
         error = fo_parse_url(text, check->probe, &url, pool);
+    if (!error)
+        check->timeout = check->probe->timeout;
     check->url = url;
     return error;
 }
