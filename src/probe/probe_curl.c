@@ -352,13 +352,13 @@ static probe_curl_e finish(probe_curl_t *curl, CURLcode code, fo_report_t *repor
 
     if (code != CURLE_OK && !(curl->is_long && curl->has_head)) {
         judge(curl, code, report);
-        return PROBE_CURL_FAILED;
+        return PROBE_CURL_OVER;
     }
     (void)curl_easy_getinfo(curl->easy, CURLINFO_RESPONSE_CODE, &status);
     if (!curl->has_head || status < 200 || status > 599) {
         curl->has_head = false;
         judge(curl, CURLE_OK, report);
-        return PROBE_CURL_FAILED;
+        return PROBE_CURL_OVER;
     }
     curl->status = (int)status;
     return PROBE_CURL_ANSWERED;
@@ -410,7 +410,7 @@ probe_curl_e probe_curl_send(probe_curl_t *curl, const probe_curl_request_t *req
     if ((!curl->easy && !(open_handles(curl) && resolve_all(curl))) ||
         !set_request(curl, request) || curl_multi_add_handle(curl->multi, curl->easy) != CURLM_OK) {
         fo_report_fill(report, FO_VERDICT_SELF, ENOMEM, 0, NULL);
-        return PROBE_CURL_FAILED;
+        return PROBE_CURL_OVER;
     }
     return advance(curl, CURL_SOCKET_TIMEOUT, 0, ret_wait, report);
 }

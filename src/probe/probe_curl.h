@@ -78,7 +78,7 @@ typedef struct probe_curl_t {
 typedef enum {
     PROBE_CURL_MORE,     /* wait as told */
     PROBE_CURL_ANSWERED, /* the answer is there */
-    PROBE_CURL_FAILED    /* the report is filled */
+    PROBE_CURL_OVER      /* it failed: the report is filled */
 } probe_curl_e;
 
 /* Begins a request, on the connection of the one before where that is still open. */

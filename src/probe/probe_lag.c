@@ -123,7 +123,7 @@ static const char *answer_of(const state_t *state)
 static probe_curl_e fail(fo_report_t *report, const char *text)
 {
     fo_report_fill(report, FO_VERDICT_FAIL, 0, 0, text);
-    return PROBE_CURL_FAILED;
+    return PROBE_CURL_OVER;
 }
 
 static probe_curl_e ask_availability(state_t *state, fo_wait_t *ret_wait, fo_report_t *report)
@@ -152,20 +152,20 @@ static probe_curl_e judge(state_t *state, fo_wait_t *ret_wait, fo_report_t *repo
     if (state->curl.status < 200 || state->curl.status > 299) {
         probe_curl_refuse(&state->curl, FO_VERDICT_FAIL,
                           probe_lag_words(answer_of(state), state->n_answer, text), report);
-        return PROBE_CURL_FAILED;
+        return PROBE_CURL_OVER;
     }
     if (state->curl.is_long)
         return fail(report, "the answer has more than 1 MiB");
     if (!state->is_found)
         return ask_availability(state, ret_wait, report);
     fo_report_fill(report, FO_VERDICT_PASS, 0, 0, NULL);
-    return PROBE_CURL_ANSWERED;
+    return PROBE_CURL_OVER;
 }
 
 static fo_progress_e after(state_t *state, probe_curl_e came, fo_wait_t *ret_wait,
                            fo_report_t *report)
 {
-    if (came == PROBE_CURL_ANSWERED)
+    while (came == PROBE_CURL_ANSWERED) /* the second answer may be there at once */
         came = judge(state, ret_wait, report);
     return came == PROBE_CURL_MORE ? FO_MORE : FO_DONE;
 }
