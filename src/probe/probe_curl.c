@@ -289,12 +289,13 @@ static apr_status_t errno_of(const probe_curl_t *curl)
  */
 static const char *tls_words(probe_curl_t *curl, CURLcode code)
 {
-    long verified = X509_V_OK;
+    long verified = X509_V_ERR_UNSPECIFIED; /* by libcurl: nobody has looked */
     char *words = strstr(curl->words, "::");
     char *end;
 
     (void)curl_easy_getinfo(curl->easy, CURLINFO_SSL_VERIFYRESULT, &verified);
-    if (code == CURLE_PEER_FAILED_VERIFICATION && verified != X509_V_OK)
+    if (code == CURLE_PEER_FAILED_VERIFICATION && verified != X509_V_OK &&
+        verified != X509_V_ERR_UNSPECIFIED)
         return X509_verify_cert_error_string(verified);
     if (words)
         words += 2;
