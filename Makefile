@@ -175,12 +175,14 @@ $(B)/t/check_probe_%: t/unit/check_probe_%.c $(CORE) $(DRIVERS) $(O)/probe/probe
 	    $(HTTP_CFLAGS) \
 	    -o $@ $< $(filter %.o,$^) $(CHECK_LIBS) $(call pkg,libs,$(MYSQL_PC)) $(AMQP_LIBS) $(HTTP_LIBS)
 
-$(B)/fuzz/%: t/fuzz/%.c $(wildcard src/core/*.c)
+FUZZED_HTTP = src/probe/probe_http_options.c src/probe/probe_lag_json.c
+
+$(B)/fuzz/%: t/fuzz/%.c $(wildcard src/core/*.c) $(FUZZED_HTTP)
 	@mkdir -p $(@D)
 	@echo "  CLANG $@"; clang $(STD) -g -O1 -fsanitize=fuzzer,address,undefined \
 	    -fno-sanitize-recover=undefined $(WARNINGS) $(OURS) $(APR_CFLAGS) \
-	    $(PCRE_CFLAGS) -o $@ $< $(wildcard src/core/*.c) src/probe/probe_tcp.c $(APR_LIBS) \
-	    $(PCRE_LIBS)
+	    $(PCRE_CFLAGS) -o $@ $< $(wildcard src/core/*.c) src/probe/probe_tcp.c $(FUZZED_HTTP) \
+	    $(JANSSON_CFLAGS) $(APR_LIBS) $(PCRE_LIBS) $(JANSSON_LIBS)
 
 units: $(UNITS)
 fuzzers: $(FUZZERS)
