@@ -242,7 +242,7 @@ static bool open_handles(probe_curl_t *curl)
            set_tls(curl) && set_login(curl);
 }
 
-/* Any name there is, is this address: a name that is not known would start a thread to look it up. */
+/* Whatever the name, it is this address: libcurl would start a thread to look it up. */
 static bool resolve_all(probe_curl_t *curl)
 {
     char entry[32];

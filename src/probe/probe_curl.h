@@ -1,7 +1,7 @@
 /*
  * probe_curl.h: requests over HTTP/1.1 with libcurl, as steps: what http:// and redis-lag+https://
- * share. Of libcurl only what speaks to the one address that the driver has chosen is used: no look-up,
- * proxy, cookie, redirect or file of its own.
+ * share. Of libcurl only what speaks to the one address that the driver has chosen is used: no
+ * look-up, proxy, cookie, redirect or file of its own.
  */
 #ifndef PROBE_CURL_H
 #define PROBE_CURL_H

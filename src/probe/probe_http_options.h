@@ -25,8 +25,7 @@ const char *probe_http_read_headers(const char *text, apr_table_t **ret_headers,
 /* What a Host header holds: "shop.example.com:8080". */
 const char *probe_http_read_host(const char *text, apr_pool_t *pool);
 
-/* A decoded path ("": "/") and a query as it is to be sent (NULL: none), as they stand in a request.
- */
+/* For a request, from a decoded path ("": "/") and a query that is sent as it is (NULL: none). */
 const char *probe_http_target(const char *path, const char *query, const char **ret_target,
                               apr_pool_t *pool);
 

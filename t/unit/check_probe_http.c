@@ -291,7 +291,8 @@ static const peer_line_t good[][2] = {
     { SAYS("HTTP/1.0 200 OK\r\n\r\n") },
     { SAYS("HTTP/1.1 200 \r\nContent-Length: 0\r\n\r\n") },
     { SAYS("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nX: y\r\n\r\n") },
-    { SAYS("HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n") },
+    { SAYS("HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"
+           "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n") },
     { SAYS("HTTP/1.1 301 Moved\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n") },
     { SAYS("HTTP/1.1 302 Found\r\nLocation: /elsewhere\r\nSet-Cookie: a=b\r\n"
            "Content-Length: 0\r\n\r\n") },
@@ -383,7 +384,8 @@ START_TEST(as_long_as_may_be)
     expect_pass();
     peer_start(&peer, lines, PEER_HOLD);
     ping("max-body=4");
-    expect(FO_VERDICT_FAIL, FO_STAGE_ANSWER, 0, 200, "the answer has more than 4 bytes (max-body=)");
+    expect(FO_VERDICT_FAIL, FO_STAGE_ANSWER, 0, 200,
+           "the answer has more than 4 bytes (max-body=)");
 }
 END_TEST
 

@@ -218,7 +218,8 @@ static const struct {
     { "<html>", "a", 0, -1, "the answer is not JSON" },
     { TWO "x", "a", 0, -1, "the answer is not JSON" },
     { "[1, null, [], {}, {\"endpoints\": 5}, {\"endpoints\": [1, {}, {\"dns_name\": 5, "
-      "\"addr\": 6}, {\"addr\": [7, null, \"nonsense\"]}]}]", "a", 0, -1, "no database has an endpoint at a" },
+      "\"addr\": 6}, {\"addr\": [7, null, \"nonsense\"]}]}]", "a", 0, -1,
+      "no database has an endpoint at a" },
 };
 
 START_TEST(finds_the_database)
