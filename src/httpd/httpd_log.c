@@ -141,6 +141,8 @@ static const char *remedy(const fo_report_t *report)
     case EACCES:
     case EPERM:
         return "something here forbids the connect; with SELinux see httpd_can_network_connect";
+    case EKEYREJECTED:
+        return "put the key's own password where key-password= says";
     case EAGAIN:
         return "calls to services that hang hold the workers of this child";
     case APR_TIMEUP:

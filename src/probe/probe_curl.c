@@ -22,17 +22,19 @@ typedef struct meaning_t {
     const char *text; /* NULL: of the status, or libcurl's own words */
 } meaning_t;
 
+static const char cut_short[] = "the server closed the connection in the middle of its answer";
+
 /* Where no errno says more. */
 static const meaning_t meanings[] = {
     { CURLE_OUT_OF_MEMORY, ENOMEM, NULL },
     { CURLE_GOT_NOTHING, APR_EOF, "the server closed the connection" },
-    { CURLE_PARTIAL_FILE, APR_EOF, "the server closed the connection in the middle of its answer" },
+    { CURLE_PARTIAL_FILE, APR_EOF, cut_short },
     { CURLE_UNSUPPORTED_PROTOCOL, 0, "the answer is not HTTP" },
     { CURLE_WEIRD_SERVER_REPLY, 0, "the answer is not HTTP" },
     { CURLE_HTTP2, 0, "the answer is not HTTP/1.1" },
 };
 
-static const meaning_t cut = { .status = APR_EOF, .text = meanings[2].text };
+static const meaning_t cut = { .status = APR_EOF, .text = cut_short };
 
 void probe_curl_child_init(void)
 {
@@ -326,7 +328,8 @@ static void judge(probe_curl_t *curl, CURLcode code, fo_report_t *report)
     const char *text = NULL;
 
     if (curl->is_locked) {
-        fo_report_fill(report, FO_VERDICT_SELF, 0, 0, "key-password= does not open key=");
+        fo_report_fill(report, FO_VERDICT_SELF, EKEYREJECTED, 0,
+                       "key-password= does not open key=");
         return;
     }
     if (!status) {

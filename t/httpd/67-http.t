@@ -81,6 +81,7 @@ sub judged ( $topic, @case ) {
 
 judged 'answers',
     [ path     => "http://$at/health",                                'up' ],
+    [ six      => "http://[::1]:@{[ $web->httpd->port ]}/health",        'up' ],
     [ body     => "http://$at/health \"body=status: fine\"",          'up' ],
     [ other    => "http://$at/health body=broken",                    'answer: the text of body= is not in the answer' ],
     [ head     => "http://$at/large method=HEAD",                     'up' ],
@@ -101,6 +102,7 @@ my ( $cert, $key ) = $web->client;
 judged 'certificates',
     [ name     => "https://$good/health $ca",                                     'up' ],
     [ address  => 'https://127.0.0.1:' . $web->tls('good') . "/health $ca",       'up' ],
+    [ six      => 'https://[::1]:' . $web->tls('good') . "/health $ca",           'up' ],
     [ folder   => "https://$good/health ca-path=" . $web->ca_folder,              'up' ],
     [ system   => "https://$good/health",                                         'tls: unable to get local issuer certificate' ],
     [ hostname => 'https://localhost:' . $web->tls('other') . "/health $ca",      qr/tls: no alternative certificate subject name matches target host name 'localhost'/ ],

@@ -23,18 +23,20 @@ static apr_interval_time_t budget; /* of the next pings */
 static void *conf;
 static const char *warning;
 static const char *key_password; /* with the next ping */
+static const char *host_name;    /* of the URL */
 
 /* The words are "key=value" ...; NULL ends them. */
 static const char *configure_as(const fo_probe_t *probe, const char *user, const char *path,
                                 const char *const *words, bool is_locked)
 {
-    static fo_host_t host = { .name = "app.example.com" };
+    static fo_host_t host;
     fo_url_t url = { .scheme = probe->scheme, .user = user, .hosts = &host, .n_hosts = 1,
                      .path = path };
     fo_login_t login = { .user = user, .has_secret = user != NULL, .has_key_password = is_locked };
     apr_table_t *options = apr_table_make(pool, 3);
 
     url.text = apr_pstrcat(pool, probe->scheme, "://app.example.com", path, NULL);
+    host.name = host_name;
     host.port = peer.port ? peer.port : probe->port;
     for (; words && *words; words++) {
         const char *value = strchr(*words, '=');
@@ -52,6 +54,7 @@ static void setup(void)
     budget = PATIENCE;
     peer = (peer_t){ 0 };
     key_password = NULL;
+    host_name = "app.example.com";
     fo_probe_http.child_init();
 }
 
@@ -258,6 +261,21 @@ START_TEST(asks_as_told)
     expect_request("OPTIONS /a%20b?full=1 HTTP/1.1\r\nHost: www.example.com\r\n"
                    "Authorization: Basic bW9uaXRvcjpHZWhlaW03\r\n" AGENT "Accept: */*\r\n"
                    "X-A: b\r\nX-C: d e\r\nConnection: close\r\n\r\n");
+}
+END_TEST
+
+/* The address is the driver's, whatever the URL says; a zone is for this host alone. */
+START_TEST(names_an_address)
+{
+    static const peer_line_t lines[] = { SAYS(OK), { 0 } };
+
+    host_name = _i ? "fe80::1%lo" : "2001:db8::1";
+    peer_start(&peer, lines, PEER_HOLD);
+    ping("status=200");
+    expect_pass();
+    ck_assert_ptr_nonnull(memmem(peer.got, peer.n_got,
+                                 _i ? "\r\nHost: [fe80::1]:" : "\r\nHost: [2001:db8::1]:",
+                                 _i ? 17 : 21));
 }
 END_TEST
 
@@ -717,7 +735,7 @@ START_TEST(password_of_the_key_is_wrong)
     peer_mute(&peer);
     key_password = "falsch";
     ping_as(&fo_probe_https, NULL, "", words, true);
-    expect(FO_VERDICT_SELF, FO_STAGE_TLS, 0, 0, "key-password= does not open key=");
+    expect(FO_VERDICT_SELF, FO_STAGE_TLS, EKEYREJECTED, 0, "key-password= does not open key=");
     remove_pair();
 }
 END_TEST
@@ -744,6 +762,7 @@ static Suite *suite(void)
     tcase_add_loop_test(tc, writes_targets, 0, COUNT(targets));
     tcase_add_test(tc, passes);
     tcase_add_test(tc, asks_as_told);
+    tcase_add_loop_test(tc, names_an_address, 0, 2);
     tcase_add_test(tc, head_has_no_body);
     tcase_add_test(tc, passes_byte_by_byte);
     tcase_add_loop_test(tc, takes_what_is_good, 0, COUNT(good));

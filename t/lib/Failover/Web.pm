@@ -1,4 +1,4 @@
-# A web site to be pinged: an httpd of its own, without our modules, on plain HTTP and on TLS with
+# A web site to be pinged: an httpd of its own, without our modules, on IPv4 and IPv6, on plain HTTP and on TLS with
 # good and bad certificates, and with Redis Enterprise's REST API as far as a lag check asks it.
 #
 #     my $web = Failover::Web->new->start;
@@ -16,7 +16,7 @@ use Failover::Port qw(free_port);
 
 # name => [ how the certificate is made, names, further directives ]
 my %LISTENER = (
-    good    => [ 'signed',      'DNS:localhost,IP:127.0.0.1' ],
+    good    => [ 'signed',      'DNS:localhost,IP:127.0.0.1,IP:::1' ],
     other   => [ 'signed',      'DNS:www.example.com,IP:192.0.2.1' ],
     expired => [ 'expired',     'DNS:localhost' ],
     own     => [ 'self_signed', 'DNS:localhost' ],
@@ -85,6 +85,7 @@ sub _config ($self) {
         CustomLog logs/access requests
         ScriptAlias /v1/bdbs @DIR@/cgi-bin/bdbs
         SSLSessionCache none
+        Listen [::1]:@PORT@
         <Location "/v1">
             AuthType Basic
             AuthName api
@@ -104,7 +105,8 @@ sub _listener ( $self, $name ) {
     my ( $how, $names, @further ) = @{ $LISTENER{$name} };
     my ( $cert, $key ) = $self->{tls}->$how($names);
     s/\@CA\@/$self->{tls}->ca/e for @further;
-    return join "\n", "Listen 127.0.0.1:$self->{port}{$name}", "<VirtualHost 127.0.0.1:$self->{port}{$name}>",
+    my $port = $self->{port}{$name};
+    return join "\n", "Listen 127.0.0.1:$port", "Listen [::1]:$port", "<VirtualHost *:$port>",
         'ServerName localhost', 'SSLEngine On', "SSLCertificateFile $cert", "SSLCertificateKeyFile $key", @further, '</VirtualHost>', '';
 }
 
