@@ -22,12 +22,13 @@ typedef struct meaning_t {
     const char *text; /* NULL: of the status, or libcurl's own words */
 } meaning_t;
 
+static const char closed[] = "the server closed the connection";
 static const char cut_short[] = "the server closed the connection in the middle of its answer";
 
 /* Where no errno says more. */
 static const meaning_t meanings[] = {
     { CURLE_OUT_OF_MEMORY, ENOMEM, NULL },
-    { CURLE_GOT_NOTHING, APR_EOF, "the server closed the connection" },
+    { CURLE_GOT_NOTHING, APR_EOF, closed },
     { CURLE_PARTIAL_FILE, APR_EOF, cut_short },
     { CURLE_UNSUPPORTED_PROTOCOL, 0, "the answer is not HTTP" },
     { CURLE_WEIRD_SERVER_REPLY, 0, "the answer is not HTTP" },
@@ -35,6 +36,7 @@ static const meaning_t meanings[] = {
 };
 
 static const meaning_t cut = { .status = APR_EOF, .text = cut_short };
+static const meaning_t cut_tls = { .status = APR_EOF, .text = closed };
 
 void probe_curl_child_init(void)
 {
@@ -306,7 +308,7 @@ static const char *tls_words(probe_curl_t *curl, CURLcode code)
     end = strstr(words, ", errno ");
     if (end)
         *end = '\0';
-    return strstr(words, "SSL_ERROR_SYSCALL") ? "the server closed the connection" : words;
+    return words;
 }
 
 static const meaning_t *meaning_of(const probe_curl_t *curl, CURLcode code)
@@ -315,6 +317,8 @@ static const meaning_t *meaning_of(const probe_curl_t *curl, CURLcode code)
 
     if (code == CURLE_OK && !curl->has_head)
         return &cut;
+    if (strstr(curl->words, "SSL_ERROR_SYSCALL") || strstr(curl->words, "unexpected eof"))
+        return &cut_tls;
     for (apr_size_t i = 0; i < sizeof(meanings) / sizeof(meanings[0]); i++)
         if (meanings[i].code == code)
             return &meanings[i];
@@ -336,7 +340,8 @@ static void judge(probe_curl_t *curl, CURLcode code, fo_report_t *report)
         status = meaning->status;
         text = meaning->text;
     }
-    if (strstr(curl->words, "SSL routines")) /* TLS 1.3 hears late what the server thinks */
+    if (meaning != &cut_tls &&
+        strstr(curl->words, "SSL routines")) /* TLS 1.3 hears late what the server thinks */
         report->stage = FO_STAGE_TLS;
     if (!status && !text && curl->n_head > HEAD_MAX)
         text = "the answer has headers without end";
