@@ -325,32 +325,38 @@ static const meaning_t *meaning_of(const probe_curl_t *curl, CURLcode code)
     return &own_words;
 }
 
+static const char *text_of(probe_curl_t *curl, CURLcode code, const meaning_t *meaning)
+{
+    const char *words;
+
+    if (meaning->text)
+        return meaning->text;
+    if (curl->n_head > HEAD_MAX)
+        return "the answer has headers without end";
+    words = tls_words(curl, code);
+    return words[0] ? words : curl_easy_strerror(code);
+}
+
+/* An errno says it all. */
 static void judge(probe_curl_t *curl, CURLcode code, fo_report_t *report)
 {
     const meaning_t *meaning = meaning_of(curl, code);
     apr_status_t status = code == CURLE_OK ? 0 : errno_of(curl);
     const char *text = NULL;
 
+    if (!meaning->status && strstr(curl->words, "SSL routines"))
+        report->stage = FO_STAGE_TLS; /* TLS 1.3 hears after the handshake what the server thinks */
     if (curl->is_locked) {
-        fo_report_fill(report, FO_VERDICT_SELF, EKEYREJECTED, 0,
-                       "key-password= does not open key=");
-        return;
+        status = EKEYREJECTED;
+        text = "key-password= does not open key=";
+    } else if (!status && meaning->status != ENOMEM) {
+        text = text_of(curl, code, meaning);
     }
-    if (!status) {
+    if (!status)
         status = meaning->status;
-        text = meaning->text;
-    }
-    if (meaning != &cut_tls &&
-        strstr(curl->words, "SSL routines")) /* TLS 1.3 hears late what the server thinks */
-        report->stage = FO_STAGE_TLS;
-    if (!status && !text && curl->n_head > HEAD_MAX)
-        text = "the answer has headers without end";
-    if (!status && !text)
-        text = tls_words(curl, code);
-    if (!status && !text[0])
-        text = curl_easy_strerror(code);
-    fo_report_fill(report, fo_status_is_self(status) ? FO_VERDICT_SELF : FO_VERDICT_FAIL, status, 0,
-                   text);
+    fo_report_fill(report,
+                   curl->is_locked || fo_status_is_self(status) ? FO_VERDICT_SELF : FO_VERDICT_FAIL,
+                   status, 0, text);
     make_printable(report->text);
 }
 
@@ -359,14 +365,13 @@ static probe_curl_e finish(probe_curl_t *curl, CURLcode code, fo_report_t *repor
 {
     long status = 0;
 
-    if (code != CURLE_OK && !(curl->is_long && curl->has_head)) {
+    if (!curl->has_head || (code != CURLE_OK && !curl->is_long)) {
         judge(curl, code, report);
         return PROBE_CURL_OVER;
     }
     (void)curl_easy_getinfo(curl->easy, CURLINFO_RESPONSE_CODE, &status);
-    if (!curl->has_head || status < 200 || status > 599) {
-        curl->has_head = false;
-        judge(curl, CURLE_OK, report);
+    if (status < 200 || status > 599) {
+        fo_report_fill(report, FO_VERDICT_FAIL, 0, 0, "the answer has no status from 200 to 599");
         return PROBE_CURL_OVER;
     }
     curl->status = (int)status;

@@ -443,7 +443,6 @@ static const peer_line_t garbage[][2] = {
     { SAYS("HTTP/1.1 abc\r\n\r\n") },
     { SAYS("HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n") },
     { SAYS("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nnonsense") },
-    { SAYS("HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\n\r\n") },
 };
 
 START_TEST(answers_garbage)
@@ -452,8 +451,21 @@ START_TEST(answers_garbage)
     ping("status=200-599");
     ck_assert_int_eq(report.verdict, FO_VERDICT_FAIL);
     ck_assert_int_eq(report.code, 0);
-    ck_assert_str_ne(report.text, "");
+    ck_assert_msg(report.status == 0 && report.text[0], "%d: status %d, %s", _i, report.status,
+                  report.text);
     ck_assert_int_lt(report.took, PATIENCE);
+}
+END_TEST
+
+START_TEST(only_an_interim_answer)
+{
+    static const peer_line_t lines[] = {
+        SAYS("HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\n\r\n"), { 0 }
+    };
+
+    peer_start(&peer, lines, PEER_CLOSE);
+    ping("status=200-599");
+    expect(FO_VERDICT_FAIL, FO_STAGE_ANSWER, APR_EOF, 0, "the server closed the connection");
 }
 END_TEST
 
@@ -774,6 +786,7 @@ static Suite *suite(void)
     tcase_add_test(tc, long_and_bad);
     tcase_add_test(tc, headers_without_end);
     tcase_add_loop_test(tc, answers_garbage, 0, COUNT(garbage));
+    tcase_add_test(tc, only_an_interim_answer);
     tcase_add_loop_test(tc, judges_statuses, 0, COUNT(statuses));
     tcase_add_loop_test(tc, looks_for_a_text, 0, COUNT(bodies));
     tcase_add_test(tc, refused);
