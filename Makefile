@@ -22,6 +22,9 @@ CC ?= cc
 WITH_MYSQL ?= yes
 -include config.mak
 # Built when its libraries are there; WITH_AMQP=yes insists.
+ifndef WITH_HTTP
+WITH_HTTP := $(if $(shell $(PKG_CONFIG) --exists 'libcurl >= 7.85' openssl jansson 2>/dev/null && echo yes),yes,no)
+endif
 ifndef WITH_AMQP
 WITH_AMQP := $(if $(shell $(PKG_CONFIG) --exists librabbitmq 2>/dev/null && echo yes),yes,no)
 endif
@@ -43,6 +46,7 @@ DEBIAN_libmariadb = libmariadb-dev (or leave it out: make WITH_MYSQL=no)
 DEBIAN_librabbitmq = librabbitmq-dev
 DEBIAN_openssl = libssl-dev
 DEBIAN_hiredis = libhiredis-dev
+DEBIAN_libcurl = libcurl4-openssl-dev
 DEBIAN_check = check
 DEBIAN_libpcre2-8 = libpcre2-dev
 DEBIAN_jansson = libjansson-dev
@@ -88,6 +92,9 @@ endif
 ifeq ($(WITH_REDIS),yes)
 MODULES += $(B)/mod_failover_redis.so
 endif
+ifeq ($(WITH_HTTP),yes)
+MODULES += $(B)/mod_failover_http.so
+endif
 
 all: $(MODULES)
 
@@ -120,6 +127,15 @@ REDIS = $(patsubst %,$(O)/probe/%.o,probe_redis probe_redis_nodes probe_resp)
 
 $(B)/mod_failover_redis.so: $(O)/module/mod_failover_redis.o $(REDIS) $(B)/exports.map
 	$(LINK_MODULE) $(call pkg,libs,hiredis)
+HTTP = $(patsubst %,$(O)/probe/%.o,probe_curl probe_curl_site probe_http probe_http_options probe_lag \
+       probe_lag_json)
+HTTP_CFLAGS = $(call pkg,cflags,libcurl) $(OPENSSL_CFLAGS) $(JANSSON_CFLAGS) \
+              -DFO_VERSION='"$(VERSION)"'
+HTTP_LIBS = $(call pkg,libs,libcurl) $(OPENSSL_LIBS) $(JANSSON_LIBS)
+
+$(B)/mod_failover_http.so: $(O)/module/mod_failover_http.o $(HTTP) \
+                           $(O)/core/fo_parse.o $(B)/exports.map
+	$(LINK_MODULE) $(HTTP_LIBS)
 
 # The module record is all that a module shows.
 $(B)/exports.map:
@@ -139,6 +155,8 @@ $(AMQP): $(O)/probe/%.o: src/probe/%.c
 	$(COMPILE) $(AMQP_CFLAGS) $(OPENSSL_CFLAGS) -MMD -c -o $@ $<
 $(REDIS): $(O)/probe/%.o: src/probe/%.c
 	$(COMPILE) $(call pkg,cflags,hiredis) -MMD -c -o $@ $<
+$(HTTP): $(O)/probe/%.o: src/probe/%.c configure.ac
+	$(COMPILE) $(HTTP_CFLAGS) -MMD -c -o $@ $<
 $(O)/probe/%.o: src/probe/%.c
 	$(COMPILE) $(OPENSSL_CFLAGS) -MMD -c -o $@ $<
 $(O)/httpd/httpd_status%.o: src/httpd/httpd_status%.c configure.ac
@@ -171,16 +189,22 @@ $(B)/t/check_fo_%: t/unit/check_fo_%.c $(CORE) $(wildcard t/unit/*.h)
 	@mkdir -p $(@D)
 	$(LINK) $(WARNINGS) $(OURS) $(APR_CFLAGS) $(CHECK_FLAGS) -o $@ $< $(CORE) $(CHECK_LIBS)
 $(B)/t/check_probe_%: t/unit/check_probe_%.c $(CORE) $(DRIVERS) $(O)/probe/probe_mysql.o \
-                      $(O)/probe/probe_memcached.o $(AMQP) $(CONNECT) $(REDIS) $(wildcard t/unit/*.h)
+                      $(O)/probe/probe_memcached.o $(AMQP) $(CONNECT) $(REDIS) $(HTTP) \
+                      $(wildcard t/unit/*.h)
 	@mkdir -p $(@D)
 	$(LINK) $(WARNINGS) $(OURS) $(APR_CFLAGS) $(CHECK_FLAGS) $(call pkg,cflags,$(MYSQL_PC)) \
-	    -o $@ $< $(filter %.o,$^) $(CHECK_LIBS) $(call pkg,libs,$(MYSQL_PC)) $(AMQP_LIBS) \
-	    $(call pkg,libs,hiredis)
+	    $(HTTP_CFLAGS) -o $@ $< $(filter %.o,$^) $(CHECK_LIBS) $(call pkg,libs,$(MYSQL_PC)) \
+	    $(AMQP_LIBS) $(call pkg,libs,hiredis) $(HTTP_LIBS)
 
 # What a fuzzer needs besides.
 FUZZED_fuzz_dialogue_redis = $(REDIS:$(O)/%.o=src/%.c) $(call pkg,cflags,hiredis)
 FUZZED_LIBS_fuzz_dialogue_redis = $(call pkg,libs,hiredis)
 $(B)/fuzz/fuzz_dialogue_redis: $(REDIS:$(O)/%.o=src/%.c)
+FUZZED_fuzz_http = src/probe/probe_http_options.c
+FUZZED_fuzz_lag = src/probe/probe_lag_json.c $(JANSSON_CFLAGS)
+FUZZED_LIBS_fuzz_lag = $(JANSSON_LIBS)
+$(B)/fuzz/fuzz_http: src/probe/probe_http_options.c
+$(B)/fuzz/fuzz_lag: src/probe/probe_lag_json.c
 
 $(B)/fuzz/%: t/fuzz/%.c $(wildcard src/core/*.c)
 	@mkdir -p $(@D)

@@ -22,9 +22,15 @@ static const struct {
     const char *scheme;
     const char *module;
 } modules[] = {
-    { "mysql", "mod_failover_mysql" }, { "memcached", "mod_failover_memcached" },
-    { "amqp", "mod_failover_amqp" },   { "amqps", "mod_failover_amqp" },
-    { "redis", "mod_failover_redis" }, { "rediss", "mod_failover_redis" },
+    { "mysql", "mod_failover_mysql" },
+    { "memcached", "mod_failover_memcached" },
+    { "amqp", "mod_failover_amqp" },
+    { "amqps", "mod_failover_amqp" },
+    { "redis", "mod_failover_redis" },
+    { "rediss", "mod_failover_redis" },
+    { "http", "mod_failover_http" },
+    { "https", "mod_failover_http" },
+    { "redis-lag+https", "mod_failover_http" },
 };
 
 static const char *known_schemes(apr_pool_t *pool)
@@ -380,6 +386,8 @@ static const char *read_url(httpd_draft_t *draft, const char *text)
     }
     if (!error)
         error = fo_parse_url(text, check->probe, &url, pool);
+    if (!error)
+        check->timeout = check->probe->timeout;
     check->url = url;
     return error;
 }

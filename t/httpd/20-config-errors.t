@@ -264,7 +264,7 @@ subtest 'URLs' => sub {
         [ '//h:1',                     'no URL' ],
         [ 'TCP://h:1',                 'no URL' ],
         [ 'tcp:h:1',                   q{'://' is missing behind the scheme}, $tcp ],
-        [ 'ftp://h:1',                 qr{nothing that is loaded pings ftp://; there are: tcp, unix(?:, (?:mysql|memcached|amqps?|rediss?)){6}} ],
+        [ 'ftp://h:1',                 qr{nothing that is loaded pings ftp://; there are: tcp, unix(?:, (?:mysql|memcached|amqps?|rediss?|https?|redis-lag[+]https)){9}} ],
         [ 'tcp://',                    'a host is missing', $tcp ],
         [ 'tcp://:80',                 qr/':[^']*' is not a host name or address/ ],
         [ 'tcp://h',                   "'h' needs a port", $tcp ],
@@ -356,6 +356,9 @@ subtest 'missing probe modules' => sub {
         [ 'amqps://u@h',    'mod_failover_amqp',      'amqp' ],
         [ 'redis://h',      'mod_failover_redis',     'redis' ],
         [ 'rediss://h',     'mod_failover_redis',     'redis' ],
+        [ 'http://h',       'mod_failover_http',      'http' ],
+        [ 'https://h',      'mod_failover_http',      'http' ],
+        [ 'redis-lag+https://h', 'mod_failover_http', 'http' ],
     );
     bad_without( in_block('FailoverEndpoint main mysql://u@h'), 2, 'mod_failover_mysql' );
 };
@@ -427,6 +430,46 @@ subtest 'tls and sockets' => sub {
     bad( 'FailoverService app unix:///run/app.sock tls=on',    1, "'tls=' is no option of unix://" );
     warned( "$tls verify=off", 1, 'app: verify=off: whoever answers there is taken for the server' );
     good($_) for ( $tls, "$plain tls=off", "$tls verify=on", "$tls $pair $password", "$tls cert=$cert key=$key", "$plain socket=/run/app.sock", "$tls socket=/run/app.sock" );
+};
+
+subtest 'http' => sub {
+    my $login = 'password=file:' . $httpd->file( 'site', "Geheim7\n", 0400 );
+    my $web   = 'FailoverService app http://app.example.com/health';
+    my $tls   = 'FailoverService app https://monitor@app.example.com/health ' . $login;
+    my $lag   = 'FailoverService app redis-lag+https://monitor@redis.example.com ' . $login;
+    bad( "$web?full=1",                  1, "a URL has no '?' or '#' here", 'http://app.example.com/health' );
+    bad( "$web query=a#b",               1, "query=: blanks, '#'" );
+    bad( "$web method=DELETE",           1, "method=: 'DELETE' is none of GET, HEAD and OPTIONS" );
+    bad( "$web status=2xx",              1, "status=: '2xx' is no status from 200 to 599", 'status=200,204,300-399' );
+    bad( "$web method=HEAD body=x",      1, 'body=: the answer to method=HEAD has none' );
+    bad( "$web body=",                   1, 'body=: a text of 1 to 1024 bytes is looked for' );
+    bad( "$web max-body=1G",             1, "max-body=: '1G' is not a whole number from 1 to 16777216 of bytes" );
+    bad( "$web header=X-A",              1, "header=: there is no ':' in 'X-A'" );
+    bad( "$web \"header=Authorization: Bearer x\"", 1, 'Authorization: is not for you to set', 'password=' );
+    bad( "$web \"header=A: 1|Host: x\"", 1, 'Host: is not for you to set: write host=' );
+    bad( "$web host=a/b",                1, "host=: 'a/b' is no host name or address" );
+    bad( "$web $login",                  1, 'password= takes a user in front of the host, as in http://monitor@app.example.com/health' );
+    bad( "FailoverService app http://a%3ab\@h $login", 1, "a user of basic authentication has no ':' in its name" );
+    bad( "$web $_=x",                    1, "'$_=' is no option of http://" ) for qw(ca ca-path cert key verify);
+    for my $secure ( $tls, $lag ) {
+        bad( "$secure verify=maybe",     1, "verify=: 'maybe' is neither on nor off" );
+        bad( "$secure ca=/no/such/file", 1, 'ca=: there is no file /no/such/file' );
+        bad( "$secure ca=$file",         1, "ca=: $file: no certificate" );
+        bad( "$secure ca-path=$file",    1, "ca-path=: $file is no directory" );
+        bad( "$secure cert=/no/such/file", 1, 'cert= takes key= beside it' );
+        bad( "$secure cert=$file key=$file", 1, "cert=: $file: no start line" );
+        warned( "$secure verify=off",    1, 'app: verify=off: whoever answers there is taken for the server' );
+        good($secure);
+    }
+    bad( "$lag tolerance=0",             1, "tolerance=: '0' is not within 1ms and 1h" );
+    bad( "$lag database=redis://h",      1, "database=: 'redis://h' is not where clients reach it" );
+    bad( "$lag status=200",              1, "'status=' is no option of redis-lag+https://" );
+    bad( 'FailoverService app redis-lag+https://h/v1', 1, 'redis-lag+https:// takes no path' );
+    good($_) for (
+        $web, 'FailoverService app http://h', 'FailoverService app https://[::1]:8443/',
+        "$web method=OPTIONS query=a=b&c=%20d status=200,401-403 \"body=all is well\" max-body=100 \"header=A: 1|B: 2\" host=www.example.com:81 APP=off",
+        "$lag database=[2001:db8::1]:12000 tolerance=5s timeout=2s",
+    );
 };
 
 # httpd would run another module's directive as if it stood outside of the block.

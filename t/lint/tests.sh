@@ -29,6 +29,8 @@ for source in src/core/fo_*.c src/probe/probe_*.c; do
     probe_stream) unit=probe_tls ;;
     probe_redis_nodes | probe_resp) unit=probe_redis ;;
     probe_connect) unit=probe_memcached ;;
+    probe_curl | probe_curl_site | probe_http_options) unit=probe_http ;;
+    probe_lag_json) unit=probe_lag ;;
     esac
     [ -f "t/unit/check_$unit.c" ] || { echo "tests: $source has no t/unit/check_$unit.c"; failed=1; }
 done
