@@ -4,7 +4,7 @@
 # make check      installs what is missing, builds, runs all tests
 # make install    into apxs's folders, below DESTDIR
 # make asan       the unit tests and those in httpd under AddressSanitizer; so do tsan, ubsan
-# make fuzz       the fuzzers, FUZZ_SECONDS=600 each
+# make fuzz       the fuzzers, FUZZ_SECONDS=600 each, two at a time
 # make bench-instructions    what a request pays for the module, counted
 # make bench-hangs  what 1 and 32 of 200 hung services cost the others; MPM=event PAIRS=15
 # make soak       busy loops beside the module for SOAK_SECONDS=600
@@ -156,12 +156,13 @@ $(B)/t/check_probe_%: t/unit/check_probe_%.c $(CORE) $(DRIVERS) $(O)/probe/probe
 	$(LINK) $(WARNINGS) $(OURS) $(APR_CFLAGS) $(CHECK_FLAGS) $(call pkg,cflags,$(MYSQL_PC)) \
 	    -o $@ $< $(filter %.o,$^) $(CHECK_LIBS) $(call pkg,libs,$(MYSQL_PC)) $(AMQP_LIBS)
 
-$(B)/fuzz/%: t/fuzz/%.c $(wildcard src/core/*.c)
+FUZZED = src/probe/probe_tcp.c $(wildcard src/probe/probe_script*.c)
+
+$(B)/fuzz/%: t/fuzz/%.c t/fuzz/fuzz.h $(wildcard src/core/*.c) $(FUZZED)
 	@mkdir -p $(@D)
 	@echo "  CLANG $@"; clang $(STD) -g -O1 -fsanitize=fuzzer,address,undefined \
 	    -fno-sanitize-recover=undefined $(WARNINGS) $(OURS) $(APR_CFLAGS) \
-	    $(PCRE_CFLAGS) -o $@ $< $(wildcard src/core/*.c) src/probe/probe_tcp.c $(APR_LIBS) \
-	    $(PCRE_LIBS)
+	    $(PCRE_CFLAGS) -o $@ $< $(wildcard src/core/*.c) $(FUZZED) $(APR_LIBS) $(PCRE_LIBS)
 
 units: $(UNITS)
 fuzzers: $(FUZZERS)
@@ -207,7 +208,7 @@ asan tsan ubsan:
 fuzz:
 	t/install check
 	@$(MAKE) --no-print-directory fuzzers
-	for fuzzer in $(FUZZERS); do t/fuzz/run $$fuzzer $(FUZZ_SECONDS) || exit 1; done
+	printf '%s\n' $(FUZZERS) | xargs -P 2 -I FUZZER t/fuzz/run FUZZER $(FUZZ_SECONDS)
 
 bench-instructions:
 	@t/install check

@@ -188,8 +188,8 @@ static void add_step(text_t *text, const script_step_t *step)
     add(text, shown < step->length ? "..." : "");
 }
 
-/* The number that a line of the answer begins with, as in "421 busy"; 0: none. */
-static int code_of(const char *bytes, apr_size_t length)
+/* The number that a line begins with, as in "421 busy"; 0: none. */
+static int code_of_line(const char *bytes, apr_size_t length)
 {
     int code = 0;
     apr_size_t i;
@@ -197,6 +197,16 @@ static int code_of(const char *bytes, apr_size_t length)
     for (i = 0; i < length && i < 9 && isdigit((unsigned char)bytes[i]); i++)
         code = 10 * code + (bytes[i] - '0');
     return i == length || isalnum((unsigned char)bytes[i]) ? 0 : code;
+}
+
+/* The number that these bytes are; 0: they are too many for one. */
+static int code_of_bytes(const char *bytes, apr_size_t length)
+{
+    int code = 0;
+
+    for (apr_size_t i = 0; i < length && length < sizeof(code); i++)
+        code = 256 * code + (unsigned char)bytes[i];
+    return code;
 }
 
 /* The way through the steps */
@@ -280,7 +290,7 @@ static outcome_e is_wrong(const run_t *run, const char *bytes, apr_size_t length
     add_step(&text, step);
     add(&text, ", got ");
     add_bytes(&text, bytes, length, step->is_hex);
-    fo_report_fill(report, FO_VERDICT_FAIL, 0, step->is_hex ? 0 : code_of(bytes, length),
+    fo_report_fill(report, FO_VERDICT_FAIL, 0, step->is_hex ? 0 : code_of_line(bytes, length),
                    text.text);
     return STEP_DECIDED;
 }
@@ -300,7 +310,8 @@ static outcome_e is_alternative(const run_t *run, const script_match_t *match, c
     add(&text, "got ");
     add_bytes(&text, bytes, length, match->step->is_hex);
     fo_report_fill(report, verdicts[match->step->word], 0,
-                   match->step->is_hex ? 0 : code_of(bytes, length), text.text);
+                   match->step->is_hex ? code_of_bytes(bytes, length) : code_of_line(bytes, length),
+                   text.text);
     return STEP_DECIDED;
 }
 
