@@ -51,6 +51,7 @@ APR_LIBS ?= $(call pkg,libs,apr-1)
 HTTPD_CFLAGS ?= -I$(call apxs,INCLUDEDIR) $(call pkg,cflags,apr-util-1)
 LIBEXECDIR ?= $(call apxs,LIBEXECDIR)
 INCLUDEDIR ?= $(call apxs,INCLUDEDIR)
+STEPSDIR ?= $(call apxs,datadir)/failover
 MYSQL_PC ?= libmariadb
 PCRE_CFLAGS ?= $(call pkg,cflags,libpcre2-8)
 PCRE_LIBS ?= $(call pkg,libs,libpcre2-8)
@@ -136,6 +137,8 @@ install: all
 	install -d "$(DESTDIR)$(LIBEXECDIR)" "$(DESTDIR)$(INCLUDEDIR)"
 	install -m 644 $(MODULES) "$(DESTDIR)$(LIBEXECDIR)"
 	install -m 644 include/mod_failover.h "$(DESTDIR)$(INCLUDEDIR)"
+	install -d "$(DESTDIR)$(STEPSDIR)"
+	install -m 644 conf/*.steps "$(DESTDIR)$(STEPSDIR)"
 
 # ------------------------------------------------------------------ tests
 

@@ -420,6 +420,9 @@ subtest 'script' => sub {
     never_shown( $steps->(qq{PASS hunter2\n}),          'hunter2' );
     never_shown( $steps->(qq{send "PASS hunter2" x\n}), 'hunter2' );
     good( $steps->(qq{expect "220"\n}) );
+    my ($shown) = slurp("$ROOT/doc/probe-script.md") =~ /^```\n(#.*?)^```$/ms;
+    $steps->($shown);
+    good("FailoverService mail $login");
     my $conf = Cwd::realpath("$ROOT/conf");
     good("FailoverService s script://h:1 steps=$_") for glob "$conf/*.steps";
 };
