@@ -382,7 +382,6 @@ static fo_progress_e turn(void *state, fo_talk_event_e event, fo_talk_t *talk, f
     outcome_e outcome = STEP_TAKEN;
 
     report->stage = FO_STAGE_ANSWER;
-    talk->quiet = 0;
     while (outcome == STEP_TAKEN && run->at < script->n_steps) {
         const script_step_t *step = &script->steps[run->at];
         outcome = step->word == SCRIPT_SEND ? take_send(run, step, talk, report)
