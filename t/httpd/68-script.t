@@ -5,6 +5,7 @@ use v5.36;
 use Test::More;
 use Cwd ();
 use File::Basename ();
+use Failover::Certificates;
 use Failover::File;
 use Failover::Httpd;
 use Failover::Peer;
@@ -18,17 +19,24 @@ use IO::Socket::INET;
 my $SECRET = 'Geheim7';
 my $CONF   = Cwd::realpath( File::Basename::dirname(__FILE__) . '/../../conf' );
 my $USER   = 'cn=monitor,dc=shop';
-my $smtp   = Failover::Server::Exim->new( most => 4 )->start;
-my $ldap   = Failover::Server::Slapd->new( password => $SECRET )->start;
+my $made   = Failover::Certificates->new;
+my $own    = [ $made->signed('DNS:localhost') ];
+my $smtp   = Failover::Server::Exim->new( most => 4, certificate => $own )->start;
+my $ldap   = Failover::Server::Slapd->new( password => $SECRET, certificate => $own )->start;
 
-# The shipped scripts leave three and five lines of information per ping, and nothing else.
+# The shipped scripts leave three and five lines of information per ping, six with TLS, and nothing
+# else.
 under_each_mpm 'what the servers log', sub ($mpm) {
-    my $httpd = start_httpd( $mpm, [qw(mail ldap)], often(), services() );
-    wait_for_states( $httpd, 'up up' );
+    my $tls   = 'tls=on ca=' . $made->ca;
+    my $httpd = start_httpd( $mpm, [qw(mail ldap smtps ldaps)], often(), services() . <<~"CONF" );
+        FailoverService smtps script://localhost:@{[ $smtp->tls_port ]} steps=$CONF/smtp.steps $tls
+        FailoverService ldaps script://localhost:@{[ $ldap->tls_port ]} steps=$CONF/ldap.steps $tls
+        CONF
+    wait_for_states( $httpd, 'up up up up' );
     my %before = ( smtp => length $smtp->log_text, ldap => length $ldap->log_text );
     wait_for( sub { $httpd->get('/'); 20 <= ( () = substr( $smtp->log_text, $before{smtp} ) =~ /closed by QUIT/g ) }, '20 pings by SMTP' );
     wait_for( sub { $httpd->get('/'); 20 <= ( () = substr( $ldap->log_text, $before{ldap} ) =~ /UNBIND/g ) },         '20 pings by LDAP' );
-    is states($httpd), 'up up', 'up';
+    is states($httpd), 'up up up up', 'up';
     $httpd->done;
     wait_for( sub { $smtp->log_text =~ /no MAIL.*\n\z/ && $ldap->log_text =~ /fd=\d+ closed\n\z/ }, 'the last goodbyes' );
     is_deeply [ unknown( substr( $smtp->log_text, $before{smtp} ), qr/connection count|closed by QUIT|no MAIL .* C=EHLO,QUIT/ ) ], [], 'three kinds of lines by SMTP';

@@ -26,7 +26,8 @@ for source in src/core/fo_*.c src/probe/probe_*.c; do
     probe_queue | probe_sleep) unit=probe_loop ;;
     probe_script_match) unit=probe_script ;;
     fo_course | fo_monitor_siblings) unit=fo_monitor ;;
-    probe_link | probe_tls) unit=probe_amqp ;;
+    probe_link) unit=probe_amqp ;;
+    probe_stream) unit=probe_tls ;;
     probe_connect) unit=probe_memcached ;;
     esac
     [ -f "t/unit/check_$unit.c" ] || { echo "tests: $source has no t/unit/check_$unit.c"; failed=1; }

@@ -1,6 +1,7 @@
 # A private Exim that greets and listens, and delivers nothing.
 #
 #     my $smtp = Failover::Server::Exim->new( most => 3 )->start;    # connections at a time; 100
+#     ... certificate => [ $cert, $key ] ...    # speaks TLS on ->tls_port as well
 #
 # Only root and Exim's own user may run its daemon.
 package Failover::Server::Exim;
@@ -16,14 +17,15 @@ sub _prepare ($self) {
     my $most = $self->{most} // 100;
     mkdir "$dir/spool" or die "cannot create $dir/spool: $!\n";
     symlink 'log', "$dir/log-$_" or die "cannot link $dir/log-$_: $!\n" for qw(main reject panic);
+    my $tls  = $self->{certificate} ? $self->_prepare_tls : 'tls_advertise_hosts =';
     my $file = spew( "$dir/exim.conf", <<~"CONF" );
         primary_hostname = localhost
         log_file_path = $dir/log-%s
         log_selector = +smtp_connection +smtp_no_mail +smtp_protocol_error +smtp_syntax_error
         spool_directory = $dir/spool
         local_interfaces = 127.0.0.1
-        daemon_smtp_ports = $self->{port}
-        tls_advertise_hosts =
+        daemon_smtp_ports = @{[ join ' : ', $self->{port}, $self->{tls_port} // () ]}
+        $tls
         host_lookup =
         rfc1413_query_timeout = 0s
         keep_environment =
@@ -31,6 +33,13 @@ sub _prepare ($self) {
         CONF
     $self->_own( $dir, "$dir/spool", $file );
     return;
+}
+
+sub tls_port ($self) { return $self->{tls_port} }
+
+sub _prepare_tls ($self) {
+    my ( $cert, $key ) = $self->_keep_certificate;
+    return "tls_on_connect_ports = $self->{tls_port}\ntls_certificate = $cert\ntls_privatekey = $key";
 }
 
 sub start ( $self, @limit ) {

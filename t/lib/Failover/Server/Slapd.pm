@@ -2,6 +2,7 @@
 #
 #     my $ldap = Failover::Server::Slapd->new( password => 'secret', config => "disallow bind_anon\n" )->start;
 #
+# With certificate => [ $cert, $key ] it speaks TLS on ->tls_port as well.
 # The password is that of cn=monitor,dc=shop.
 package Failover::Server::Slapd;
 
@@ -17,6 +18,7 @@ sub _prepare ($self) {
     die "OpenLDAP's core.schema is not there\n" if !$SCHEMA;
     mkdir "$dir/data" or die "cannot create $dir/data: $!\n";
     my $config = $self->{config} // '';
+    $config .= "\n" . $self->_prepare_tls if $self->{certificate};
     my $file   = spew( "$dir/slapd.conf", <<~"CONF" );
         include $SCHEMA/core.schema
         pidfile $dir/data/pid
@@ -32,6 +34,13 @@ sub _prepare ($self) {
     return;
 }
 
+sub tls_port ($self) { return $self->{tls_port} }
+
+sub _prepare_tls ($self) {
+    my ( $cert, $key ) = $self->_keep_certificate;
+    return "TLSCertificateFile $cert\nTLSCertificateKeyFile $key";
+}
+
 sub start ( $self, @limit ) {
     $self->{starts} = $self->_starts + 1;
     return $self->SUPER::start(@limit);
@@ -39,7 +48,8 @@ sub start ( $self, @limit ) {
 
 sub _command ($self) {
     my $program = Failover::Process::find_program('slapd');
-    return ( $program, '-h', 'ldap://' . $self->address . '/', '-f', "$self->{dir}/slapd.conf", '-d', 'stats' );
+    my @url     = ( 'ldap://' . $self->address . '/', map {"ldaps://127.0.0.1:$_/"} $self->{tls_port} // () );
+    return ( $program, '-h', "@url", '-f', "$self->{dir}/slapd.conf", '-d', 'stats' );
 }
 
 sub _starts ($self) { return scalar( () = $self->log_text =~ /slapd starting/g ) }
