@@ -39,8 +39,10 @@ under_each_mpm 'what the servers log', sub ($mpm) {
     is states($httpd), 'up up up up', 'up';
     $httpd->done;
     wait_for( sub { $smtp->log_text =~ /no MAIL.*\n\z/ && $ldap->log_text =~ /fd=\d+ closed\n\z/ }, 'the last goodbyes' );
+    like substr( $smtp->log_text, $before{smtp} ), qr/no MAIL in .* X=TLS1[.]\d:/,  'over TLS by SMTP';
+    like substr( $ldap->log_text, $before{ldap} ), qr/TLS established .* tls_proto=TLS1[.]\d/, 'and by LDAP';
     is_deeply [ unknown( substr( $smtp->log_text, $before{smtp} ), qr/connection count|closed by QUIT|no MAIL .* C=EHLO,QUIT/ ) ], [], 'three kinds of lines by SMTP';
-    is_deeply [ unknown( substr( $ldap->log_text, $before{ldap} ), qr/ACCEPT|BIND dn="" method=128|RESULT tag=97 err=0 |UNBIND|fd=\d+ closed$/ ) ], [], 'five kinds of lines by LDAP';
+    is_deeply [ unknown( substr( $ldap->log_text, $before{ldap} ), qr/ACCEPT|TLS established|BIND dn="" method=128|RESULT tag=97 err=0 |UNBIND|fd=\d+ closed$/ ) ], [], 'five kinds of lines by LDAP, six with TLS';
 };
 
 under_each_mpm 'killed and stopped', sub ($mpm) {
