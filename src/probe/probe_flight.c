@@ -293,7 +293,8 @@ static void keep_answer(probe_flight_t *flight)
     static const int rank[FO_VERDICT_COUNT] = {
         [FO_VERDICT_PASS] = 1,
         [FO_VERDICT_LOGIN] = 2,
-        [FO_VERDICT_BUSY] = 3,
+        [FO_VERDICT_BARRED] = 3,
+        [FO_VERDICT_BUSY] = 4,
     };
 
     if (rank[flight->report.verdict] > rank[flight->answered.verdict])

@@ -289,7 +289,7 @@ static bool judge_error(state_t *state, ask_e ask, const probe_word_t *words, fo
 
     put_words(state, ask, words, text);
     if (is_login && (state->conf->role != ROLE_ANY || state->conf->is_cluster))
-        verdict = FO_VERDICT_BUSY;
+        verdict = FO_VERDICT_BARRED;
     if (is_login)
         report->stage = FO_STAGE_LOGIN;
     fo_report_fill(report, verdict, 0, 0, text);

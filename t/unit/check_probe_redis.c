@@ -236,11 +236,11 @@ static const struct {
     { &plain, "-NOPERM no\r\n", FO_VERDICT_LOGIN, FO_STAGE_LOGIN,
       "NOPERM to run ping: ACL SETUSER default +ping" },
     /* where more was to be looked at, the state stays */
-    { &primary, "-WRONGPASS no\r\n" NOAUTH NOAUTH, FO_VERDICT_BUSY, FO_STAGE_LOGIN,
+    { &primary, "-WRONGPASS no\r\n" NOAUTH NOAUTH, FO_VERDICT_BARRED, FO_STAGE_LOGIN,
       "WRONGPASS no" },
-    { &primary, OK PONG "-NOPERM no\r\n", FO_VERDICT_BUSY, FO_STAGE_LOGIN,
+    { &primary, OK PONG "-NOPERM no\r\n", FO_VERDICT_BARRED, FO_STAGE_LOGIN,
       "NOPERM to run role: ACL SETUSER monitor +role" },
-    { &cluster, PONG "-NOPERM no\r\n" "-NOPERM no\r\n", FO_VERDICT_BUSY, FO_STAGE_LOGIN,
+    { &cluster, PONG "-NOPERM no\r\n" "-NOPERM no\r\n", FO_VERDICT_BARRED, FO_STAGE_LOGIN,
       "NOPERM to run cluster|info: ACL SETUSER default +cluster|info" },
     /* what is worse than the login has the last word */
     { &login, "-ERR AUTH <password> called\r\n" OK "-LOADING Redis is loading\r\n",
