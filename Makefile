@@ -4,7 +4,7 @@
 # make check      installs what is missing, builds, runs all tests
 # make install    into apxs's folders, below DESTDIR
 # make asan       the unit tests and those in httpd under AddressSanitizer; so do tsan, ubsan
-# make fuzz       the fuzzers, FUZZ_SECONDS=600 each
+# make fuzz       the fuzzers, FUZZ_SECONDS=600 each, two at a time
 # make bench-instructions    what a request pays for the module, counted
 # make bench-hangs  what 1 and 32 of 200 hung services cost the others; MPM=event PAIRS=15
 # make soak       busy loops beside the module for SOAK_SECONDS=600
@@ -61,6 +61,7 @@ APR_LIBS ?= $(call pkg,libs,apr-1)
 HTTPD_CFLAGS ?= -I$(call apxs,INCLUDEDIR) $(call pkg,cflags,apr-util-1)
 LIBEXECDIR ?= $(call apxs,LIBEXECDIR)
 INCLUDEDIR ?= $(call apxs,INCLUDEDIR)
+STEPSDIR ?= $(call apxs,datadir)/failover
 MYSQL_PC ?= libmariadb
 PCRE_CFLAGS ?= $(call pkg,cflags,libpcre2-8)
 PCRE_LIBS ?= $(call pkg,libs,libpcre2-8)
@@ -78,8 +79,8 @@ OURS = -Iinclude -Isrc
 # compile there.
 CORE = $(patsubst src/core/%.c,$(O)/core/%.o,$(wildcard src/core/*.c))
 DRIVERS = $(patsubst %,$(O)/probe/%.o,probe_ask probe_dialogue probe_flight probe_gate probe_loop \
-          probe_queue probe_resolver probe_round probe_sleep probe_steps probe_stream probe_tcp \
-          probe_tls probe_workers)
+          probe_queue probe_resolver probe_round probe_script probe_script_file probe_script_match \
+          probe_sleep probe_steps probe_stream probe_tcp probe_tls probe_workers)
 GLUE = $(patsubst src/httpd/%.c,$(O)/httpd/%.o,$(wildcard src/httpd/*.c))
 
 MODULES = $(B)/mod_failover.so $(B)/mod_failover_memcached.so
@@ -174,6 +175,8 @@ install: all
 	install -d "$(DESTDIR)$(LIBEXECDIR)" "$(DESTDIR)$(INCLUDEDIR)"
 	install -m 644 $(MODULES) "$(DESTDIR)$(LIBEXECDIR)"
 	install -m 644 include/mod_failover.h "$(DESTDIR)$(INCLUDEDIR)"
+	install -d "$(DESTDIR)$(STEPSDIR)"
+	install -m 644 conf/*.steps "$(DESTDIR)$(STEPSDIR)"
 
 # ------------------------------------------------------------------ tests
 
@@ -206,12 +209,14 @@ FUZZED_LIBS_fuzz_lag = $(JANSSON_LIBS)
 $(B)/fuzz/fuzz_http: src/probe/probe_http_options.c
 $(B)/fuzz/fuzz_lag: src/probe/probe_lag_json.c
 
-$(B)/fuzz/%: t/fuzz/%.c $(wildcard src/core/*.c)
+FUZZED = src/probe/probe_tcp.c $(wildcard src/probe/probe_script*.c)
+
+$(B)/fuzz/%: t/fuzz/%.c t/fuzz/fuzz.h $(wildcard src/core/*.c) $(FUZZED)
 	@mkdir -p $(@D)
 	@echo "  CLANG $@"; clang $(STD) -g -O1 -fsanitize=fuzzer,address,undefined \
 	    -fno-sanitize-recover=undefined $(WARNINGS) $(OURS) $(APR_CFLAGS) \
-	    $(PCRE_CFLAGS) -o $@ $< $(wildcard src/core/*.c) src/probe/probe_tcp.c $(APR_LIBS) \
-	    $(PCRE_LIBS) $(FUZZED_$*) $(FUZZED_LIBS_$*)
+	    $(PCRE_CFLAGS) -o $@ $< $(wildcard src/core/*.c) $(FUZZED) $(APR_LIBS) $(PCRE_LIBS) \
+	    $(FUZZED_$*) $(FUZZED_LIBS_$*)
 
 units: $(UNITS)
 fuzzers: $(FUZZERS)
@@ -258,7 +263,7 @@ asan tsan ubsan:
 fuzz:
 	t/install check
 	@$(MAKE) --no-print-directory fuzzers
-	for fuzzer in $(FUZZERS); do t/fuzz/run $$fuzzer $(FUZZ_SECONDS) || exit 1; done
+	printf '%s\n' $(FUZZERS) | xargs -P 2 -I FUZZER t/fuzz/run FUZZER $(FUZZ_SECONDS)
 
 bench-instructions:
 	@t/install check

@@ -2,18 +2,21 @@
 #include "httpd/httpd_declare.h"
 
 #include "core/fo_parse.h"
+#include "probe/probe_script.h"
 #include "probe/probe_tcp.h"
 
 #include <ap_provider.h>
 #include <string.h>
 #include <sys/un.h>
 
+/* Those of mod_failover itself. */
+static const fo_probe_t *const own[] = { &fo_probe_tcp, &fo_probe_unix, &fo_probe_script };
+
 static const fo_probe_t *find_probe(const char *scheme)
 {
-    if (strcmp(scheme, fo_probe_tcp.scheme) == 0)
-        return &fo_probe_tcp;
-    if (strcmp(scheme, fo_probe_unix.scheme) == 0)
-        return &fo_probe_unix;
+    for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
+        if (strcmp(scheme, own[i]->scheme) == 0)
+            return own[i];
     return ap_lookup_provider(FO_PROBE_GROUP, scheme, FO_PROBE_VERSION);
 }
 
@@ -36,8 +39,10 @@ static const struct {
 static const char *known_schemes(apr_pool_t *pool)
 {
     apr_array_header_t *names = ap_list_provider_names(pool, FO_PROBE_GROUP, FO_PROBE_VERSION);
-    const char *list = "tcp, unix";
+    const char *list = own[0]->scheme;
 
+    for (size_t i = 1; i < sizeof(own) / sizeof(own[0]); i++)
+        list = apr_pstrcat(pool, list, ", ", own[i]->scheme, NULL);
     for (int i = 0; i < names->nelts; i++)
         list = apr_pstrcat(pool, list, ", ",
                            APR_ARRAY_IDX(names, i, ap_list_provider_names_t).provider_name, NULL);

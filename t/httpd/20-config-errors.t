@@ -2,6 +2,7 @@
 # says what was wrong and what is allowed; every form that the manual shows is accepted.
 use v5.36;
 use Test::More;
+use Cwd ();
 use Failover::Certificates;
 use Failover::File;
 use Failover::Httpd;
@@ -264,7 +265,7 @@ subtest 'URLs' => sub {
         [ '//h:1',                     'no URL' ],
         [ 'TCP://h:1',                 'no URL' ],
         [ 'tcp:h:1',                   q{'://' is missing behind the scheme}, $tcp ],
-        [ 'ftp://h:1',                 qr{nothing that is loaded pings ftp://; there are: tcp, unix(?:, (?:mysql|memcached|amqps?|rediss?|https?|redis-lag[+]https)){9}} ],
+        [ 'ftp://h:1',                 qr{nothing that is loaded pings ftp://; there are: tcp, unix, script(?:, (?:mysql|memcached|amqps?|rediss?|https?|redis-lag[+]https)){9}} ],
         [ 'tcp://',                    'a host is missing', $tcp ],
         [ 'tcp://:80',                 qr/':[^']*' is not a host name or address/ ],
         [ 'tcp://h',                   "'h' needs a port", $tcp ],
@@ -404,6 +405,46 @@ subtest 'amqp' => sub {
         "FailoverService mq amqp://monitor\@[::1]:5673/%2f $login",   "FailoverService mq amqp://monitor\@h/shop/eu $login busy=fail MQ=spare",
         $tls, "$tls verify=on",
     );
+};
+
+# A file of steps is read with the configuration; a mistake in it names its own line as well.
+subtest 'script' => sub {
+    my $mail  = 'FailoverService mail script://mail.example.com:25';
+    my $dir   = $httpd->dir;
+    my $steps = sub ($text) { $httpd->file( 'x.steps', $text ); return "$mail steps=\@DIR\@/x.steps" };
+    bad( $mail, 1, 'steps=FILE is missing' );
+    bad( "$mail steps=smtp.steps", 1, "steps=: 'smtp.steps' is not an absolute path" );
+    bad( "$mail steps=\@DIR\@/none.steps", 1, "steps=: there is no file $dir/none.steps" );
+    bad( "$mail steps=$_->[0]",            1, "steps=: $_->[0] is $_->[1]" ) for [ '/dev/zero', 'no plain file' ], [ $dir, 'no plain file' ];
+    bad( $steps->( 'x' x 65_537 ),         1, "steps=: $dir/x.steps is longer than 65536 bytes" );
+    bad( $steps->( qq{find "a"\n} x 65 ), 1, "steps=: $dir/x.steps:65: a script has at most 64 steps" );
+    bad( $steps->($_->[0]),                1, "steps=: $dir/x.steps", @$_[ 1 .. $#$_ ] ) for (
+        [ "# none\n",                      'nothing is expected' ],
+        [ qq{expect "220"\nsleep 5\n},     ":2: 'sleep' is no word of a script", 'send, expect, find, skip, busy, login and refuse' ],
+        [ qq{\n\nexpect 220\n},            ':3: text in double quotes must follow' ],
+        [ 'expect "220',                   q{:1: the closing '"' is missing} ],
+        [ 'expect "\q"',                   ':1: after a backslash stands r, n, t' ],
+        [ 'expect-hex 3',                  ':1: bytes are two hex digits each' ],
+        [ qq{busy "421"\nexpect "220"\n},  ':1: busy tells what may come instead' ],
+        [ qq{expect "25"\n skip "250-"\n}, ':2: it would never be found: line 1 takes whatever begins so' ],
+        [ qq{expect "a"\nsend "%{user}"\n}, ':2: %{user} needs a user in the URL' ],
+        [ qq{expect "a"\nsend "%{password}"\n}, ':2: %{password} needs password=file:PATH' ],
+    );
+    my $login = 'script://monitor@mail.example.com:25 steps=@DIR@/x.steps password=file:@DIR@/secret';
+    $steps->(qq{send "%{password}"\nfind "a"\n});
+    bad( "FailoverService mail $login", 1, 'the URL has a user, but no step', 'sends %{user}' );
+    $steps->(qq{send "%{user}"\nfind "a"\n});
+    bad( "FailoverService mail $login", 1, 'password=: no step', 'sends %{password}' );
+    bad( "FailoverService mail script://h$_->[0]", 1, $_->[1] ) for [ '', "'h' needs a port" ], [ ':1/x', 'script:// takes no path' ];
+    bad( "$mail steps=\@DIR\@/x.steps expect=220", 1, "'expect=' is no option of script://", 'steps=' );
+    never_shown( $steps->(qq{PASS hunter2\n}),          'hunter2' );
+    never_shown( $steps->(qq{send "PASS hunter2" x\n}), 'hunter2' );
+    good( $steps->(qq{expect "220"\n}) );
+    my ($shown) = slurp("$ROOT/doc/probe-script.md") =~ /^```\n(#.*?)^```$/ms;
+    $steps->($shown);
+    good("FailoverService mail $login");
+    my $conf = Cwd::realpath("$ROOT/conf");
+    good("FailoverService s script://h:1 steps=$_") for glob "$conf/*.steps";
 };
 
 # What mod_failover's own connections have to say of TLS and of sockets.

@@ -24,6 +24,7 @@ for source in src/core/fo_*.c src/probe/probe_*.c; do
     case $unit in
     probe_ask | probe_dialogue | probe_steps | probe_tcp | probe_resolver) unit=probe_flight ;;
     probe_queue | probe_sleep) unit=probe_loop ;;
+    probe_script_match) unit=probe_script ;;
     fo_course | fo_monitor_siblings) unit=fo_monitor ;;
     probe_link) unit=probe_amqp ;;
     probe_stream) unit=probe_tls ;;

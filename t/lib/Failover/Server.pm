@@ -100,6 +100,14 @@ sub DESTROY ($self) {
     return;
 }
 
+# Its certificate and key, where its user can read them, and a port for them.
+sub _keep_certificate ($self) {
+    my @file = map { spew( "$self->{dir}/tls-$_", slurp( $self->{certificate}[$_] ), 0400 ) } 0, 1;
+    $self->_own(@file);
+    $self->{tls_port} = free_port();
+    return @file;
+}
+
 sub _ready_or_dead ($self) {
     die "$self->{name} ended instead of starting\n" if !$self->{process}->leader_alive;
     return $self->_is_ready;
