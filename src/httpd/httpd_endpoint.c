@@ -22,9 +22,10 @@ static const struct {
     const char *scheme;
     const char *module;
 } modules[] = {
-    { "mysql", "mod_failover_mysql" }, { "memcached", "mod_failover_memcached" },
-    { "amqp", "mod_failover_amqp" },   { "amqps", "mod_failover_amqp" },
-    { "redis", "mod_failover_redis" }, { "rediss", "mod_failover_redis" },
+    { "mysql", "mod_failover_mysql" },      { "memcached", "mod_failover_memcached" },
+    { "amqp", "mod_failover_amqp" },        { "amqps", "mod_failover_amqp" },
+    { "redis", "mod_failover_redis" },      { "rediss", "mod_failover_redis" },
+    { "postgresql", "mod_failover_pgsql" },
 };
 
 static const char *known_schemes(apr_pool_t *pool)
