@@ -264,7 +264,7 @@ subtest 'URLs' => sub {
         [ '//h:1',                     'no URL' ],
         [ 'TCP://h:1',                 'no URL' ],
         [ 'tcp:h:1',                   q{'://' is missing behind the scheme}, $tcp ],
-        [ 'ftp://h:1',                 qr{nothing that is loaded pings ftp://; there are: tcp, unix(?:, (?:mysql|memcached|amqps?|rediss?)){6}} ],
+        [ 'ftp://h:1',                 qr{nothing that is loaded pings ftp://; there are: tcp, unix(?:, (?:mysql|memcached|amqps?|rediss?|postgresql)){7}} ],
         [ 'tcp://',                    'a host is missing', $tcp ],
         [ 'tcp://:80',                 qr/':[^']*' is not a host name or address/ ],
         [ 'tcp://h',                   "'h' needs a port", $tcp ],
@@ -356,6 +356,7 @@ subtest 'missing probe modules' => sub {
         [ 'amqps://u@h',    'mod_failover_amqp',      'amqp' ],
         [ 'redis://h',      'mod_failover_redis',     'redis' ],
         [ 'rediss://h',     'mod_failover_redis',     'redis' ],
+        [ 'postgresql://u@h', 'mod_failover_pgsql',   'pgsql' ],
     );
     bad_without( in_block('FailoverEndpoint main mysql://u@h'), 2, 'mod_failover_mysql' );
 };
@@ -427,6 +428,49 @@ subtest 'tls and sockets' => sub {
     bad( 'FailoverService app unix:///run/app.sock tls=on',    1, "'tls=' is no option of unix://" );
     warned( "$tls verify=off", 1, 'app: verify=off: whoever answers there is taken for the server' );
     good($_) for ( $tls, "$plain tls=off", "$tls verify=on", "$tls $pair $password", "$tls cert=$cert key=$key", "$plain socket=/run/app.sock", "$tls socket=/run/app.sock" );
+};
+
+subtest 'postgresql' => sub {
+    my $db     = 'FailoverService db postgresql://monitor@db1.example.com/shop';
+    my $tls    = "$db tls=on verify=off";
+    my $create = q{CREATE ROLE monitor LOGIN PASSWORD '...'; GRANT CONNECT ON DATABASE };
+    my $made   = Failover::Certificates->new;
+    my ( $cert, $key ) = $made->signed('DNS:client');
+    my $closed = $httpd->file( 'closed.key', slurp($key), 0600 );
+    my $shut   = $httpd->file( 'shut.key', slurp( $made->locked( $key, 'Geheim7' ) ), 0600 );
+    my $lock   = 'key-password=file:' . $httpd->file( 'lock', "Geheim7\n", 0400 );
+    bad( 'FailoverService db postgresql://h',          1, 'postgresql:// needs a user', $create . '"postgres" TO monitor;', 'postgresql://monitor@h ' );
+    bad( 'FailoverService db postgresql://h:5433/shop', 1, 'postgresql:// needs a user', $create . '"shop" TO monitor;', 'postgresql://monitor@h:5433/shop ' );
+    bad( 'FailoverService db postgresql://u@h/a/b',    1, 'the path of postgresql:// is one database, as in /shop' );
+    bad( 'FailoverService db postgresql://u@h,i',      1, 'postgresql takes at most 1 host,' );
+    bad( "$db ca-path=/etc",                           1, "'ca-path=' is no option of postgresql://", 'tls=, ca=, cert=, key=, verify=, role=, socket=' );
+    bad( "$db $_->[0]",                                1, $_->[1] ) for (
+        [ 'role=master',              "role=: 'master' is neither primary nor replica" ],
+        [ 'tls=prefer',               "tls=: 'prefer' is neither on nor off" ],
+        [ 'verify=off',               'verify= takes tls=on beside it' ],
+        [ 'ca=/etc/ssl/ca.pem',       'ca= takes tls=on beside it' ],
+        [ $lock,                      'key-password= takes tls=on beside it' ],
+        [ "tls=on $lock",             'key-password= takes cert= and key= beside it' ],
+        [ 'tls=on verify=maybe',      "verify=: 'maybe' is neither on nor off" ],
+        [ 'tls=on ca=ca.pem',         "ca=: 'ca.pem' is not an absolute path" ],
+        [ 'tls=on ca=/no/such/file',  'ca=: there is no file /no/such/file' ],
+        [ "tls=on ca=$file",          "ca=: $file: no certificate" ],
+        [ 'socket=run',               "socket=: 'run' is not an absolute path" ],
+        [ 'socket=/run/.s.PGSQL.x',   'does not end in a port, as in /run/postgresql/.s.PGSQL.5432' ],
+        [ 'tls=on verify=off socket=/run', 'tls=on and socket= exclude each other' ],
+    );
+    bad( "$tls cert=$cert",                      1, 'cert= takes key= beside it' );
+    bad( "$tls cert=$cert key=/no/such/file",    1, 'key=: there is no file /no/such/file' );
+    bad( "$tls cert=$cert key=$file",            1, "key=: $file: " );
+    bad( "$tls cert=$cert key=$key",             1, "key=: $key is open to everybody, and libpq takes no such key", 'chmod 0640' );
+    bad( "$tls cert=$cert key=$shut",            1, "key=: $shut has a password: name where that stands" );
+    bad( "$tls cert=$cert key=" . $made->{ca_key}, 1, 'key values mismatch' );
+    warned( $tls, 1, 'db: verify=off: whoever answers there is taken for the server' );
+    good($_) for (
+        $db, "$db busy=fail role=primary DB=spare", "$db role=replica tls=off", "$db tls=on ca=" . $made->ca,
+        "$db tls=on ca=@{[ $made->ca ]} cert=$cert key=$closed verify=on", "$db tls=on cert=$cert key=$shut $lock", "$db socket=/run/postgresql", "$db socket=/run/postgresql/.s.PGSQL.5432",
+        'FailoverDatabase replica postgresql://monitor@[::1]:5433 role=replica',
+    );
 };
 
 # httpd would run another module's directive as if it stood outside of the block.
