@@ -32,6 +32,9 @@ endif
 ifndef WITH_REDIS
 WITH_REDIS := $(if $(shell $(PKG_CONFIG) --exists hiredis 2>/dev/null && echo yes),yes,no)
 endif
+ifndef WITH_PGSQL
+WITH_PGSQL := $(if $(shell $(PKG_CONFIG) --exists libpq 2>/dev/null && echo yes),yes,no)
+endif
 
 # Asked once, and only when something is to be compiled.
 once = $(or $($(1)),$(eval $(1) := $(2))$($(1)))
@@ -44,6 +47,7 @@ DEBIAN_apr-1 = libapr1-dev
 DEBIAN_apr-util-1 = libaprutil1-dev
 DEBIAN_libmariadb = libmariadb-dev (or leave it out: make WITH_MYSQL=no)
 DEBIAN_librabbitmq = librabbitmq-dev
+DEBIAN_libpq = libpq-dev
 DEBIAN_openssl = libssl-dev
 DEBIAN_hiredis = libhiredis-dev
 DEBIAN_libcurl = libcurl4-openssl-dev
@@ -96,6 +100,9 @@ endif
 ifeq ($(WITH_HTTP),yes)
 MODULES += $(B)/mod_failover_http.so
 endif
+ifeq ($(WITH_PGSQL),yes)
+MODULES += $(B)/mod_failover_pgsql.so
+endif
 
 all: $(MODULES)
 
@@ -138,6 +145,14 @@ $(B)/mod_failover_http.so: $(O)/module/mod_failover_http.o $(HTTP) \
                            $(O)/core/fo_parse.o $(B)/exports.map
 	$(LINK_MODULE) $(HTTP_LIBS)
 
+PGSQL = $(O)/probe/probe_pgsql.o $(O)/probe/probe_conninfo.o
+PGSQL_CFLAGS = $(call pkg,cflags,libpq)
+PGSQL_LIBS = $(call pkg,libs,libpq) $(OPENSSL_LIBS)
+
+$(B)/mod_failover_pgsql.so: $(O)/module/mod_failover_pgsql.o $(PGSQL) $(O)/probe/probe_tls.o \
+                            $(B)/exports.map
+	$(LINK_MODULE) $(PGSQL_LIBS)
+
 # The module record is all that a module shows.
 $(B)/exports.map:
 	@mkdir -p $(@D)
@@ -158,6 +173,8 @@ $(REDIS): $(O)/probe/%.o: src/probe/%.c
 	$(COMPILE) $(call pkg,cflags,hiredis) -MMD -c -o $@ $<
 $(HTTP): $(O)/probe/%.o: src/probe/%.c configure.ac
 	$(COMPILE) $(HTTP_CFLAGS) -MMD -c -o $@ $<
+$(PGSQL): $(O)/probe/%.o: src/probe/%.c
+	$(COMPILE) $(PGSQL_CFLAGS) $(OPENSSL_CFLAGS) -MMD -c -o $@ $<
 $(O)/probe/%.o: src/probe/%.c
 	$(COMPILE) $(OPENSSL_CFLAGS) -MMD -c -o $@ $<
 $(O)/httpd/httpd_status%.o: src/httpd/httpd_status%.c configure.ac
@@ -192,12 +209,13 @@ $(B)/t/check_fo_%: t/unit/check_fo_%.c $(CORE) $(wildcard t/unit/*.h)
 	@mkdir -p $(@D)
 	$(LINK) $(WARNINGS) $(OURS) $(APR_CFLAGS) $(CHECK_FLAGS) -o $@ $< $(CORE) $(CHECK_LIBS)
 $(B)/t/check_probe_%: t/unit/check_probe_%.c $(CORE) $(DRIVERS) $(O)/probe/probe_mysql.o \
-                      $(O)/probe/probe_memcached.o $(AMQP) $(CONNECT) $(REDIS) $(HTTP) \
+                      $(O)/probe/probe_memcached.o $(AMQP) $(CONNECT) $(REDIS) $(HTTP) $(PGSQL) \
                       $(wildcard t/unit/*.h)
 	@mkdir -p $(@D)
 	$(LINK) $(WARNINGS) $(OURS) $(APR_CFLAGS) $(CHECK_FLAGS) $(call pkg,cflags,$(MYSQL_PC)) \
-	    $(HTTP_CFLAGS) -o $@ $< $(filter %.o,$^) $(CHECK_LIBS) $(call pkg,libs,$(MYSQL_PC)) \
-	    $(AMQP_LIBS) $(call pkg,libs,hiredis) $(HTTP_LIBS)
+	    $(HTTP_CFLAGS) $(PGSQL_CFLAGS) -o $@ $< $(filter %.o,$^) $(CHECK_LIBS) \
+	    $(call pkg,libs,$(MYSQL_PC)) $(AMQP_LIBS) $(call pkg,libs,hiredis) $(HTTP_LIBS) \
+	    $(PGSQL_LIBS)
 
 # What a fuzzer needs besides.
 FUZZED_fuzz_dialogue_redis = $(REDIS:$(O)/%.o=src/%.c) $(call pkg,cflags,hiredis)

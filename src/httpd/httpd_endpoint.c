@@ -34,6 +34,7 @@ static const struct {
     { "http", "mod_failover_http" },
     { "https", "mod_failover_http" },
     { "redis-lag+https", "mod_failover_http" },
+    { "postgresql", "mod_failover_pgsql" },
 };
 
 static const char *known_schemes(apr_pool_t *pool)

@@ -265,7 +265,7 @@ subtest 'URLs' => sub {
         [ '//h:1',                     'no URL' ],
         [ 'TCP://h:1',                 'no URL' ],
         [ 'tcp:h:1',                   q{'://' is missing behind the scheme}, $tcp ],
-        [ 'ftp://h:1',                 qr{nothing that is loaded pings ftp://; there are: tcp, unix, script(?:, (?:mysql|memcached|amqps?|rediss?|https?|redis-lag[+]https)){9}} ],
+        [ 'ftp://h:1',                 qr{nothing that is loaded pings ftp://; there are: tcp, unix, script(?:, (?:mysql|memcached|amqps?|rediss?|https?|redis-lag[+]https|postgresql)){10}} ],
         [ 'tcp://',                    'a host is missing', $tcp ],
         [ 'tcp://:80',                 qr/':[^']*' is not a host name or address/ ],
         [ 'tcp://h',                   "'h' needs a port", $tcp ],
@@ -360,6 +360,7 @@ subtest 'missing probe modules' => sub {
         [ 'http://h',       'mod_failover_http',      'http' ],
         [ 'https://h',      'mod_failover_http',      'http' ],
         [ 'redis-lag+https://h', 'mod_failover_http', 'http' ],
+        [ 'postgresql://u@h', 'mod_failover_pgsql',   'pgsql' ],
     );
     bad_without( in_block('FailoverEndpoint main mysql://u@h'), 2, 'mod_failover_mysql' );
 };
@@ -510,6 +511,49 @@ subtest 'http' => sub {
         $web, 'FailoverService app http://h', 'FailoverService app https://[::1]:8443/',
         "$web method=OPTIONS query=a=b&c=%20d status=200,401-403 \"body=all is well\" max-body=100 \"header=A: 1|B: 2\" host=www.example.com:81 APP=off",
         "$lag database=[2001:db8::1]:12000 tolerance=5s timeout=2s",
+    );
+};
+
+subtest 'postgresql' => sub {
+    my $db     = 'FailoverService db postgresql://monitor@db1.example.com/shop';
+    my $tls    = "$db tls=on verify=off";
+    my $create = q{CREATE ROLE monitor LOGIN PASSWORD '...'; GRANT CONNECT ON DATABASE };
+    my $made   = Failover::Certificates->new;
+    my ( $cert, $key ) = $made->signed('DNS:client');
+    my $closed = $httpd->file( 'closed.key', slurp($key), 0600 );
+    my $shut   = $httpd->file( 'shut.key', slurp( $made->locked( $key, 'Geheim7' ) ), 0600 );
+    my $lock   = 'key-password=file:' . $httpd->file( 'lock', "Geheim7\n", 0400 );
+    bad( 'FailoverService db postgresql://h',          1, 'postgresql:// needs a user', $create . '"postgres" TO monitor;', 'postgresql://monitor@h ' );
+    bad( 'FailoverService db postgresql://h:5433/shop', 1, 'postgresql:// needs a user', $create . '"shop" TO monitor;', 'postgresql://monitor@h:5433/shop ' );
+    bad( 'FailoverService db postgresql://u@h/a/b',    1, 'the path of postgresql:// is one database, as in /shop' );
+    bad( 'FailoverService db postgresql://u@h,i',      1, 'postgresql takes at most 1 host,' );
+    bad( "$db ca-path=/etc",                           1, "'ca-path=' is no option of postgresql://", 'tls=, ca=, cert=, key=, verify=, role=, socket=' );
+    bad( "$db $_->[0]",                                1, $_->[1] ) for (
+        [ 'role=master',              "role=: 'master' is neither primary nor replica" ],
+        [ 'tls=prefer',               "tls=: 'prefer' is neither on nor off" ],
+        [ 'verify=off',               'verify= takes tls=on beside it' ],
+        [ 'ca=/etc/ssl/ca.pem',       'ca= takes tls=on beside it' ],
+        [ $lock,                      'key-password= takes tls=on beside it' ],
+        [ "tls=on $lock",             'key-password= takes cert= and key= beside it' ],
+        [ 'tls=on verify=maybe',      "verify=: 'maybe' is neither on nor off" ],
+        [ 'tls=on ca=ca.pem',         "ca=: 'ca.pem' is not an absolute path" ],
+        [ 'tls=on ca=/no/such/file',  'ca=: there is no file /no/such/file' ],
+        [ "tls=on ca=$file",          "ca=: $file: no certificate" ],
+        [ 'socket=run',               "socket=: 'run' is not an absolute path" ],
+        [ 'socket=/run/.s.PGSQL.x',   'does not end in a port, as in /run/postgresql/.s.PGSQL.5432' ],
+        [ 'tls=on verify=off socket=/run', 'tls=on and socket= exclude each other' ],
+    );
+    bad( "$tls cert=$cert",                      1, 'cert= takes key= beside it' );
+    bad( "$tls cert=$cert key=/no/such/file",    1, 'key=: there is no file /no/such/file' );
+    bad( "$tls cert=$cert key=$file",            1, "key=: $file: " );
+    bad( "$tls cert=$cert key=$key",             1, "key=: $key is open to everybody, and libpq takes no such key", 'chmod 0640' );
+    bad( "$tls cert=$cert key=$shut",            1, "key=: $shut has a password: name where that stands" );
+    bad( "$tls cert=$cert key=" . $made->{ca_key}, 1, 'key values mismatch' );
+    warned( $tls, 1, 'db: verify=off: whoever answers there is taken for the server' );
+    good($_) for (
+        $db, "$db busy=fail role=primary DB=spare", "$db role=replica tls=off", "$db tls=on ca=" . $made->ca,
+        "$db tls=on ca=@{[ $made->ca ]} cert=$cert key=$closed verify=on", "$db tls=on cert=$cert key=$shut $lock", "$db socket=/run/postgresql", "$db socket=/run/postgresql/.s.PGSQL.5432",
+        'FailoverDatabase replica postgresql://monitor@[::1]:5433 role=replica',
     );
 };
 

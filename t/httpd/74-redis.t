@@ -113,7 +113,7 @@ under_each_mpm 'accounts', sub ($mpm) {
         my ($endpoint) = $url =~ /([\d.]+:\d+)/;
         if ($words) { outage_is( $httpd, $name, $endpoint, $words ) }
         else {
-            like $httpd->take_log(qr/FO0004: $name: /), qr/login refused \(0\): the server is alive, .*endpoint \Q$endpoint\E: \Q$warning\E/, $name;
+            like $httpd->take_log(qr/FO0004: $name: /), qr/login refused: the server is alive, .*endpoint \Q$endpoint\E: \Q$warning\E/, $name;
         }
     }
     unlike $httpd->error_log . ( $httpd->configtest( '-D', 'DUMP_FAILOVER' ) )[1], qr/$SECRET/, 'the password is nowhere';

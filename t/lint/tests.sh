@@ -29,6 +29,7 @@ for source in src/core/fo_*.c src/probe/probe_*.c; do
     probe_link) unit=probe_amqp ;;
     probe_stream) unit=probe_tls ;;
     probe_redis_nodes | probe_resp) unit=probe_redis ;;
+    probe_conninfo) unit=probe_pgsql ;;
     probe_connect) unit=probe_memcached ;;
     probe_curl | probe_curl_site | probe_http_options) unit=probe_http ;;
     probe_lag_json) unit=probe_lag ;;
