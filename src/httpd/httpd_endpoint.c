@@ -21,9 +21,8 @@ static const struct {
     const char *scheme;
     const char *module;
 } modules[] = {
-    { "mysql", "mod_failover_mysql" },
-    { "memcached", "mod_failover_memcached" },
-    { "amqp", "mod_failover_amqp" },
+    { "mysql", "mod_failover_mysql" },         { "mysqls", "mod_failover_mysql" },
+    { "memcached", "mod_failover_memcached" }, { "amqp", "mod_failover_amqp" },
     { "amqps", "mod_failover_amqp" },
 };
 

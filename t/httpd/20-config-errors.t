@@ -263,7 +263,7 @@ subtest 'URLs' => sub {
         [ '//h:1',                     'no URL' ],
         [ 'TCP://h:1',                 'no URL' ],
         [ 'tcp:h:1',                   q{'://' is missing behind the scheme}, $tcp ],
-        [ 'redis://h:1',               qr{nothing that is loaded pings redis://; there are: tcp, unix(?:, (?:mysql|memcached|amqps?)){4}} ],
+        [ 'redis://h:1',               qr{nothing that is loaded pings redis://; there are: tcp, unix(?:, (?:mysqls?|memcached|amqps?)){5}} ],
         [ 'tcp://',                    'a host is missing', $tcp ],
         [ 'tcp://:80',                 qr/':[^']*' is not a host name or address/ ],
         [ 'tcp://h',                   "'h' needs a port", $tcp ],
@@ -350,6 +350,7 @@ subtest 'files of secrets' => sub {
 subtest 'missing probe modules' => sub {
     bad_without( "FailoverService db $_->[0]", 1, "pinged by $_->[1], which is not loaded", "LoadModule failover_$_->[2]_module" ) for (
         [ 'mysql://u@h',    'mod_failover_mysql',     'mysql' ],
+        [ 'mysqls://u@h',   'mod_failover_mysql',     'mysql' ],
         [ 'memcached://h',  'mod_failover_memcached', 'memcached' ],
         [ 'amqp://u@h',     'mod_failover_amqp',      'amqp' ],
         [ 'amqps://u@h',    'mod_failover_amqp',      'amqp' ],

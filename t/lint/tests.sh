@@ -26,6 +26,7 @@ for source in src/core/fo_*.c src/probe/probe_*.c; do
     probe_queue | probe_sleep) unit=probe_loop ;;
     fo_course | fo_monitor_siblings) unit=fo_monitor ;;
     probe_link | probe_tls) unit=probe_amqp ;;
+    probe_mysql_*) unit=probe_mysql ;;
     probe_connect) unit=probe_memcached ;;
     esac
     [ -f "t/unit/check_$unit.c" ] || { echo "tests: $source has no t/unit/check_$unit.c"; failed=1; }
