@@ -39,10 +39,10 @@ typedef struct probe_mysql_conf_t {
 typedef struct probe_mysql_answer_t {
     unsigned n_rows;
     size_t n_bytes;
-    bool is_whole;     /* every row had the column that is looked for */
-    bool is_null;      /* in one row at least */
-    long long largest; /* number in that column */
-    bool is_void;      /* the first row's was empty, or 0 */
+    bool is_whole;       /* every row had the column that is looked for */
+    bool is_null;        /* in one row at least */
+    apr_int64_t largest; /* number in that column */
+    bool is_void;        /* the first row's was empty, or 0 */
 } probe_mysql_answer_t;
 
 /* A question in SQL. */

@@ -53,7 +53,7 @@ static const char *lag_sql(const probe_mysql_conf_t *conf, MYSQL *mysql, unsigne
 static const char *judge_lag(const probe_mysql_conf_t *conf, const probe_mysql_answer_t *answer,
                              char *text, apr_size_t size)
 {
-    long long limit = apr_time_sec(conf->max_lag);
+    apr_int64_t limit = apr_time_sec(conf->max_lag);
 
     if (!answer->n_rows)
         return "this is no replica: no replication is set up";
@@ -63,8 +63,9 @@ static const char *judge_lag(const probe_mysql_conf_t *conf, const probe_mysql_a
         return "replication is not running";
     if (answer->largest <= limit)
         return NULL;
-    apr_snprintf(text, size, "replication is %llds behind, over max-lag=%llds", answer->largest,
-                 limit);
+    apr_snprintf(text, size,
+                 "replication is %" APR_INT64_T_FMT "s behind, over max-lag=%" APR_INT64_T_FMT "s",
+                 answer->largest, limit);
     return text;
 }
 
@@ -129,7 +130,7 @@ bool probe_mysql_take_row(const probe_mysql_question_t *question, MYSQL_RES *res
     unsigned n = mysql_num_fields(result), column = column_of(question->columns, result);
     const unsigned long *lengths = mysql_fetch_lengths(result);
     const char *value = column < n ? row[column] : NULL;
-    long long number = value ? strtoll(value, NULL, 10) : 0;
+    apr_int64_t number = value ? strtoll(value, NULL, 10) : 0;
 
     if (!answer->n_rows++) {
         answer->is_whole = true;

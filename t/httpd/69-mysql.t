@@ -3,6 +3,7 @@ use v5.36;
 use Test::More;
 use Failover::Certificates;
 use Failover::Httpd;
+use Failover::Process;
 use Failover::Seen;
 use Failover::Server::MariaDB;
 use Failover::States qw(under_each_mpm quick);
@@ -55,8 +56,152 @@ under_each_mpm 'TLS', sub ($mpm) {
     unlike $httpd->error_log . ( $httpd->configtest( '-D', 'DUMP_FAILOVER' ) )[1], qr/$SECRET/, 'the password is nowhere';
     $httpd->done;
 };
+
+# What passes leaves nothing behind: no line, no connection that counts as aborted.
+under_each_mpm 'what the server counts', sub ($mpm) {
+    my $db    = $db{good};
+    my $socket = 'socket=' . $db->socket;
+    my @case  = (
+        [ plain  => 'mysql://monitor@' . $db->address,                  '' ],
+        [ socket => 'mysql://monitor@localhost/',                       $socket ],
+        [ asked  => 'mysql://monitor@' . $db->address,                  'role=primary "query=SELECT 1 FROM information_schema.engines"' ],
+        [ secure => 'mysqls://monitor@localhost:' . $db->port,          "$ca role=primary \"query=SELECT 'yes'\"" ],
+        [ more   => 'mysql://monitor@localhost',                        "$socket role=primary \"query=DO 1\"" ],
+    );
+    my $config = join '', map {"FailoverService $_->[0] $_->[1] $_->[2]@{[ password() ]}\n"} @case;
+    my $httpd  = start_httpd( $mpm, [ map { $_->[0] } @case ], quick(), $config );
+    wait_for_states( $httpd, join ' ', ('up') x @case );
+    my %before = map { $_ => $db->status($_) } qw(Connections Aborted_clients Aborted_connects);
+    my $log    = length $db->log_text;
+    wait_for( sub { $httpd->get('/'); $db->status('Connections') > $before{Connections} + 200 }, 'further pings', 30 );
+    is states($httpd), join( ' ', ('up') x @case ), 'up';
+    $httpd->done;
+    is $db->status($_), $before{$_}, "$_ has not moved" for qw(Aborted_clients Aborted_connects);
+    is substr( $db->log_text, $log ), '', 'nothing in its log';
+};
+
+# A socket whose server was killed, that is not there, and that may not be used.
+under_each_mpm 'socket files', sub ($mpm) {
+    my $db    = $db{plain};
+    my $httpd = start_httpd( $mpm, [qw(there gone)], quick(), <<~"CONF" );
+        FailoverService there mysql://monitor\@localhost:3306 socket=@{[ $db->socket ]}@{[ password() ]}
+        FailoverService gone mysql://monitor\@localhost:3306/shop socket=/no/such/socket@{[ password() ]}
+        CONF
+    wait_for_states( $httpd, 'up down' );
+    outage_is( $httpd, 'gone', 'localhost:3306', 'connect: No such file or directory' );
+    $db->crash;
+    wait_for_states( $httpd, 'down down' );
+    outage_is( $httpd, 'there', 'localhost:3306', 'connect: Connection refused' );
+    $db->start;
+    wait_for_states( $httpd, 'up down' );
+    $httpd->take_log(qr/FO0003: there/);
+    $httpd->done;
+};
+
+under_each_mpm 'query=', sub ($mpm) {
+    my $db   = $db{plain};
+    my @case = (
+        # name    SQL                                               undef: up
+        [ one   => 'SELECT 1',                                        undef ],
+        [ word  => q{SELECT 'no'},                                    undef ],
+        [ show  => q{SHOW GLOBAL STATUS LIKE 'Uptime'},               undef ],
+        [ none  => 'SELECT 0 FROM information_schema.engines WHERE 0', undef ],
+        [ zero  => 'SELECT 0, 1',                                     'answer: query=: the answer is NULL, 0 or empty' ],
+        [ null  => 'SELECT NULL',                                     'answer: query=: the answer is NULL, 0 or empty' ],
+        [ empty => q{SELECT ''},                                      'answer: query=: the answer is NULL, 0 or empty' ],
+        [ wrong => 'SELEKT 1',                                        qr/answer: You have an error in your SQL syntax;.*/ ],
+        [ two   => 'SELECT 1; SELECT 1',                              qr/answer: You have an error in your SQL syntax;.*/ ],
+        [ wide  => q{SELECT REPEAT('x', 1000000)},                    'answer: the answer is longer than 256 KiB' ],
+        [ long  => q{SELECT REPEAT('x', 10000) FROM information_schema.collations}, 'answer: the answer is longer than 256 KiB' ],
+        [ slow  => 'SELECT SLEEP(10)',                                'answer: timed out after 200ms' ],
+        [ may   => 'SELECT * FROM mysql.global_priv',                 undef ],
+    );
+    my $at     = $db->address;
+    my $config = join '', map {qq{FailoverService $_->[0] mysql://monitor\@$at "query=$_->[1]"@{[ password() ]}\n}} @case;
+    my $httpd  = start_httpd( $mpm, [ map { $_->[0] } @case ], quick(), $config );
+    wait_for_states( $httpd, join ' ', map { $_->[2] ? 'down' : 'up' } @case );
+    outage_is( $httpd, $_->[0], $at, $_->[2] ) for grep { $_->[2] } @case;
+    $httpd->done;
+};
+
 $_->allow_log(qr/Access denied|Aborted connection|handshake|SSL error/) for values %db;
 $_->done for values %db;
+
+# A replica of its own primary: read-only, behind, and stopped; nothing but an answer ends that.
+my $primary = Failover::Server::MariaDB->new( name => 'primary', options => [qw(--log-bin=log --server-id=1)] )->start;
+my $replica = Failover::Server::MariaDB->new( name => 'replica', options => [qw(--server-id=2 --read-only=ON --max-user-connections=100)] )->start;
+$primary->sql("CREATE USER repl IDENTIFIED BY '$SECRET'; GRANT REPLICATION SLAVE ON *.* TO repl; CREATE DATABASE shop; CREATE TABLE shop.t (n INT)");
+$replica->sql( "CHANGE MASTER TO MASTER_HOST='127.0.0.1', MASTER_PORT=@{[ $primary->port ]}, MASTER_USER='repl', "
+        . "MASTER_PASSWORD='$SECRET', MASTER_LOG_FILE='log.000001', MASTER_LOG_POS=4, MASTER_CONNECT_RETRY=1; START SLAVE" );
+wait_for( sub { ( $replica->sql('SHOW TABLES IN information_schema'), eval { $replica->sql('SELECT n FROM shop.t'); 1 } )[-1] }, 'the replica' );
+for my $db ( $primary, $replica ) {
+    $db->sql("SET sql_log_bin=0; CREATE USER monitor IDENTIFIED BY '$SECRET', granted IDENTIFIED BY '$SECRET'; GRANT SLAVE MONITOR ON *.* TO granted");
+}
+
+under_each_mpm 'a replica', sub ($mpm) {
+    my ( $at, $from ) = map { $_->address } $replica, $primary;
+    my @case = (
+        [ replica => "mysql://granted\@$at role=replica" ],
+        [ lag     => "mysql://granted\@$at max-lag=1s" ],
+        [ right   => "mysql://granted\@$from role=primary" ],
+        [ wrong   => "mysql://granted\@$at role=primary",      'answer: wrong role: read_only is on, and role=primary is wanted' ],
+        [ other   => "mysql://granted\@$from role=replica",    'answer: wrong role: read_only is off, and role=replica is wanted' ],
+        [ none    => "mysql://granted\@$from max-lag=1h",      'answer: this is no replica: no replication is set up' ],
+        [ keeps   => "mysql://monitor\@$at max-lag=1h" ],
+        [ fails   => "mysql://monitor\@$at max-lag=1h busy=fail", qr/answer: Access denied; you need .*SLAVE MONITOR.*/ ],
+    );
+    my @words = map { $_->[2] ? 'down' : 'up' } @case;
+    my $httpd = start_httpd( $mpm, [ map { $_->[0] } @case ], quick(), join '', map {"FailoverService $_->[0] $_->[1]@{[ password() ]}\n"} @case );
+    wait_for_states( $httpd, "@words" );
+    for my $case ( grep { $_->[2] } @case ) {
+        my ($endpoint) = $case->[1] =~ /\@(\S+)/;
+        outage_is( $httpd, $case->[0], $endpoint, $case->[2] );
+    }
+
+    # Stopped: there is no figure.
+    my $is_lagging = sub ( $state, $what ) { $words[1] = $state; wait_for_states( $httpd, "@words", 30 ); return pass $what };
+    $replica->sql('STOP SLAVE SQL_THREAD');
+    $is_lagging->( 'down', 'replication is stopped' );
+    outage_is( $httpd, 'lag', $at, 'answer: replication is not running' );
+    $replica->sql('START SLAVE SQL_THREAD');
+    $is_lagging->( 'up', 'it runs again' );
+    $httpd->take_log(qr/FO0003: lag/);
+
+    # Behind.
+    $replica->sql('STOP SLAVE; CHANGE MASTER TO MASTER_DELAY=3600; START SLAVE');
+    $primary->sql('INSERT INTO shop.t VALUES (1)');
+    $is_lagging->( 'down', 'replication is behind' );
+    like $httpd->take_log(qr/FO0001: lag/), qr/answer: replication is (?:not running|[2-9]s behind, over max-lag=1s)$/, 'the outage';
+
+    # A hang, a full server and a password that is wrong say nothing of the lag.
+    $replica->pause;
+    wait_for( sub { states($httpd) !~ /up up up/ }, 'pings that time out' );
+    is +( split ' ', states($httpd) )[1], 'down', 'a time-out does not end it';
+    $replica->resume;
+    wait_for_states( $httpd, "@words", 30 );
+    my $refused = sub { $replica->status('Aborted_connects') };
+    my $stays   = sub ( $count, $what ) {
+        my $before = $count->();
+        wait_for( sub { states($httpd) =~ /^\S+ down/ or die "it is up\n"; $count->() > $before + 10 }, $what );
+        return pass "$what does not end it";
+    };
+    $replica->sql("ALTER USER granted IDENTIFIED BY 'other'");
+    $stays->( $refused, 'a login that is refused' );
+    $replica->sql("ALTER USER granted IDENTIFIED BY '$SECRET'");
+    my $client = hold_connection( $replica, 'granted' );
+    $replica->sql('SET GLOBAL max_user_connections=1');
+    $stays->( $refused, 'a full server' );
+    $replica->sql('SET GLOBAL max_user_connections=100');
+    $client->kill_now;
+    is +( split ' ', states($httpd) )[1], 'down', 'down to the end';
+
+    $replica->sql('STOP SLAVE; CHANGE MASTER TO MASTER_DELAY=0; START SLAVE');
+    $is_lagging->( 'up', 'it has caught up' );
+    $httpd->allow_log(qr/FO000[13]: \w+ /);
+    $httpd->done;
+};
+$_->allow_log(qr/Access denied|Aborted connection|Slave|slave|binlog|read_only|IDENTIFIED/) for $primary, $replica;
+$_->done for $primary, $replica;
 
 done_testing;
 
@@ -78,3 +223,17 @@ sub password () { return ' password=file:@DIR@/secret' }
 
 # For many services at a time on few workers.
 sub slowly () { return quick() =~ s/200ms/2s/gr }
+
+# A client that stays connected.
+sub hold_connection ( $db, $user ) {
+    state $n = 0;
+    my $client = Failover::Process->start(
+        command => [
+            Failover::Process::find_program( 'mariadb', 'mysql' ), '--no-defaults', "--user=$user", "--password=$SECRET", '--host=127.0.0.1',
+            '--port=' . $db->port, '-e', 'SELECT SLEEP(60)',
+        ],
+        output => $db->dir . '/held' . ++$n,
+    );
+    wait_for( sub { $db->sql("SELECT 1 FROM information_schema.processlist WHERE user='$user' AND info LIKE '%SLEEP(60)%'") }, 'a client' );
+    return $client;
+}
