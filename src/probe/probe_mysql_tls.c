@@ -73,6 +73,7 @@ static int refuse(const char *words)
  */
 static int secure(MYSQL_PLUGIN_VIO *vio, MYSQL *mysql)
 {
+    my_socket fd = mysql_get_socket(mysql);
     char *name;
 
     if (!talk || talk->has_begun)
@@ -86,6 +87,8 @@ static int secure(MYSQL_PLUGIN_VIO *vio, MYSQL *mysql)
         return CR_OUT_OF_MEMORY;
     free(mysql->host);
     mysql->host = name;
+    /* As the library would not do it, and then wait for the server in OpenSSL. */
+    (void)fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
     if (vio->write_packet(vio, (const unsigned char *)"", 0) != 0)
         return CR_ERROR;
     if (!mysql_get_ssl_cipher(mysql))
