@@ -1,4 +1,5 @@
 # A real MariaDB over TLS and a Unix socket, as primary and replica, asked in SQL; and what it counts.
+# And memcached over a Unix socket.
 use v5.36;
 use Test::More;
 use Failover::Certificates;
@@ -6,6 +7,7 @@ use Failover::Httpd;
 use Failover::Process;
 use Failover::Seen;
 use Failover::Server::MariaDB;
+use Failover::Server::Memcached;
 use Failover::States qw(under_each_mpm quick);
 use Failover::Wait;
 
@@ -83,19 +85,25 @@ under_each_mpm 'what the server counts', sub ($mpm) {
 # A socket whose server was killed, that is not there, and that may not be used.
 under_each_mpm 'socket files', sub ($mpm) {
     my $db    = $db{plain};
-    my $httpd = start_httpd( $mpm, [qw(there gone)], quick(), <<~"CONF" );
+    my $cache = Failover::Server::Memcached->new( is_local => 1 )->start;
+    my $httpd = start_httpd( $mpm, [qw(there gone cache)], quick(), <<~"CONF" );
         FailoverService there mysql://monitor\@localhost:3306 socket=@{[ $db->socket ]}@{[ password() ]}
         FailoverService gone mysql://monitor\@localhost:3306/shop socket=/no/such/socket@{[ password() ]}
+        FailoverService cache memcached://localhost socket=@{[ $cache->socket ]} CACHE=off
         CONF
-    wait_for_states( $httpd, 'up down' );
+    wait_for_states( $httpd, 'up down up' );
     outage_is( $httpd, 'gone', 'localhost:3306', 'connect: No such file or directory' );
     $db->crash;
-    wait_for_states( $httpd, 'down down' );
+    $cache->pause;
+    wait_for_states( $httpd, 'down down down' );
     outage_is( $httpd, 'there', 'localhost:3306', 'connect: Connection refused' );
+    outage_is( $httpd, 'cache', 'localhost:11211', 'answer: timed out after 200ms' );
     $db->start;
-    wait_for_states( $httpd, 'up down' );
-    $httpd->take_log(qr/FO0003: there/);
+    $cache->resume;
+    wait_for_states( $httpd, 'up down up' );
+    $httpd->take_log(qr/FO0003: $_/) for qw(there cache);
     $httpd->done;
+    $cache->done;
 };
 
 under_each_mpm 'query=', sub ($mpm) {
