@@ -184,11 +184,14 @@ static const char *unknown_option(const httpd_draft_t *draft, const char *key)
 {
     const fo_probe_t *probe = draft->check->probe;
     apr_pool_t *pool = draft->cmd->pool;
+    const fo_probe_t *secure = find_probe(apr_pstrcat(pool, probe->scheme, "s", NULL));
     const char *known = draft->endpoint ? "weight=, check=, timeout=, busy=, password="
                                         : "timeout=, password=";
 
     for (const char *const *option = probe->options; option && *option; option++)
         known = apr_pstrcat(pool, known, ", ", *option, "=", NULL);
+    if (secure && is_probe_option(secure, key))
+        known = apr_pstrcat(pool, known, "; TLS is ", secure->scheme, "://", NULL);
     return apr_psprintf(pool, "'%s=' is no option of %s%s://; there are %s", key,
                         draft->endpoint ? "" : "a check by ", probe->scheme, known);
 }

@@ -1,11 +1,11 @@
 /*
- * mysqls://: the steps of mysql://, driven on a worker, as the library reads its TLS files and waits
- * in its handshake without giving the thread back.
+ * mysqls://: the steps of mysql://, driven on a worker, as the library reads its TLS files and
+ * waits in its handshake without giving the thread back.
  *
  * The library verifies a certificate against the host that it connects to, and would look the name
  * up itself, without a deadline. So it gets a numeric address, and the name just before the
- * handshake, by way of a login method of ours that it is told to begin with: that is called when the
- * greeting has come. The server then asks for the account's own method.
+ * handshake, by way of a login method of ours that it is told to begin with: that is called when
+ * the greeting has come. The server then asks for the account's own method.
  */
 #include "probe/probe_mysql_own.h"
 
@@ -22,9 +22,7 @@
 #include <mysql/plugin_auth.h>
 #include <openssl/ssl.h>
 
-/*
- * As in the library's <mysql/client_plugin.h>, which includes a header that distributions leave out.
- */
+/* As in the library's <mysql/client_plugin.h>, which includes a header that is not installed. */
 #define LOGIN_METHOD 2
 #define LOGIN_METHOD_VERSION 0x0100
 typedef struct method_t {

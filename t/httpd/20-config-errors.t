@@ -387,6 +387,36 @@ subtest 'amqp' => sub {
     );
 };
 
+subtest 'mysql' => sub {
+    my $tls   = 'FailoverService db mysqls://monitor@db.example.com/shop';
+    my $plain = $tls =~ s/mysqls/mysql/r;
+    my $known = 'there are weight=, check=, timeout=, busy=, password=, query=, role=, max-lag=';
+    bad(@$_) for (
+        ( map { [ "$plain $_=x", 1, "'$_=' is no option of mysql://; $known, socket=; TLS is mysqls://" ] } qw(ca ca-path cert key verify) ),
+        [ "$tls socket=/run/db.sock",   1, "'socket=' is no option of mysqls://; $known, ca=, ca-path=, cert=, key=, verify=" ],
+        [ "$plain role=master",         1, "role=: 'master' is neither primary nor replica" ],
+        [ "$plain max-lag=soon",        1, "max-lag=: 'soon' is not a duration" ],
+        [ "$plain max-lag=100ms",       1, "max-lag=: '100ms' is not in whole seconds" ],
+        [ "$plain query=",              1, 'query=: there is no SQL' ],
+        [ "$plain socket=db.sock",      1, "socket=: 'db.sock' is not an absolute path" ],
+        [ "$plain socket=/" . 'x' x 107, 1, "longer than a socket's path can be" ],
+        [ "$tls verify=maybe",          1, "verify=: 'maybe' is neither on nor off" ],
+        [ "$tls ca=ca.pem",             1, "ca=: 'ca.pem' is not an absolute path" ],
+        [ "$tls ca=/no/such/file",      1, 'ca=: there is no file /no/such/file' ],
+        [ "$tls ca=$file",              1, "ca=: $file: no certificate" ],
+        [ "$tls cert=/no/such/file",    1, 'cert= takes key= beside it' ],
+        [ "$tls cert=$file key=$file",  1, "cert=: $file: no start line" ],
+        [ 'FailoverService db mysqls://h/shop', 1, 'mysqls:// needs a user', 'then mysqls://monitor@h/shop' ],
+        [ 'FailoverService c memcached://h socket=c.sock',        1, "socket=: 'c.sock' is not an absolute path" ],
+        [ 'FailoverService c memcached://h,i socket=/run/c.sock', 1, "socket= is one server's, and the URL names several" ],
+    );
+    warned( "$tls verify=off", 1, 'db: verify=off: whoever answers there is taken for the server' );
+    good($_) for (
+        $tls, "$tls verify=on role=primary", qq{$tls max-lag=30s "query=SELECT 1"},
+        "$plain socket=/run/mysqld/mysqld.sock role=replica max-lag=5m", 'FailoverService c memcached://localhost socket=/run/c.sock',
+    );
+};
+
 # httpd would run another module's directive as if it stood outside of the block.
 subtest 'foreign directives in a block' => sub {
     for my $foreign ( 'SetEnv X y', 'ServerName x', 'FailoverMonitor On', 'FailoverPingWait 1s', 'Header set X y',
