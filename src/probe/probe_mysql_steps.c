@@ -54,6 +54,7 @@ static bool asks_more(const probe_mysql_conf_t *conf)
 static MYSQL *open_handle(const probe_mysql_conf_t *conf, const fo_ask_t *ask)
 {
     static const unsigned no_files = 0;
+    static const size_t tls_stack = (size_t)256 * 1024; /* the library's own are of 60 KiB */
     static const my_bool no = 0;
     unsigned protocol = conf->socket ? MYSQL_PROTOCOL_SOCKET : MYSQL_PROTOCOL_TCP;
     size_t answer_max = asks_more(conf) ? PROBE_MYSQL_ANSWER_MAX : LOGIN_MAX;
@@ -61,7 +62,7 @@ static MYSQL *open_handle(const probe_mysql_conf_t *conf, const fo_ask_t *ask)
 
     if (!mysql)
         return NULL;
-    if (mysql_options(mysql, MYSQL_OPT_NONBLOCK, NULL) == 0 &&
+    if (mysql_options(mysql, MYSQL_OPT_NONBLOCK, conf->tls ? &tls_stack : NULL) == 0 &&
         mysql_options(mysql, MYSQL_OPT_PROTOCOL, &protocol) == 0 &&
         mysql_options(mysql, MYSQL_OPT_LOCAL_INFILE, &no_files) == 0 &&
         mysql_options(mysql, MYSQL_OPT_MAX_ALLOWED_PACKET, &answer_max) == 0 &&

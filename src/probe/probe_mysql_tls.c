@@ -182,6 +182,8 @@ static void ask_address(const void *conf, const fo_ask_t *ask, unsigned i, apr_t
     talk = &it;
     drive(conf, &own, report);
     talk = NULL;
+    if (!it.has_begun && report->verdict == FO_VERDICT_PASS)
+        it.words = "the server offers no choice of login methods, and so no TLS that is verified";
     if (it.is_late)
         fo_report_fill(report, FO_VERDICT_FAIL, APR_TIMEUP, 0, "timed out");
     else if (it.words)

@@ -673,7 +673,7 @@ static void passes_no_login(void)
 static const char *const no_authorities[] = { "ca-path=/", NULL };
 
 /* One address. */
-static void ping_alone(void)
+static void ping_alone(const char *const *options)
 {
     static const char *const address = "127.0.0.1";
     fo_peer_t to = { .name = "db1", .addresses = &address, .n_addresses = 1, .port = peer.port };
@@ -682,7 +682,7 @@ static void ping_alone(void)
     const char *warning = NULL;
     apr_time_t began_at;
 
-    ck_assert_ptr_null(configure(&fo_probe_mysqls, "m", "", no_authorities, &conf, &warning));
+    ck_assert_ptr_null(configure(&fo_probe_mysqls, "m", "", options, &conf, &warning));
     began_at = peer_now();
     fo_probe_mysqls.ask(conf, &ask, &report);
     report.took = peer_now() - began_at;
@@ -692,11 +692,33 @@ static void ping_alone(void)
 START_TEST(shakes_no_hands)
 {
     peer_start(&peer, handshakes[_i].lines, handshakes[_i].end);
-    ping_alone();
+    ping_alone(no_authorities);
     ck_assert_int_eq(report.verdict, FO_VERDICT_FAIL);
     ck_assert_int_eq(report.stage, handshakes[_i].stage);
     ck_assert_msg(strstr(report.text, handshakes[_i].text) != NULL, "%s", report.text);
     passes_no_login();
+}
+END_TEST
+
+/* A server of old, which would be spoken to without TLS. */
+START_TEST(has_no_login_methods)
+{
+    static const peer_line_t lines[] = {
+        { BYTES("\x49\0\0\0\x0a"
+                "8.0.0\0\x01\0\0\0"
+                "abcdefgh\0\x08\x82\x21\x02\0\0\0\x15\0\0\0\0\0\0\0\0\0\0"
+                "ijklmnopqrst\0"
+                "mysql_native_password\0") },
+        { .await = 1, BYTES(OK("\x02")) },
+        { .await = sizeof(com_ping) - 1, BYTES(OK("\x01")) },
+        { 0 },
+    };
+    static const char *const options[] = { "verify=off", NULL };
+
+    peer_start(&peer, lines, PEER_HOLD);
+    ping_alone(options);
+    ck_assert_int_eq(report.verdict, FO_VERDICT_FAIL);
+    ck_assert_int_ne(report.status, APR_TIMEUP);
 }
 END_TEST
 
@@ -705,7 +727,7 @@ START_TEST(handshake_hangs)
     static const peer_line_t lines[] = { { BYTES(TLS_GREETING) }, { 0 } };
 
     peer_start(&peer, lines, PEER_HOLD);
-    ping_alone();
+    ping_alone(no_authorities);
     expect_timeout(FO_STAGE_TLS);
     passes_no_login();
 }
@@ -778,6 +800,7 @@ static Suite *suite(void)
     tcase_add_test(tc, answer_is_endless);
     tcase_add_test(tc, over_a_socket);
     tcase_add_loop_test(tc, shakes_no_hands, 0, COUNT(handshakes));
+    tcase_add_test(tc, has_no_login_methods);
     tcase_add_test(tc, handshake_hangs);
     tcase_add_test(tc, secure_and_mute);
     tcase_add_test(tc, secure_and_refused);
