@@ -3,6 +3,7 @@
 use v5.36;
 use Test::More;
 use Failover::Certificates;
+use Failover::File;
 use Failover::Httpd;
 use Failover::Process;
 use Failover::Seen;
@@ -59,6 +60,28 @@ under_each_mpm 'TLS', sub ($mpm) {
     $httpd->done;
 };
 
+# A handshake and a greeting that never come, and a key that the children may not read.
+under_each_mpm 'TLS that hangs', sub ($mpm) {
+    my $db    = $db{good};
+    my $host  = 'mysqls://monitor@localhost:' . $db->port;
+    my ( $cert, $key ) = $tls->signed('DNS:client');
+    my $httpd = start_httpd( $mpm, [qw(db key)], quick(), <<~"CONF", $key );
+        FailoverService db $host $ca@{[ password() ]}
+        FailoverService key $host $ca cert=$cert key=\@DIR\@/private.key@{[ password() ]}
+        CONF
+    wait_for_states( $httpd, 'up up' );
+    wait_for( sub { $httpd->get('/'); said( $httpd, 'FO0005' ) }, 'the warning' );
+    like $httpd->take_log(qr/FO0005: key: /), qr/tls: key=: \S+: Permission denied/, 'a key that cannot be read';
+    $db->pause;
+    wait_for_states( $httpd, 'down up' );
+    outage_is( $httpd, 'db', 'localhost:' . $db->port, 'login: timed out after 200ms' );
+    $db->resume;
+    wait_for_states( $httpd, 'up up' );
+    $httpd->take_log(qr/FO0003: db/);
+    $httpd->allow_log(qr/FO0005: db: .*this host is overloaded/);    # it may be, in tests
+    $httpd->done;
+};
+
 # What passes leaves nothing behind: no line, no connection that counts as aborted.
 under_each_mpm 'what the server counts', sub ($mpm) {
     my $db    = $db{good};
@@ -71,7 +94,7 @@ under_each_mpm 'what the server counts', sub ($mpm) {
         [ more   => 'mysql://monitor@localhost',                        "$socket role=primary \"query=DO 1\"" ],
     );
     my $config = join '', map {"FailoverService $_->[0] $_->[1] $_->[2]@{[ password() ]}\n"} @case;
-    my $httpd  = start_httpd( $mpm, [ map { $_->[0] } @case ], quick(), $config );
+    my $httpd  = start_httpd( $mpm, [ map { $_->[0] } @case ], patient(), $config );
     wait_for_states( $httpd, join ' ', ('up') x @case );
     my %before = map { $_ => $db->status($_) } qw(Connections Aborted_clients Aborted_connects);
     my $log    = length $db->log_text;
@@ -159,7 +182,7 @@ under_each_mpm 'a replica', sub ($mpm) {
         [ fails   => "mysql://monitor\@$at max-lag=1h busy=fail", qr/answer: Access denied; you need .*SLAVE MONITOR.*/ ],
     );
     my @words = map { $_->[2] ? 'down' : 'up' } @case;
-    my $httpd = start_httpd( $mpm, [ map { $_->[0] } @case ], quick(), join '', map {"FailoverService $_->[0] $_->[1]@{[ password() ]}\n"} @case );
+    my $httpd = start_httpd( $mpm, [ map { $_->[0] } @case ], patient(), join '', map {"FailoverService $_->[0] $_->[1]@{[ password() ]}\n"} @case );
     wait_for_states( $httpd, "@words" );
     for my $case ( grep { $_->[2] } @case ) {
         my ($endpoint) = $case->[1] =~ /\@(\S+)/;
@@ -220,14 +243,18 @@ sub secure_db ( $name, $cert, $key ) {
         name => $name, options => [ "--ssl-cert=$cert", "--ssl-key=$key", '--ssl-ca=' . $tls->ca ] )->start;
 }
 
-sub start_httpd ( $mpm, $names, $policy, $services ) {
+sub start_httpd ( $mpm, $names, $policy, $services, $key = undef ) {
     my $httpd = Failover::Httpd->new( mpm => $mpm, modules => [qw(cgi env)], config => $policy . $services . shows_states(@$names) );
     $httpd->file( 'secret', "$SECRET\n", 0400 );
+    $httpd->file( 'private.key', slurp($key), 0400 ) if $key;
     $httpd->allow_log(qr/FO0009: .*(?: a ping may take|: off(?:plain)?: verify=off: whoever answers there)/);
     return $httpd->start;
 }
 
 sub password () { return ' password=file:@DIR@/secret' }
+
+# Where nothing is to time out that is not stopped.
+sub patient () { return quick() =~ s/Timeout\s+\K200ms/1s/r }
 
 # For many services at a time on few workers.
 sub slowly () { return quick() =~ s/200ms/2s/gr }
