@@ -49,7 +49,7 @@ under_each_mpm 'TLS', sub ($mpm) {
     );
     my $config = join '', map {"FailoverService $_->[0] mysqls://$_->[1]\@$_->[2]:@{[ $db{ $_->[3] }->port ]} $_->[4]@{[ $_->[1] eq 'monitor' ? password() : '' ]}\n"} @case;
     my $httpd  = start_httpd( $mpm, [ map { $_->[0] } @case ], slowly(), $config );
-    wait_for_states( $httpd, join ' ', map { $_->[5] =~ /^tls: / ? 'down' : 'up' } @case );
+    wait_for_states( $httpd, join( ' ', map { $_->[5] =~ /^tls: / ? 'down' : 'up' } @case ), 30 );
     for my $case (@case) {
         my ( $name, undef, $host, $server, undef, $words ) = @$case;
         outage_is( $httpd, $name, "$host:" . $db{$server}->port, $words ) if $words =~ /^tls: /;
@@ -74,7 +74,7 @@ under_each_mpm 'TLS that hangs', sub ($mpm) {
     like $httpd->take_log(qr/FO0005: key: /), qr/tls: key=: \S+: Permission denied/, 'a key that cannot be read';
     $db->pause;
     wait_for_states( $httpd, 'down up' );
-    outage_is( $httpd, 'db', 'localhost:' . $db->port, 'login: timed out after 200ms' );
+    outage_is( $httpd, 'db', 'localhost:' . $db->port, qr/(?:login|tls): timed out after 200ms/ );
     $db->resume;
     wait_for_states( $httpd, 'up up' );
     $httpd->take_log(qr/FO0003: db/);
@@ -257,7 +257,7 @@ sub password () { return ' password=file:@DIR@/secret' }
 sub patient () { return quick() =~ s/Timeout\s+\K200ms/1s/r }
 
 # For many services at a time on few workers.
-sub slowly () { return quick() =~ s/200ms/2s/gr }
+sub slowly () { return quick() =~ s/Timeout\s+\K200ms/6s/r =~ s/200ms/2s/gr }
 
 # A client that stays connected.
 sub hold_connection ( $db, $user ) {
