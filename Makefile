@@ -22,7 +22,7 @@ WITH_MYSQL ?= yes
 -include config.mak
 # Built when its libraries are there; WITH_AMQP=yes insists.
 ifndef WITH_AMQP
-WITH_AMQP := $(if $(shell $(PKG_CONFIG) --exists librabbitmq openssl 2>/dev/null && echo yes),yes,no)
+WITH_AMQP := $(if $(shell $(PKG_CONFIG) --exists librabbitmq 2>/dev/null && echo yes),yes,no)
 endif
 
 # Asked once, and only when something is to be compiled.
@@ -56,6 +56,8 @@ PCRE_CFLAGS ?= $(call pkg,cflags,libpcre2-8)
 PCRE_LIBS ?= $(call pkg,libs,libpcre2-8)
 JANSSON_CFLAGS ?= $(call pkg,cflags,jansson)
 JANSSON_LIBS ?= $(call pkg,libs,jansson)
+OPENSSL_CFLAGS ?= $(call pkg,cflags,openssl)
+OPENSSL_LIBS ?= $(call pkg,libs,openssl)
 VERSION := $(shell sed -n 's/^AC_INIT(\[mod_failover\], \[\(.*\)\])$$/\1/p' configure.ac)
 
 B ?= build
@@ -66,7 +68,8 @@ OURS = -Iinclude -Isrc
 # compile there.
 CORE = $(patsubst src/core/%.c,$(O)/core/%.o,$(wildcard src/core/*.c))
 DRIVERS = $(patsubst %,$(O)/probe/%.o,probe_ask probe_dialogue probe_flight probe_gate probe_loop \
-          probe_queue probe_resolver probe_round probe_sleep probe_steps probe_tcp probe_workers)
+          probe_queue probe_resolver probe_round probe_sleep probe_steps probe_stream probe_tcp \
+          probe_tls probe_workers)
 GLUE = $(patsubst src/httpd/%.c,$(O)/httpd/%.o,$(wildcard src/httpd/*.c))
 
 MODULES = $(B)/mod_failover.so $(B)/mod_failover_memcached.so
@@ -83,13 +86,12 @@ LINK = @echo "  LD $@"; $(CC) $(STD) $(CFLAGS) $(LDFLAGS)
 LINK_MODULE = $(LINK) -shared -Wl,--version-script=$(B)/exports.map -o $@ $(filter %.o,$^) $(APR_LIBS)
 
 $(B)/mod_failover.so: $(O)/mod_failover.o $(GLUE) $(DRIVERS) $(CORE) $(B)/exports.map
-	$(LINK_MODULE) $(PCRE_LIBS) $(JANSSON_LIBS)
+	$(LINK_MODULE) $(PCRE_LIBS) $(JANSSON_LIBS) $(OPENSSL_LIBS)
 
 CONNECT = $(O)/probe/probe_connect.o
 
 MYSQL = $(patsubst src/probe/%.c,$(O)/probe/%.o,$(wildcard src/probe/probe_mysql*.c))
-MYSQL_CFLAGS = $(call pkg,cflags,$(MYSQL_PC)) $(call pkg,cflags,openssl)
-MYSQL_LIBS = $(call pkg,libs,$(MYSQL_PC)) $(call pkg,libs,openssl)
+MYSQL_LIBS = $(call pkg,libs,$(MYSQL_PC)) $(OPENSSL_LIBS)
 
 $(B)/mod_failover_mysql.so: $(O)/module/mod_failover_mysql.o $(MYSQL) $(O)/probe/probe_tls.o \
                             $(O)/core/fo_parse.o $(CONNECT) $(B)/exports.map
@@ -99,11 +101,13 @@ $(B)/mod_failover_memcached.so: $(O)/module/mod_failover_memcached.o $(O)/probe/
                                 $(CONNECT) $(B)/exports.map
 	$(LINK_MODULE)
 
-AMQP = $(O)/probe/probe_amqp.o $(O)/probe/probe_link.o $(O)/probe/probe_tls.o
-AMQP_CFLAGS = $(call pkg,cflags,librabbitmq) $(call pkg,cflags,openssl)
-AMQP_LIBS = $(call pkg,libs,librabbitmq) $(call pkg,libs,openssl)
+AMQP = $(O)/probe/probe_amqp.o $(O)/probe/probe_link.o
+STREAM = $(O)/probe/probe_stream.o
+AMQP_CFLAGS = $(call pkg,cflags,librabbitmq)
+AMQP_LIBS = $(call pkg,libs,librabbitmq) $(OPENSSL_LIBS)
 
-$(B)/mod_failover_amqp.so: $(O)/module/mod_failover_amqp.o $(AMQP) $(CONNECT) $(B)/exports.map
+$(B)/mod_failover_amqp.so: $(O)/module/mod_failover_amqp.o $(AMQP) $(STREAM) $(CONNECT) \
+                           $(B)/exports.map
 	$(LINK_MODULE) $(AMQP_LIBS)
 
 # The module record is all that a module shows.
@@ -119,11 +123,11 @@ $(O)/core/fo_regex.o: src/core/fo_regex.c
 $(O)/core/%.o: src/core/%.c
 	$(COMPILE) -MMD -c -o $@ $<
 $(MYSQL): $(O)/probe/%.o: src/probe/%.c
-	$(COMPILE) $(MYSQL_CFLAGS) -MMD -c -o $@ $<
+	$(COMPILE) $(call pkg,cflags,$(MYSQL_PC)) $(OPENSSL_CFLAGS) -MMD -c -o $@ $<
 $(AMQP): $(O)/probe/%.o: src/probe/%.c
-	$(COMPILE) $(AMQP_CFLAGS) -MMD -c -o $@ $<
+	$(COMPILE) $(AMQP_CFLAGS) $(OPENSSL_CFLAGS) -MMD -c -o $@ $<
 $(O)/probe/%.o: src/probe/%.c
-	$(COMPILE) -MMD -c -o $@ $<
+	$(COMPILE) $(OPENSSL_CFLAGS) -MMD -c -o $@ $<
 $(O)/httpd/httpd_status%.o: src/httpd/httpd_status%.c configure.ac
 	$(COMPILE) $(HTTPD_CFLAGS) $(JANSSON_CFLAGS) -DFO_VERSION='"$(VERSION)"' -MMD -c -o $@ $<
 $(O)/httpd/%.o: src/httpd/%.c
@@ -192,8 +196,9 @@ instrumented-tsan: build/tsan/alone.so
 tested: all units fuzzers instrumented-asan instrumented-tsan instrumented-ubsan
 	@$(MAKE) --no-print-directory B=build/clang CC=clang all
 
-# Those that leave nothing of the machine to others, or compare what it does from one run to the next.
-BUSY = t/httpd/58-hangs.t t/httpd/64-crowd.t t/httpd/90-busy.t
+# Those that leave nothing of the machine to others, take times, or compare what it does from one run
+# to the next.
+BUSY = t/httpd/41-wait.t t/httpd/58-hangs.t t/httpd/64-crowd.t t/httpd/90-busy.t
 
 check:
 	t/install check

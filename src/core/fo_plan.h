@@ -19,6 +19,9 @@ typedef struct fo_check_t {
     const fo_probe_t *probe;
     const void *conf;               /* the probe's own */
     const char *secret;             /* NULL: none; set once, before there are children */
+    const char *key_password;       /* likewise: of the key of a client certificate */
+    void *tls;                      /* the driver's own; NULL: it speaks plainly */
+    const char *socket;             /* the path where it is reached; NULL: by the URL */
     apr_interval_time_t timeout_up; /* of one probe while usable */
     apr_interval_time_t timeout_down;
 } fo_check_t;

@@ -3,6 +3,7 @@
 
 #include "httpd/httpd_log.h"
 #include "httpd/httpd_match.h"
+#include "probe/probe_tls.h"
 
 #include <http_main.h>
 #include <string.h>
@@ -86,6 +87,7 @@ int httpd_config_reset(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp)
     config.event_fd = -1;
     config.warnings = apr_array_make(pconf, 4, sizeof(httpd_warning_t));
     config.secrets = apr_array_make(pconf, 4, sizeof(httpd_pending_secret_t));
+    httpd_tls_reset(pconf);
     httpd_expr_reset(pconf);
     httpd_uses_reset(pconf);
     return OK;
@@ -122,15 +124,15 @@ void httpd_config_test(apr_pool_t *pconf, server_rec *s)
         httpd_dump(config.plan, config.rules, s, pconf);
 }
 
-/* The check that had its secret from the same place already; NULL: none. */
-static const fo_check_t *same_source(int index)
+/* What was read from the same place already; NULL: nothing. */
+static const char *same_source(int index)
 {
     const httpd_pending_secret_t *all = (httpd_pending_secret_t *)config.secrets->elts;
 
     for (int i = 0; i < index; i++)
         if (all[i].secret.kind == all[index].secret.kind &&
             strcmp(all[i].secret.source, all[index].secret.source) == 0)
-            return all[i].check;
+            return *all[i].into;
     return NULL;
 }
 
@@ -138,20 +140,19 @@ static void read_secret(int index, apr_pool_t *pool, apr_pool_t *ptemp)
 {
     const httpd_pending_secret_t *pending = &APR_ARRAY_IDX(config.secrets, index,
                                                            httpd_pending_secret_t);
-    const server_rec *s = pending->server;
-    const fo_check_t *same = same_source(index);
-    const char *warning = NULL, *secret = NULL, *error;
+    const httpd_check_t *locked = pending->locked;
+    const char *warning = NULL, *secret = same_source(index), *error = NULL;
 
-    if (same) {
-        pending->check->secret = same->secret;
-        return;
-    }
-    error = httpd_secret_read(&pending->secret, &secret, &warning, pool, ptemp);
+    if (!secret)
+        error = httpd_secret_read(&pending->secret, &secret, &warning, pool, ptemp);
+    if (secret && locked && locked->tls)
+        error = probe_tls_unlock(locked->tls, locked->key, secret, pool);
     if (error)
-        httpd_log_secret_unreadable(s, &pending->place, error);
+        httpd_log_secret_unreadable(pending->server, &pending->place, error,
+                                    locked ? "the key" : "a password");
     if (warning)
-        httpd_log_secret_exposed(s, &pending->place, warning);
-    pending->check->secret = secret;
+        httpd_log_secret_exposed(pending->server, &pending->place, warning);
+    *pending->into = secret;
 }
 
 /* The real start, as root; httpd passes here once more before it, without anything to be kept. */

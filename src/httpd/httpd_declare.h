@@ -51,6 +51,7 @@ typedef struct httpd_draft_t {
     httpd_endpoint_t *endpoint; /* set by httpd_endpoint_add; NULL: a further check */
     httpd_check_t *check;       /* the endpoint's own, or that one */
     apr_table_t *probe_options; /* what is left for the probe */
+    apr_table_t *tls_options;   /* and for the connection that is made for it */
     const char *alias;          /* FailoverDatabase's; NULL: not asked for */
     const char *stand_in;
     const char *setting; /* FailoverCelery's variable; NULL: not asked for */
@@ -63,6 +64,12 @@ const char *httpd_endpoint_add(httpd_draft_t *draft, const char *name, const cha
 /* The same for a further check of one endpoint, or of all of a service. */
 const char *httpd_check_add(httpd_draft_t *draft, apr_array_header_t *checks, const char *url,
                             int argc, char *const argv[]);
+
+/* httpd_tls.c: the options that it takes for this probe; ends with NULL. */
+const char *const *httpd_tls_options(const fo_probe_t *probe);
+
+/* Once all options are read: the check's context, if it is to have one. */
+const char *httpd_tls_configure(const httpd_draft_t *draft);
 
 /* httpd_declare.c, for the blocks. */
 httpd_service_t *httpd_service_make(cmd_parms *cmd, const char *name);

@@ -6,6 +6,7 @@
 
 #include <ap_provider.h>
 #include <string.h>
+#include <sys/un.h>
 
 static const fo_probe_t *find_probe(const char *scheme)
 {
@@ -113,25 +114,43 @@ static bool file_is_missing(const char *path, apr_pool_t *pool)
 }
 
 /* The value may be a password by mistake: it is never repeated. */
-static const char *option_password(httpd_draft_t *draft, const char *value)
+static const char *read_source(const char *value, httpd_secret_t *ret_secret, apr_pool_t *pool)
 {
-    apr_pool_t *pool = draft->cmd->pool;
-    httpd_secret_t *secret = &draft->check->secret;
     const char *path = strlen(value) > 5 ? value + 5 : "";
 
     if (strncmp(value, "file:", 5) == 0)
-        secret->kind = HTTPD_SECRET_FILE;
+        ret_secret->kind = HTTPD_SECRET_FILE;
     else if (strncmp(value, "exec:", 5) == 0)
-        secret->kind = HTTPD_SECRET_EXEC;
+        ret_secret->kind = HTTPD_SECRET_EXEC;
     else
         return "a password has no place in the configuration: name where it stands, file:PATH or "
                "exec:PROGRAM";
     if (path[0] != '/')
         return "an absolute path must follow file: or exec:";
-    secret->source = path;
-    path = secret->kind == HTTPD_SECRET_EXEC ? ap_getword_white(pool, &path) : path;
+    ret_secret->source = path;
+    path = ret_secret->kind == HTTPD_SECRET_EXEC ? ap_getword_white(pool, &path) : path;
     if (file_is_missing(path, pool))
         return apr_psprintf(pool, "there is no file %s", path);
+    return NULL;
+}
+
+static const char *option_password(httpd_draft_t *draft, const char *value)
+{
+    return read_source(value, &draft->check->secret, draft->cmd->pool);
+}
+
+static const char *option_key_password(httpd_draft_t *draft, const char *value)
+{
+    return read_source(value, &draft->check->key_secret, draft->cmd->pool);
+}
+
+static const char *option_socket(httpd_draft_t *draft, const char *value)
+{
+    draft->check->socket = value;
+    if (value[0] != '/')
+        return apr_psprintf(draft->cmd->pool, "'%s' is not an absolute path", value);
+    if (strlen(value) >= sizeof(((struct sockaddr_un *)0)->sun_path))
+        return "a socket's path has at most 107 bytes";
     return NULL;
 }
 
@@ -161,23 +180,57 @@ static const char *option_setting(httpd_draft_t *draft, const char *value)
     return error;
 }
 
+static bool has_key(const char *const *keys, const char *key)
+{
+    for (const char *const *known = keys; known && *known; known++)
+        if (strcmp(*known, key) == 0)
+            return true;
+    return false;
+}
+
+/* A further check has none of it. */
+static bool of_endpoint(const httpd_draft_t *draft)
+{
+    return draft->endpoint != NULL;
+}
+
+/* A key may be locked, whoever opens it. */
+static bool with_key(const httpd_draft_t *draft)
+{
+    const fo_probe_t *probe = draft->check->probe;
+
+    return probe->tls != FO_TLS_OWN || has_key(probe->options, "key");
+}
+
+/* The driver connects, and to a host. Other probes have their own option, or none. */
+static bool by_driver(const httpd_draft_t *draft)
+{
+    return draft->check->probe->dialogue && draft->check->probe->max_hosts > 0;
+}
+
+static bool always(const httpd_draft_t *draft)
+{
+    (void)draft;
+    return true;
+}
+
 static const struct {
     const char *key;
     const char *(*set)(httpd_draft_t *draft, const char *value);
-    bool is_endpoints; /* a further check has none of it */
+    bool (*fits)(const httpd_draft_t *draft);
 } options[] = {
-    { "weight", option_weight, true },      { "timeout", option_timeout, false },
-    { "busy", option_busy, true },          { "check", option_check, true },
-    { "password", option_password, false }, { "alias", option_alias, true },
-    { "failover", option_failover, true },  { "setting", option_setting, true },
+    { "weight", option_weight, of_endpoint },     { "timeout", option_timeout, always },
+    { "busy", option_busy, of_endpoint },         { "check", option_check, of_endpoint },
+    { "password", option_password, always },      { "key-password", option_key_password, with_key },
+    { "socket", option_socket, by_driver },       { "alias", option_alias, of_endpoint },
+    { "failover", option_failover, of_endpoint }, { "setting", option_setting, of_endpoint },
 };
 
-static bool is_probe_option(const fo_probe_t *probe, const char *key)
+static const char *list_keys(const char *list, const char *const *keys, apr_pool_t *pool)
 {
-    for (const char *const *option = probe->options; option && *option; option++)
-        if (strcmp(*option, key) == 0)
-            return true;
-    return false;
+    for (const char *const *key = keys; key && *key; key++)
+        list = apr_pstrcat(pool, list, ", ", *key, "=", NULL);
+    return list;
 }
 
 static const char *unknown_option(const httpd_draft_t *draft, const char *key)
@@ -188,9 +241,13 @@ static const char *unknown_option(const httpd_draft_t *draft, const char *key)
     const char *known = draft->endpoint ? "weight=, check=, timeout=, busy=, password="
                                         : "timeout=, password=";
 
-    for (const char *const *option = probe->options; option && *option; option++)
-        known = apr_pstrcat(pool, known, ", ", *option, "=", NULL);
-    if (secure && is_probe_option(secure, key))
+    known = list_keys(known, probe->options, pool);
+    known = list_keys(known, httpd_tls_options(probe), pool);
+    if (by_driver(draft))
+        known = apr_pstrcat(pool, known, ", socket=", NULL);
+    else if (has_key(probe->options, "key"))
+        known = apr_pstrcat(pool, known, ", key-password=", NULL);
+    if (secure && (has_key(secure->options, key) || has_key(httpd_tls_options(secure), key)))
         known = apr_pstrcat(pool, known, "; TLS is ", secure->scheme, "://", NULL);
     return apr_psprintf(pool, "'%s=' is no option of %s%s://; there are %s", key,
                         draft->endpoint ? "" : "a check by ", probe->scheme, known);
@@ -201,14 +258,17 @@ static const char *take_option(httpd_draft_t *draft, const fo_pair_t *pair)
     apr_pool_t *pool = draft->cmd->pool;
 
     for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
-        if (strcmp(pair->key, options[i].key) != 0 || (options[i].is_endpoints && !draft->endpoint))
+        if (strcmp(pair->key, options[i].key) != 0 || !options[i].fits(draft))
             continue;
         const char *error = options[i].set(draft, pair->value);
         return error ? apr_psprintf(pool, "%s=: %s", pair->key, error) : NULL;
     }
-    if (!is_probe_option(draft->check->probe, pair->key))
+    if (has_key(draft->check->probe->options, pair->key))
+        apr_table_setn(draft->probe_options, pair->key, pair->value);
+    else if (has_key(httpd_tls_options(draft->check->probe), pair->key))
+        apr_table_setn(draft->tls_options, pair->key, pair->value);
+    else
         return unknown_option(draft, pair->key);
-    apr_table_setn(draft->probe_options, pair->key, pair->value);
     return NULL;
 }
 
@@ -240,15 +300,27 @@ static const char *take_pairs(httpd_draft_t *draft, int argc, char *const argv[]
     return NULL;
 }
 
-static const char *options_key(const apr_table_t *table, apr_pool_t *pool)
+static const char *add_table(const char *key, const apr_table_t *table, apr_pool_t *pool)
 {
     const apr_array_header_t *array = apr_table_elts(table);
     const apr_table_entry_t *entry = (const apr_table_entry_t *)array->elts;
-    const char *key = "";
 
     for (int i = 0; i < array->nelts; i++)
         key = apr_pstrcat(pool, key, " ", entry[i].key, "=", entry[i].val, NULL);
     return key;
+}
+
+static const char *options_key(const httpd_draft_t *draft)
+{
+    const httpd_check_t *check = draft->check;
+    apr_pool_t *pool = draft->cmd->pool;
+    const char *key = add_table("", draft->probe_options, pool);
+
+    key = add_table(key, draft->tls_options, pool);
+    if (check->key_secret.kind)
+        key = apr_psprintf(pool, "%s key-password=%d:%s", key, (int)check->key_secret.kind,
+                           check->key_secret.source);
+    return check->socket ? apr_pstrcat(pool, key, " socket=", check->socket, NULL) : key;
 }
 
 /* "db2.example.com:3306", or the path of a socket file. */
@@ -273,6 +345,7 @@ static const char *configure_probe(httpd_draft_t *draft)
     fo_login_t login = {
         .user = check->url->user,
         .has_secret = check->secret.kind != HTTPD_SECRET_NONE,
+        .has_key_password = check->key_secret.kind != HTTPD_SECRET_NONE,
     };
     const char *error = check->probe->configure(check->url, &login, draft->probe_options,
                                                 &check->conf, &warning, pool);
@@ -308,6 +381,7 @@ static const char *read_check(httpd_draft_t *draft, const char *url, int argc, c
     const char *error;
 
     draft->probe_options = apr_table_make(pool, 4);
+    draft->tls_options = apr_table_make(pool, 4);
     draft->check->place = httpd_place_of(draft->cmd);
     error = read_url(draft, url);
     if (!error)
@@ -315,7 +389,9 @@ static const char *read_check(httpd_draft_t *draft, const char *url, int argc, c
     if (!error)
         error = configure_probe(draft);
     if (!error)
-        draft->check->options_key = options_key(draft->probe_options, pool);
+        error = httpd_tls_configure(draft);
+    if (!error)
+        draft->check->options_key = options_key(draft);
     return error;
 }
 

@@ -46,7 +46,11 @@ typedef struct httpd_check_t {
     void *conf;                  /* the probe's own */
     apr_interval_time_t timeout; /* of one probe; 0: the policy's */
     httpd_secret_t secret;
-    const char *options_key; /* the probe's own options, for telling equal checks */
+    httpd_secret_t key_secret; /* the password of the client certificate's key */
+    void *tls;                 /* of probe_tls.h; NULL: plain, or the probe's own affair */
+    const char *key;           /* the file of that key, if there is a context; NULL: none */
+    const char *socket;        /* the path where it is reached; NULL: by the URL */
+    const char *options_key;   /* all further options, for telling equal checks */
     httpd_place_t place;
 } httpd_check_t;
 
@@ -132,8 +136,9 @@ typedef struct httpd_config_t {
     int event_fd; /* -1: none */
     unsigned n_services;
     unsigned n_settings;
-    apr_array_header_t *warnings; /* httpd_warning_t */
-    apr_array_header_t *secrets;  /* httpd_pending_secret_t: checks that still need theirs */
+    apr_array_header_t *warnings;     /* httpd_warning_t */
+    apr_array_header_t *secrets;      /* httpd_pending_secret_t: checks that still need theirs */
+    apr_array_header_t *tls_contexts; /* httpd_tls.c's */
 } httpd_config_t;
 
 typedef struct httpd_warning_t {
@@ -142,8 +147,9 @@ typedef struct httpd_warning_t {
 } httpd_warning_t;
 
 typedef struct httpd_pending_secret_t {
-    fo_check_t *check;
+    const char **into; /* a check's */
     httpd_secret_t secret;
+    const httpd_check_t *locked; /* whose key it opens; NULL: it is no such password */
     httpd_place_t place;
     const server_rec *server; /* whose log is told */
 } httpd_pending_secret_t;
@@ -185,6 +191,9 @@ void httpd_target_plan(httpd_config_t *config, const httpd_service_t *declared_s
 void httpd_shm_start(httpd_config_t *config, const server_rec *s, apr_pool_t *pconf);
 void httpd_shm_child_status(server_rec *s, pid_t pid, ap_generation_t generation, int slot,
                             mpm_child_status status);
+
+/* httpd_tls.c */
+void httpd_tls_reset(apr_pool_t *pconf);
 
 /* httpd_directives.c */
 extern const command_rec httpd_directives[];

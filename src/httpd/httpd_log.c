@@ -149,7 +149,8 @@ static const char *remedy(const fo_report_t *report)
     case EPIPE:
         return "this host is overloaded, or its resolver does not answer";
     default:
-        return "look at this host's resolver (/etc/resolv.conf)";
+        return report->stage == FO_STAGE_TLS ? "User and Group must be able to read it"
+                                             : "look at this host's resolver (/etc/resolv.conf)";
     }
 }
 
@@ -185,11 +186,11 @@ void httpd_log_change(void *baton, const fo_change_t *change)
     log_kind[change->kind](change, change->service->owner);
 }
 
-void httpd_log_secret_unreadable(const server_rec *s, const httpd_place_t *place, const char *error)
+void httpd_log_secret_unreadable(const server_rec *s, const httpd_place_t *place, const char *error,
+                                 const char *missing)
 {
-    ap_log_error(APLOG_MARK, APLOG_ERR, 0, s,
-                 "FO0006: %s:%d: %s; the pings go on without a password", place->file, place->line,
-                 error);
+    ap_log_error(APLOG_MARK, APLOG_ERR, 0, s, "FO0006: %s:%d: %s; the pings go on without %s",
+                 place->file, place->line, error, missing);
 }
 
 void httpd_log_secret_exposed(const server_rec *s, const httpd_place_t *place, const char *warning)

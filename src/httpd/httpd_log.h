@@ -11,8 +11,8 @@
 void httpd_log_change(void *baton, const fo_change_t *change);
 
 /* FO0006, FO0007 */
-void httpd_log_secret_unreadable(const server_rec *s, const httpd_place_t *place,
-                                 const char *error);
+void httpd_log_secret_unreadable(const server_rec *s, const httpd_place_t *place, const char *error,
+                                 const char *missing);
 void httpd_log_secret_exposed(const server_rec *s, const httpd_place_t *place, const char *warning);
 
 /* FO0008: a child without a monitor. */

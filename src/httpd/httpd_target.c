@@ -103,17 +103,20 @@ static const char *target_key(const site_t *site, apr_pool_t *pool)
     return key;
 }
 
-/* The secret comes later, when the server really starts. */
-static void await_secret(const site_t *site, const httpd_check_t *declared, fo_check_t *check)
+/* A secret comes later, when the server really starts. locked: whose key it opens, or NULL. */
+static void await_secret(const site_t *site, const httpd_check_t *declared,
+                         const httpd_secret_t *secret, const httpd_check_t *locked,
+                         const char **into)
 {
     httpd_pending_secret_t pending = {
-        .check = check,
-        .secret = declared->secret,
+        .into = into,
+        .secret = *secret,
+        .locked = locked,
         .place = declared->place,
         .server = site->service->owner,
     };
 
-    if (declared->secret.kind != HTTPD_SECRET_NONE)
+    if (secret->kind != HTTPD_SECRET_NONE)
         APR_ARRAY_PUSH(site->config->secrets, httpd_pending_secret_t) = pending;
 }
 
@@ -123,9 +126,12 @@ static void plan_check(const site_t *site, const httpd_check_t *declared, fo_tar
 
     check->probe = declared->probe;
     check->conf = declared->conf;
+    check->tls = declared->tls;
+    check->socket = declared->socket;
     check->timeout_up = timeout_of(site, declared, FO_POLICY_TIMEOUT_UP);
     check->timeout_down = timeout_of(site, declared, FO_POLICY_TIMEOUT_DOWN);
-    await_secret(site, declared, check);
+    await_secret(site, declared, &declared->secret, NULL, &check->secret);
+    await_secret(site, declared, &declared->key_secret, declared, &check->key_password);
 }
 
 static fo_target_t *plan_target(const site_t *site)

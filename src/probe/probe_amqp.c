@@ -7,7 +7,6 @@
 
 #include "probe/probe_clock.h"
 #include "probe/probe_link.h"
-#include "probe/probe_tls.h"
 
 #include <amqp.h>
 #include <amqp_framing.h>
@@ -26,7 +25,6 @@ static const char other_version[] = "the server does not speak AMQP 0-9-1";
 typedef struct conf_t {
     const char *user;
     const char *vhost;
-    SSL_CTX *tls; /* NULL: plain */
 } conf_t;
 
 /* One connection. */
@@ -81,12 +79,15 @@ static const char *needs_login(const fo_url_t *url, const char *vhost, apr_pool_
                         url->scheme, quoted(vhost, pool), url->scheme, at, url->path, at);
 }
 
-static const char *configure(const fo_url_t *url, const fo_login_t *login, void **ret_conf,
-                             conf_t **ret_own, apr_pool_t *pool)
+static const char *configure(const fo_url_t *url, const fo_login_t *login,
+                             const apr_table_t *options, void **ret_conf, const char **ret_warning,
+                             apr_pool_t *pool)
 {
     const char *vhost = url->path[0] && url->path[1] ? url->path + 1 : "/";
     conf_t *conf;
 
+    (void)options;
+    (void)ret_warning;
     if (strlen(vhost) > SHORT_STRING_MAX)
         return apr_psprintf(pool, "the virtual host in %s:// has more than %d bytes", url->scheme,
                             SHORT_STRING_MAX);
@@ -95,29 +96,8 @@ static const char *configure(const fo_url_t *url, const fo_login_t *login, void 
     conf = apr_pcalloc(pool, sizeof(*conf));
     conf->user = apr_pstrdup(pool, login->user);
     conf->vhost = apr_pstrdup(pool, vhost);
-    *ret_conf = *ret_own = conf;
+    *ret_conf = conf;
     return NULL;
-}
-
-static const char *configure_amqp(const fo_url_t *url, const fo_login_t *login,
-                                  const apr_table_t *options, void **ret_conf,
-                                  const char **ret_warning, apr_pool_t *pool)
-{
-    conf_t *conf;
-
-    (void)options;
-    (void)ret_warning;
-    return configure(url, login, ret_conf, &conf, pool);
-}
-
-static const char *configure_amqps(const fo_url_t *url, const fo_login_t *login,
-                                   const apr_table_t *options, void **ret_conf,
-                                   const char **ret_warning, apr_pool_t *pool)
-{
-    conf_t *conf;
-    const char *error = configure(url, login, ret_conf, &conf, pool);
-
-    return error ? error : probe_tls_context(options, &conf->tls, ret_warning, pool);
 }
 
 /* False, always: the talk is over. */
@@ -130,11 +110,11 @@ static bool fail(talk_t *talk, apr_status_t status, const char *text)
         text = "timed out";
     else if (APR_STATUS_IS_EOF(status))
         text = "the server closed the connection";
-    else if (status == PROBE_LINK_BROKEN)
-        text = talk->link.words;
-    if (status == PROBE_LINK_BROKEN)
+    else if (status == PROBE_STREAM_BROKEN)
+        text = talk->link.stream.words;
+    if (status == PROBE_STREAM_BROKEN)
         report->stage = FO_STAGE_TLS; /* TLS 1.3 hears after the handshake what the server thinks */
-    if (status == PROBE_LINK_BROKEN)
+    if (status == PROBE_STREAM_BROKEN)
         status = 0;
     fo_report_fill(report, verdict, status, 0, text);
     return false;
@@ -378,15 +358,16 @@ static bool say_goodbye(talk_t *talk)
     return true;
 }
 
-static bool reach(talk_t *talk, const fo_peer_t *peer, unsigned i)
+static bool reach(talk_t *talk, const fo_ask_t *ask, unsigned i)
 {
+    const fo_peer_t *peer = ask->peers;
     apr_status_t status;
 
     talk->report->stage = FO_STAGE_CONNECT;
     status = probe_link_connect(&talk->link, peer->addresses[i], peer->port);
-    if (!status && talk->conf->tls) {
+    if (!status && ask->tls) {
         talk->report->stage = FO_STAGE_TLS;
-        status = probe_link_secure(&talk->link, talk->conf->tls, peer->name);
+        status = probe_link_secure(&talk->link, ask->tls, peer->name);
     }
     return status ? fail(talk, status, NULL) : true;
 }
@@ -399,9 +380,9 @@ static void ask_address(const conf_t *conf, const fo_ask_t *ask, unsigned i, apr
     talk.conf = conf;
     talk.secret = ask->secret;
     talk.report = report;
-    talk.link = (probe_link_t){ .fd = -1, .until_at = until_at };
+    talk.link = (probe_link_t){ .stream = { .fd = -1 }, .until_at = until_at };
     talk.is_over = false;
-    if (reach(&talk, ask->peers, i) && log_in(&talk) && open_vhost(&talk))
+    if (reach(&talk, ask, i) && log_in(&talk) && open_vhost(&talk))
         (void)say_goodbye(&talk);
     probe_link_close(&talk.link, talk.is_over);
 }
@@ -438,8 +419,6 @@ static void ask(const void *conf, const fo_ask_t *ask, fo_report_t *report)
     }
 }
 
-static const char *const tls_options[] = { PROBE_TLS_OPTIONS, NULL };
-
 const fo_probe_t fo_probe_amqp = {
     .abi = FO_PROBE_ABI,
     .size = sizeof(fo_probe_t),
@@ -448,7 +427,7 @@ const fo_probe_t fo_probe_amqp = {
     .example = "amqp://monitor@mq.example.com/shop",
     .port = 5672,
     .max_hosts = 1,
-    .configure = configure_amqp,
+    .configure = configure,
     .ask = ask,
 };
 
@@ -460,7 +439,7 @@ const fo_probe_t fo_probe_amqps = {
     .example = "amqps://monitor@mq.example.com/shop",
     .port = 5671,
     .max_hosts = 1,
-    .options = tls_options,
-    .configure = configure_amqps,
+    .tls = FO_TLS_ALWAYS,
+    .configure = configure,
     .ask = ask,
 };

@@ -31,7 +31,15 @@ typedef struct call_t {
     probe_addresses_t *addresses;
     char **names;
     char *secret;
+    char *key_password;
 } call_t;
+
+static void free_secret(char *secret)
+{
+    if (secret)
+        explicit_bzero(secret, strlen(secret));
+    free(secret);
+}
 
 static void free_call(call_t *call)
 {
@@ -43,9 +51,8 @@ static void free_call(call_t *call)
     free(call->peers);
     free(call->address_lists);
     free(call->addresses);
-    if (call->secret)
-        explicit_bzero(call->secret, strlen(call->secret));
-    free(call->secret);
+    free_secret(call->secret);
+    free_secret(call->key_password);
     free(call);
 }
 
@@ -84,11 +91,18 @@ static bool copy_peer(call_t *call, unsigned i, const fo_host_t *host,
     return call->names[i] != NULL;
 }
 
+/* False: no memory. Of none there is none. */
+static bool copy_secret(const char *secret, char **ret_copy)
+{
+    *ret_copy = secret ? strdup(secret) : NULL;
+    return *ret_copy || !secret;
+}
+
 /* NULL: no memory. */
 static call_t *make_call(probe_flight_t *flight)
 {
     unsigned n = flight->n_hosts;
-    const char *secret = flight->order.check->secret;
+    const fo_check_t *check = flight->order.check;
     call_t *call = calloc(1, sizeof(*call));
     bool ok = call != NULL;
 
@@ -97,10 +111,16 @@ static call_t *make_call(probe_flight_t *flight)
         call->peers = calloc(n, sizeof(*call->peers));
         call->address_lists = calloc((size_t)n * PROBE_ADDRESSES_MAX, sizeof(*call->address_lists));
         call->addresses = calloc(n, sizeof(*call->addresses));
-        call->secret = secret ? strdup(secret) : NULL;
-        call->ask = (fo_ask_t){ .secret = call->secret, .peers = call->peers, .n_peers = n };
-        ok = call->names && call->peers && call->address_lists && call->addresses &&
-             (call->secret || !secret);
+        ok = copy_secret(check->secret, &call->secret) &&
+             copy_secret(check->key_password, &call->key_password) && call->names && call->peers &&
+             call->address_lists && call->addresses;
+        call->ask = (fo_ask_t){
+            .secret = call->secret,
+            .key_password = call->key_password,
+            .tls = check->tls,
+            .peers = call->peers,
+            .n_peers = n,
+        };
     }
     for (unsigned i = 0; ok && i < n; i++)
         ok = copy_peer(call, i, &flight->hosts[i], &flight->addresses[i]);

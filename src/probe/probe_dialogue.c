@@ -2,6 +2,7 @@
 #include "probe/probe_flight.h"
 
 #include "core/fo_report.h"
+#include "probe/probe_stream.h"
 
 #include <netinet/in.h>
 #include <poll.h>
@@ -19,9 +20,16 @@
 /* Between two tries to connect to a Unix socket whose queue is full. */
 #define RETRY (20 * 1000)
 
+typedef enum {
+    CONNECTING,
+    SECURING,
+    TALKING
+} phase_e;
+
 typedef struct connection_t {
-    int fd;
-    bool is_connected;
+    probe_stream_t stream;
+    phase_e phase;
+    short wants; /* what it takes to send the rest of `out`, and to receive */
     apr_size_t in_length;
     apr_size_t out_length; /* said and not yet sent */
     fo_talk_t talk;
@@ -51,6 +59,24 @@ static void settle_error(probe_flight_t *flight, fo_stage_e stage, int error, ap
     fo_report_fill(&flight->report, fo_status_is_self(error) ? FO_VERDICT_SELF : FO_VERDICT_FAIL,
                    error, 0, NULL);
     probe_flight_settle(flight, now);
+}
+
+/* A call of the stream has failed. */
+static void settle_stream(probe_flight_t *flight, const connection_t *connection, fo_stage_e stage,
+                          apr_status_t status, apr_time_t now)
+{
+    /* TLS 1.3 hears after the handshake what the server thinks of the certificate. */
+    if (status == PROBE_STREAM_BROKEN) {
+        flight->report.stage = FO_STAGE_TLS;
+        fo_report_fill(&flight->report, FO_VERDICT_FAIL, 0, 0, connection->stream.words);
+        probe_flight_settle(flight, now);
+    } else if (APR_STATUS_IS_EOF(status)) {
+        flight->report.stage = stage;
+        fo_report_fill(&flight->report, FO_VERDICT_FAIL, status, 0, "closed early");
+        probe_flight_settle(flight, now);
+    } else {
+        settle_error(flight, stage, status, now);
+    }
 }
 
 static bool path_address(const char *path, address_t *ret_address)
@@ -84,23 +110,27 @@ static bool host_address(const char *text, apr_port_t port, address_t *ret_addre
     return true;
 }
 
+static const char *path_of(const fo_check_t *check)
+{
+    return check->socket ? check->socket : check->url->path;
+}
+
 /* 0, or the errno of what failed; EINPROGRESS while connecting. */
 static int start_connect(probe_flight_t *flight, connection_t *connection)
 {
     const fo_peer_t *peer = &flight->peer;
     address_t address;
+    int fd;
     bool ok;
 
     memset(&address, 0, sizeof(address));
     ok = peer->name[0] ? host_address(peer->addresses[0], peer->port, &address)
-                       : path_address(flight->order.check->url->path, &address);
+                       : path_address(path_of(flight->order.check), &address);
     if (!ok)
         return EINVAL;
-    connection->fd = socket(address.name.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
-                            0);
-    if (connection->fd < 0 || connect(connection->fd, &address.name.any, address.length) != 0)
-        return errno;
-    return 0;
+    fd = socket(address.name.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    connection->stream.fd = fd;
+    return fd < 0 || connect(fd, &address.name.any, address.length) != 0 ? errno : 0;
 }
 
 /*
@@ -108,22 +138,24 @@ static int start_connect(probe_flight_t *flight, connection_t *connection)
  */
 static void send_out(connection_t *connection)
 {
-    ssize_t n = 1;
+    apr_status_t status = 0;
+    size_t n;
 
-    while (connection->out_length > 0 && n > 0) {
-        n = send(connection->fd, connection->out, connection->out_length, MSG_NOSIGNAL);
-        if (n > 0) {
-            connection->out_length -= (apr_size_t)n;
-            memmove(connection->out, connection->out + n, connection->out_length);
-        }
+    while (connection->out_length > 0 && !status) {
+        status = probe_stream_send(&connection->stream, connection->out, connection->out_length,
+                                   &n);
+        connection->out_length -= n;
+        memmove(connection->out, connection->out + n, connection->out_length);
     }
-    if (n < 0 && errno != EAGAIN && errno != EINTR)
+    if (status == EAGAIN)
+        connection->wants |= connection->stream.wants;
+    else if (status)
         connection->out_length = 0;
 }
 
-static void wait_more(probe_flight_t *flight, connection_t *connection, apr_time_t now)
+static void wait_more(probe_flight_t *flight, const connection_t *connection, apr_time_t now)
 {
-    flight->events = POLLIN | (connection->out_length ? POLLOUT : 0);
+    flight->events = (short)(POLLIN | connection->wants);
     flight->wake_at = connection->talk.quiet ? now + connection->talk.quiet : 0;
 }
 
@@ -172,12 +204,50 @@ static bool take_turn(probe_flight_t *flight, connection_t *connection, fo_talk_
                       now);
 }
 
-static void connected(probe_flight_t *flight, connection_t *connection, apr_time_t now)
+static void begin_talk(probe_flight_t *flight, connection_t *connection, apr_time_t now)
 {
-    connection->is_connected = true;
+    connection->phase = TALKING;
     flight->report.stage = FO_STAGE_ASK;
     if (take_turn(flight, connection, FO_TALK_CONNECTED, now))
         wait_more(flight, connection, now);
+}
+
+static void shake(probe_flight_t *flight, connection_t *connection, apr_time_t now)
+{
+    apr_status_t status = probe_stream_shake(&connection->stream);
+
+    flight->events = connection->stream.wants;
+    if (!status)
+        begin_talk(flight, connection, now);
+    else if (status != EAGAIN)
+        settle_stream(flight, connection, FO_STAGE_TLS, status, now);
+}
+
+/* Of a socket the name is the URL's. */
+static const char *name_of(const probe_flight_t *flight)
+{
+    return flight->peer.name[0] ? flight->peer.name : flight->order.check->url->hosts[0].name;
+}
+
+static void secure(probe_flight_t *flight, connection_t *connection, apr_time_t now)
+{
+    apr_status_t status = probe_stream_secure(&connection->stream, flight->order.check->tls,
+                                              name_of(flight));
+
+    connection->phase = SECURING;
+    flight->report.stage = FO_STAGE_TLS;
+    if (status)
+        settle_error(flight, FO_STAGE_TLS, status, now);
+    else
+        shake(flight, connection, now);
+}
+
+static void connected(probe_flight_t *flight, connection_t *connection, apr_time_t now)
+{
+    if (flight->order.check->tls)
+        secure(flight, connection, now);
+    else
+        begin_talk(flight, connection, now);
 }
 
 /* Of a Unix socket whose queue is full: there is nothing to be polled for. */
@@ -190,11 +260,11 @@ static void try_connect(probe_flight_t *flight, connection_t *connection, apr_ti
 {
     int error = start_connect(flight, connection);
 
-    flight->fd = connection->fd;
+    flight->fd = connection->stream.fd;
     flight->events = POLLOUT;
     if (is_queue_full(flight, error)) {
-        close(connection->fd);
-        connection->fd = flight->fd = -1;
+        probe_stream_close(&connection->stream, false);
+        flight->fd = -1;
         flight->wake_at = now + RETRY;
     } else if (error && error != EINPROGRESS) {
         settle_error(flight, FO_STAGE_CONNECT, error, now);
@@ -230,7 +300,7 @@ static void begin(probe_flight_t *flight, apr_time_t now)
         settle_error(flight, FO_STAGE_CONNECT, ENOMEM, now);
         return;
     }
-    connection->fd = -1;
+    connection->stream.fd = -1;
     if (dialogue->begin)
         dialogue->begin(connection->state, flight->order.check->conf, &flight->ask);
     try_connect(flight, connection, now);
@@ -255,9 +325,9 @@ static void connect_ended(probe_flight_t *flight, connection_t *connection, apr_
     int error = 0;
     socklen_t length = sizeof(error);
 
-    if (getsockopt(connection->fd, SOL_SOCKET, SO_ERROR, &error, &length) != 0)
+    if (getsockopt(connection->stream.fd, SOL_SOCKET, SO_ERROR, &error, &length) != 0)
         error = errno;
-    if (!error && is_own_echo(connection->fd))
+    if (!error && is_own_echo(connection->stream.fd))
         error = ECONNREFUSED;
     if (error)
         settle_error(flight, FO_STAGE_CONNECT, error, now);
@@ -265,56 +335,69 @@ static void connect_ended(probe_flight_t *flight, connection_t *connection, apr_
         connected(flight, connection, now);
 }
 
-static void peer_closed(probe_flight_t *flight, connection_t *connection, apr_time_t now)
-{
-    if (!take_turn(flight, connection, FO_TALK_CLOSED, now))
-        return;
-    fo_report_fill(&flight->report, FO_VERDICT_FAIL, APR_EOF, 0, "closed early");
-    probe_flight_settle(flight, now);
-}
+typedef enum {
+    OVER,
+    NOTHING,
+    SOME
+} received_e;
 
-static void receive(probe_flight_t *flight, connection_t *connection, apr_time_t now)
+static received_e receive(probe_flight_t *flight, connection_t *connection, apr_time_t now)
 {
-    ssize_t n;
+    apr_status_t status;
+    size_t n;
 
     if (connection->in_length == IN_BYTES) {
         flight->report.stage = FO_STAGE_ANSWER;
         fo_report_fill(&flight->report, FO_VERDICT_FAIL, APR_EGENERAL, 0, "the answer is too long");
         probe_flight_settle(flight, now);
-        return;
+        return OVER;
     }
-    n = recv(connection->fd, connection->in + connection->in_length,
-             IN_BYTES - connection->in_length, 0);
-    if (n < 0 && (errno == EAGAIN || errno == EINTR))
-        return;
-    if (n < 0) {
-        settle_error(flight, FO_STAGE_ANSWER, errno, now);
-        return;
+    status = probe_stream_receive(&connection->stream, connection->in + connection->in_length,
+                                  IN_BYTES - connection->in_length, &n);
+    if (status == EAGAIN) {
+        connection->wants |= connection->stream.wants;
+        return NOTHING;
     }
     flight->report.stage = FO_STAGE_ANSWER;
-    if (n == 0) {
-        peer_closed(flight, connection, now);
-        return;
-    }
-    connection->in_length += (apr_size_t)n;
-    if (take_turn(flight, connection, FO_TALK_DATA, now))
+    connection->in_length += n;
+    if (!status)
+        return take_turn(flight, connection, FO_TALK_DATA, now) ? SOME : OVER;
+    if (!APR_STATUS_IS_EOF(status) || take_turn(flight, connection, FO_TALK_CLOSED, now))
+        settle_stream(flight, connection, FO_STAGE_ANSWER, status, now);
+    return OVER;
+}
+
+static void talk(probe_flight_t *flight, connection_t *connection, apr_time_t now)
+{
+    received_e received;
+
+    connection->wants = 0;
+    send_out(connection);
+    do
+        received = receive(flight, connection, now);
+    while (received == SOME && probe_stream_holds_more(&connection->stream));
+    if (received == SOME)
         wait_more(flight, connection, now);
+    else if (received == NOTHING)
+        flight->events = (short)(POLLIN | connection->wants); /* the silence goes on */
 }
 
 static void ready(probe_flight_t *flight, short events, apr_time_t now)
 {
     connection_t *connection = flight->state;
 
-    if (!connection->is_connected) {
+    (void)events;
+    switch (connection->phase) {
+    case CONNECTING:
         connect_ended(flight, connection, now);
-        return;
+        break;
+    case SECURING:
+        shake(flight, connection, now);
+        break;
+    case TALKING:
+        talk(flight, connection, now);
+        break;
     }
-    if (events & POLLOUT)
-        send_out(connection);
-    if (events & ~POLLOUT)
-        receive(flight, connection, now);
-    else
-        wait_more(flight, connection, now);
 }
 
 static void timer(probe_flight_t *flight, apr_time_t now)
@@ -322,7 +405,7 @@ static void timer(probe_flight_t *flight, apr_time_t now)
     connection_t *connection = flight->state;
 
     flight->wake_at = 0;
-    if (connection->fd < 0)
+    if (connection->stream.fd < 0)
         try_connect(flight, connection, now);
     else if (take_turn(flight, connection, FO_TALK_QUIET, now))
         wait_more(flight, connection, now);
@@ -332,11 +415,11 @@ static void finish(probe_flight_t *flight)
 {
     connection_t *connection = flight->state;
 
-    if (connection && connection->fd >= 0)
-        close(connection->fd);
-    if (connection)
-        munmap(connection, size_of_connection(flight));
     flight->state = NULL;
+    if (!connection)
+        return;
+    probe_stream_close(&connection->stream, flight->report.verdict != FO_VERDICT_FAIL);
+    munmap(connection, size_of_connection(flight));
 }
 
 const probe_form_t probe_form_dialogue = {

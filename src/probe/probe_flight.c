@@ -101,8 +101,9 @@ static void ask_names(probe_flight_t *flight)
 probe_flight_t *probe_flight_start(const probe_field_t *field, const probe_order_t *order,
                                    apr_time_t now)
 {
-    static const fo_host_t nowhere = { .name = "" }; /* a URL of a path alone */
+    static const fo_host_t nowhere = { .name = "" }; /* reached by a path */
     const fo_url_t *url = order->check->url;
+    bool has_hosts = url->n_hosts && !order->check->socket;
     probe_flight_t *flight = calloc(1, sizeof(*flight));
 
     if (!flight)
@@ -113,8 +114,8 @@ probe_flight_t *probe_flight_start(const probe_field_t *field, const probe_order
     flight->deadline_at = now + order->timeout;
     flight->fd = -1;
     flight->form = form_of(order->check->probe);
-    if (!probe_flight_add_hosts(flight, url->n_hosts ? url->hosts : &nowhere,
-                                url->n_hosts ? url->n_hosts : 1)) {
+    if (!probe_flight_add_hosts(flight, has_hosts ? url->hosts : &nowhere,
+                                has_hosts ? url->n_hosts : 1)) {
         probe_flight_free(flight);
         return NULL;
     }
@@ -160,6 +161,7 @@ static void start_run(probe_flight_t *flight, apr_time_t now)
     };
     flight->ask = (fo_ask_t){
         .secret = flight->order.check->secret,
+        .key_password = flight->order.check->key_password,
         .peers = &flight->peer,
         .n_peers = 1,
         .budget = flight->until_at - now,

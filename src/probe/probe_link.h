@@ -1,33 +1,24 @@
 /*
  * probe_link.h: the connection of an ask, plain or TLS. The calls block, and none beyond until_at.
  * Each returns 0, an errno, or:
- *   APR_TIMEUP         until_at has come
- *   APR_EOF            the peer closed
- *   PROBE_LINK_BROKEN  TLS failed; `words` says how
+ *   APR_TIMEUP           until_at has come
+ *   APR_EOF              the peer closed
+ *   PROBE_STREAM_BROKEN  TLS failed; the stream's words say how
  */
 #ifndef PROBE_LINK_H
 #define PROBE_LINK_H
 
-#include "mod_failover.h"
-
-#include <openssl/ssl.h>
-
-#define PROBE_LINK_BROKEN (APR_OS_START_USERERR + 1)
+#include "probe/probe_stream.h"
 
 typedef struct probe_link_t {
-    int fd;              /* -1: none */
-    SSL *ssl;            /* NULL: plain */
-    apr_time_t until_at; /* of probe_clock_now() */
-    const char *words;   /* OpenSSL's own: static */
+    probe_stream_t stream; /* fd -1: none */
+    apr_time_t until_at;   /* of probe_clock_now() */
 } probe_link_t;
 
 /* Connects to a numeric address. until_at is set; whatever comes, probe_link_close() follows. */
 apr_status_t probe_link_connect(probe_link_t *link, const char *address, apr_port_t port);
 
-/*
- * The handshake. Where the context verifies, the certificate must be this name's: a host name or a
- * numeric address, as in the URL.
- */
+/* The handshake; name as for probe_stream_secure(). */
 apr_status_t probe_link_secure(probe_link_t *link, SSL_CTX *context, const char *name);
 
 /* All n bytes. */

@@ -78,7 +78,7 @@ static const char *configure(const fo_url_t *url, const fo_login_t *login,
     if (path && path[0] != '/')
         return apr_psprintf(pool, "socket=: '%s' is not an absolute path", path);
     if (path && strlen(path) >= sizeof(((struct sockaddr_un *)0)->sun_path))
-        return apr_psprintf(pool, "socket=: %s is longer than a socket's path can be", path);
+        return "socket=: a socket's path has at most 107 bytes";
     if (path && url->n_hosts > 1)
         return "socket= is one server's, and the URL names several";
     *ret_conf = path ? apr_pstrdup(pool, path) : NULL;

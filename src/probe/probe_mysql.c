@@ -89,7 +89,7 @@ static const char *read_socket(const char *value, probe_mysql_conf_t *conf, apr_
     if (value[0] != '/')
         return apr_psprintf(pool, "socket=: '%s' is not an absolute path", value);
     if (strlen(value) >= sizeof(((struct sockaddr_un *)0)->sun_path))
-        return apr_psprintf(pool, "socket=: %s is longer than a socket's path can be", value);
+        return "socket=: a socket's path has at most 107 bytes";
     conf->socket = apr_pstrdup(pool, value);
     return NULL;
 }
@@ -152,31 +152,29 @@ static const char *keep(const apr_table_t *options, const char *key, apr_pool_t 
 
 /*
  * The library makes its own context with each ping, of the same files: this one shows what is wrong
- * with them. A key's password is not known yet.
+ * with them.
  */
 static const char *read_tls(const fo_login_t *login, const apr_table_t *options,
                             const probe_mysql_tls_t **ret_tls, const char **ret_warning,
                             apr_pool_t *pool)
 {
-    apr_table_t *readable = apr_table_copy(pool, options);
-    const char *verify = apr_table_get(options, "verify"), *error;
     probe_mysql_tls_t *tls = apr_palloc(pool, sizeof(*tls));
-    SSL_CTX *unused;
+    void *unused = NULL;
 
-    if (login->has_key_password) {
-        apr_table_unset(readable, "cert");
-        apr_table_unset(readable, "key");
-    }
-    error = probe_tls_context(readable, &unused, ret_warning, pool);
     *tls = (probe_mysql_tls_t){
-        .verifies = !verify || strcmp(verify, "on") == 0,
+        .verifies = !probe_tls_trusts_all(options),
         .ca = keep(options, "ca", pool),
         .ca_path = keep(options, "ca-path", pool),
         .cert = keep(options, "cert", pool),
         .key = keep(options, "key", pool),
     };
     *ret_tls = tls;
-    return error;
+    if (!tls->verifies)
+        *ret_warning = login->has_secret
+                           ? "verify=off: whoever answers there is taken for the server, and is "
+                             "sent the password"
+                           : "verify=off: whoever answers there is taken for the server";
+    return probe_tls_context(options, login->has_key_password, &unused, pool);
 }
 
 static const char *configure_tls(const fo_url_t *url, const fo_login_t *login,
@@ -206,7 +204,8 @@ static void child_init_tls(void)
 }
 
 static const char *const plain_options[] = { "query", "role", "max-lag", "socket", NULL };
-static const char *const tls_options[] = { "query", "role", "max-lag", PROBE_TLS_OPTIONS, NULL };
+static const char *const tls_options[] = { "query", "role", "max-lag", "ca", "ca-path",
+                                           "cert",  "key",  "verify",  NULL };
 
 const fo_probe_t fo_probe_mysql = {
     .abi = FO_PROBE_ABI,

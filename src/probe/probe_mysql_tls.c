@@ -201,7 +201,7 @@ static bool can_read(const char *key, const char *path, fo_report_t *report)
     apr_snprintf(text, sizeof(text), "%s=: %s: %s", key, path,
                  apr_strerror(status, words, sizeof(words)));
     report->stage = FO_STAGE_TLS;
-    fo_report_fill(report, FO_VERDICT_SELF, status, 0, text);
+    fo_report_fill(report, FO_VERDICT_SELF, APR_EGENERAL, 0, text);
     return false;
 }
 

@@ -66,6 +66,7 @@ const fo_probe_t fo_probe_tcp = {
     .summary = "connects and is not closed at once",
     .example = "tcp://app.example.com:5000",
     .max_hosts = 1,
+    .tls = FO_TLS_CHOICE,
     .configure = configure,
     .dialogue = &dialogue,
 };

@@ -2,6 +2,7 @@
 
 #include <apr_file_info.h>
 #include <openssl/err.h>
+#include <openssl/ssl.h>
 #include <string.h>
 
 static apr_status_t free_context(void *context)
@@ -10,14 +11,25 @@ static apr_status_t free_context(void *context)
     return APR_SUCCESS;
 }
 
-/* A key with a password must not be asked for on the terminal. */
-static int no_password(char *buffer, int size, int is_writing, void *has_asked)
+/* Never asks on the terminal. password NULL: there is none to be had. */
+typedef struct ask_t {
+    const char *password;
+    bool was_asked;
+} ask_t;
+
+static int give_password(char *buffer, int size, int is_writing, void *opaque)
 {
-    (void)buffer;
-    (void)size;
+    ask_t *ask = opaque;
+    size_t length = ask && ask->password ? strlen(ask->password) : 0;
+
     (void)is_writing;
-    *(bool *)has_asked = true;
-    return 0;
+    if (ask)
+        ask->was_asked = true;
+    if (length > (size_t)size)
+        length = 0;
+    if (length)
+        memcpy(buffer, ask->password, length);
+    return (int)length;
 }
 
 /* What OpenSSL says of a file. */
@@ -77,13 +89,36 @@ static const char *load_ca(SSL_CTX *context, const char *file, const char *folde
     return NULL;
 }
 
-static const char *load_pair(SSL_CTX *context, const char *cert, const char *key, apr_pool_t *pool)
+static const char *load_key(SSL_CTX *context, const char *key, const char *password,
+                            apr_pool_t *pool)
 {
-    bool has_asked = false;
+    ask_t ask = { .password = password };
+    const char *error = NULL;
+
+    ERR_clear_error();
+    SSL_CTX_set_default_passwd_cb(context, give_password);
+    SSL_CTX_set_default_passwd_cb_userdata(context, &ask);
+    if (!SSL_CTX_use_PrivateKey_file(context, key, SSL_FILETYPE_PEM)) {
+        ask.was_asked = ask.was_asked && ERR_GET_LIB(ERR_peek_error()) != ERR_LIB_X509;
+        error = refused("key", key, pool);
+    }
+    SSL_CTX_set_default_passwd_cb_userdata(context, NULL);
+    if (error && ask.was_asked) /* and the key is still shut */
+        error = apr_psprintf(pool,
+                             password ? "key=: the password of %s is another one"
+                                      : "key=: %s has a password: name where that stands, "
+                                        "key-password=file:PATH or key-password=exec:PROGRAM",
+                             key);
+    return error;
+}
+
+static const char *load_pair(SSL_CTX *context, const char *cert, const char *key, bool is_locked,
+                             apr_pool_t *pool)
+{
     const char *error;
 
     if (!cert && !key)
-        return NULL;
+        return is_locked ? "key-password= takes cert= and key= beside it" : NULL;
     if (!cert || !key)
         return apr_psprintf(pool, "%s= takes %s= beside it: a client certificate needs both",
                             cert ? "cert" : "key", cert ? "key" : "cert");
@@ -94,19 +129,22 @@ static const char *load_pair(SSL_CTX *context, const char *cert, const char *key
         return error;
     if (!SSL_CTX_use_certificate_chain_file(context, cert))
         return refused("cert", cert, pool);
-    SSL_CTX_set_default_passwd_cb(context, no_password);
-    SSL_CTX_set_default_passwd_cb_userdata(context, &has_asked);
-    if (!SSL_CTX_use_PrivateKey_file(context, key, SSL_FILETYPE_PEM))
-        error = refused("key", key, pool);
-    SSL_CTX_set_default_passwd_cb_userdata(context, NULL);
-    if (error && has_asked)
-        error = apr_psprintf(pool, "key=: %s has a password, and this version takes keys without",
-                             key);
-    return error;
+    return is_locked ? NULL : load_key(context, key, NULL, pool);
 }
 
-const char *probe_tls_context(const apr_table_t *options, SSL_CTX **ret_context,
-                              const char **ret_warning, apr_pool_t *pool)
+/* A record is read when it is there, and buffers that a ping needed are given back. */
+#define MODES                                                                                      \
+    (SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS)
+
+bool probe_tls_trusts_all(const apr_table_t *options)
+{
+    const char *verify = apr_table_get(options, "verify");
+
+    return verify && strcmp(verify, "off") == 0;
+}
+
+const char *probe_tls_context(const apr_table_t *options, bool is_locked, void **ret_context,
+                              apr_pool_t *pool)
 {
     bool verifies = true;
     const char *error = read_verify(apr_table_get(options, "verify"), &verifies, pool);
@@ -122,17 +160,17 @@ const char *probe_tls_context(const apr_table_t *options, SSL_CTX **ret_context,
         return "OpenSSL has no TLS 1.2, or no memory";
     apr_pool_cleanup_register(pool, context, free_context, apr_pool_cleanup_null);
     SSL_CTX_set_verify(context, verifies ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, NULL);
-    SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE);
+    SSL_CTX_set_mode(context, MODES);
     (void)SSL_CTX_clear_mode(context, SSL_MODE_AUTO_RETRY); /* each record is waited for by us */
     error = load_ca(context, apr_table_get(options, "ca"), apr_table_get(options, "ca-path"), pool);
     if (!error)
         error = load_pair(context, apr_table_get(options, "cert"), apr_table_get(options, "key"),
-                          pool);
-    if (error)
-        return error;
-    if (!verifies)
-        *ret_warning = "verify=off: whoever answers there is taken for the server, and is sent "
-                       "the password";
-    *ret_context = context;
-    return NULL;
+                          is_locked, pool);
+    *ret_context = error ? NULL : context;
+    return error;
+}
+
+const char *probe_tls_unlock(void *context, const char *key, const char *password, apr_pool_t *pool)
+{
+    return load_key(context, key, password, pool);
 }

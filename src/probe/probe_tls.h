@@ -1,23 +1,26 @@
 /*
- * probe_tls.h: the TLS options of a probe, ca=, ca-path=, cert=, key= and verify=, and the context
- * that they make. Configuration only.
+ * probe_tls.h: the TLS contexts of connections that mod_failover makes itself, from the options
+ * ca=, ca-path=, cert=, key= and verify=. Configuration only; each returns NULL or a message.
  */
 #ifndef PROBE_TLS_H
 #define PROBE_TLS_H
 
 #include "mod_failover.h"
 
-#include <openssl/ssl.h>
-
-/* For .options: what probe_tls_context() reads. */
-#define PROBE_TLS_OPTIONS "ca", "ca-path", "cert", "key", "verify"
-
 /*
- * A context of TLS 1.2 and up that verifies chain and name against the system's authorities unless
- * told otherwise. The files are read here, once, so that the children need no access to the key.
- * Constant from then on, safe to use in several threads; freed with the pool. NULL, or a message.
+ * An SSL_CTX of TLS 1.2 and up that verifies chain and name against the system's authorities unless
+ * told otherwise. The files are read here, once, so that the children need no access to the key;
+ * is_locked: but for that of the key, whose password comes with probe_tls_unlock(). Constant from
+ * then on, safe to use in several threads; freed with the pool.
  */
-const char *probe_tls_context(const apr_table_t *options, SSL_CTX **ret_context,
-                              const char **ret_warning, apr_pool_t *pool);
+const char *probe_tls_context(const apr_table_t *options, bool is_locked, void **ret_context,
+                              apr_pool_t *pool);
+
+/* Reads the key, which may need the password. Before there are children. */
+const char *probe_tls_unlock(void *context, const char *key, const char *password,
+                             apr_pool_t *pool);
+
+/* The options say that whoever answers is taken for the server. */
+bool probe_tls_trusts_all(const apr_table_t *options);
 
 #endif

@@ -2,6 +2,7 @@
 # says what was wrong and what is allowed; every form that the manual shows is accepted.
 use v5.36;
 use Test::More;
+use Failover::Certificates;
 use Failover::File;
 use Failover::Httpd;
 use File::Basename ();
@@ -370,7 +371,7 @@ subtest 'amqp' => sub {
     bad( "FailoverService mq amqp://monitor\@a,b $login", 1, 'takes' );
     bad( "FailoverService mq amqp://monitor\@h/@{[ 'v' x 256 ]} $login", 1, 'the virtual host in amqp:// has more than 255 bytes' );
     bad( "FailoverService mq amqp://monitor\@h $login $_=x", 1, "'$_=' is no option of amqp://" ) for qw(ca cert key verify key-password);
-    bad( "$tls key-password=x",              1, "'key-password=' is no option of amqps://; there are weight=, check=, timeout=, busy=, password=, ca=, ca-path=, cert=, key=, verify=" );
+    bad( "$tls ciphers=x",                   1, "'ciphers=' is no option of amqps://; there are weight=, check=, timeout=, busy=, password=, ca=, ca-path=, cert=, key=, key-password=, verify=" );
     bad( "$tls verify=maybe",                1, "verify=: 'maybe' is neither on nor off" );
     bad( "$tls ca=ca.pem",                   1, "ca=: 'ca.pem' is not an absolute path" );
     bad( "$tls ca=/no/such/file",            1, 'ca=: there is no file /no/such/file' );
@@ -393,13 +394,13 @@ subtest 'mysql' => sub {
     my $known = 'there are weight=, check=, timeout=, busy=, password=, query=, role=, max-lag=';
     bad(@$_) for (
         ( map { [ "$plain $_=x", 1, "'$_=' is no option of mysql://; $known, socket=; TLS is mysqls://" ] } qw(ca ca-path cert key verify) ),
-        [ "$tls socket=/run/db.sock",   1, "'socket=' is no option of mysqls://; $known, ca=, ca-path=, cert=, key=, verify=" ],
+        [ "$tls socket=/run/db.sock",   1, "'socket=' is no option of mysqls://; $known, ca=, ca-path=, cert=, key=, verify=, key-password=" ],
         [ "$plain role=master",         1, "role=: 'master' is neither primary nor replica" ],
         [ "$plain max-lag=soon",        1, "max-lag=: 'soon' is not a duration" ],
         [ "$plain max-lag=100ms",       1, "max-lag=: '100ms' is not in whole seconds" ],
         [ "$plain query=",              1, 'query=: there is no SQL' ],
         [ "$plain socket=db.sock",      1, "socket=: 'db.sock' is not an absolute path" ],
-        [ "$plain socket=/" . 'x' x 107, 1, "longer than a socket's path can be" ],
+        [ "$plain socket=/" . 'x' x 107, 1, "socket=: a socket's path has at most 107 bytes" ],
         [ "$tls verify=maybe",          1, "verify=: 'maybe' is neither on nor off" ],
         [ "$tls ca=ca.pem",             1, "ca=: 'ca.pem' is not an absolute path" ],
         [ "$tls ca=/no/such/file",      1, 'ca=: there is no file /no/such/file' ],
@@ -415,6 +416,32 @@ subtest 'mysql' => sub {
         $tls, "$tls verify=on role=primary", qq{$tls max-lag=30s "query=SELECT 1"},
         "$plain socket=/run/mysqld/mysqld.sock role=replica max-lag=5m", 'FailoverService c memcached://localhost socket=/run/c.sock',
     );
+};
+
+# What mod_failover's own connections have to say of TLS and of sockets.
+subtest 'tls and sockets' => sub {
+    my $made     = Failover::Certificates->new;
+    my ( $cert, $key ) = $made->signed('DNS:client');
+    my $shut     = $made->locked( $key, 'Geheim7' );
+    my $password = 'key-password=file:' . $httpd->file( 'lock', "Geheim7\n", 0400 );
+    my $pair     = "cert=$cert key=$shut";
+    my $plain    = 'FailoverService app tcp://app.example.com:5000';
+    my $tls      = "$plain tls=on";
+    bad( "$plain foo=bar",         1, "'foo=' is no option of tcp://; there are weight=, check=, timeout=, busy=, password=, tls=, ca=, ca-path=, cert=, key=, key-password=, verify=, socket=" );
+    bad( "$plain tls=yes",         1, "tls=: 'yes' is neither on nor off" );
+    bad( "$plain $_",              1, qr/^.*\b\Q@{[ s{=.*}{=}r ]}\E takes tls=on beside it/m ) for 'verify=off', "ca=$file", "ca-path=/", "cert=$cert", "key=$key", $password;
+    bad( "$plain tls=off ca=$file", 1, 'ca= takes tls=on beside it' );
+    bad( "$tls ca=/no/such/file",  1, 'ca=: there is no file /no/such/file' );
+    bad( "$tls $pair",             1, "key=: $shut has a password: name where that stands, key-password=file:PATH or key-password=exec:PROGRAM" );
+    bad( "$tls $password",         1, 'key-password= takes cert= and key= beside it' );
+    bad( "$tls $pair key-password=Geheim7",      1, 'key-password=: a password has no place in the configuration' );
+    bad( "$tls $pair key-password=file:/no/one", 1, 'key-password=: there is no file /no/one' );
+    bad( "$plain socket=run/app.sock",           1, "socket=: 'run/app.sock' is not an absolute path" );
+    bad( "$plain socket=/@{[ 'x' x 107 ]}",      1, q{socket=: a socket's path has at most 107 bytes} );
+    bad( 'FailoverService app unix:///run/app.sock socket=/x', 1, "'socket=' is no option of unix://" );
+    bad( 'FailoverService app unix:///run/app.sock tls=on',    1, "'tls=' is no option of unix://" );
+    warned( "$tls verify=off", 1, 'app: verify=off: whoever answers there is taken for the server' );
+    good($_) for ( $tls, "$plain tls=off", "$tls verify=on", "$tls $pair $password", "$tls cert=$cert key=$key", "$plain socket=/run/app.sock", "$tls socket=/run/app.sock" );
 };
 
 # httpd would run another module's directive as if it stood outside of the block.

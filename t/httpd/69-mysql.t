@@ -30,6 +30,8 @@ $db{good}->sql("CREATE USER $_") for q{'ssl' REQUIRE SSL}, q{'x509' REQUIRE X509
 
 under_each_mpm 'TLS', sub ($mpm) {
     my ( $cert, $key ) = $tls->signed('DNS:client');
+    my $shut = $tls->locked( $key, $SECRET );
+    chmod 0644, $shut;
     my @case = (
         # name         user       host         server     options                       state, code or the outage's words
         [ name      => 'monitor', 'localhost', 'good',    $ca,                          'up' ],
@@ -37,6 +39,7 @@ under_each_mpm 'TLS', sub ($mpm) {
         [ folder    => 'monitor', 'localhost', 'good',    $folder,                      'up' ],
         [ needed    => 'ssl',     'localhost', 'good',    $ca,                          'up' ],
         [ mutual    => 'x509',    'localhost', 'good',    "$ca cert=$cert key=$key",    'up' ],
+        [ locked    => 'x509',    'localhost', 'good',    "$ca cert=$cert key=$shut key-password=file:\@DIR\@/secret", 'up' ],
         [ nocert    => 'x509',    'localhost', 'good',    $ca,                          1045 ],
         [ off       => 'monitor', 'localhost', 'own',     'verify=off',                 'up' ],
         [ system    => 'monitor', 'localhost', 'good',    '',                           'tls: self-signed certificate in certificate chain' ],
@@ -71,7 +74,7 @@ under_each_mpm 'TLS that hangs', sub ($mpm) {
         CONF
     wait_for_states( $httpd, 'up up' );
     wait_for( sub { $httpd->get('/'); said( $httpd, 'FO0005' ) }, 'the warning' );
-    like $httpd->take_log(qr/FO0005: key: /), qr/tls: key=: \S+: Permission denied/, 'a key that cannot be read';
+    like $httpd->take_log(qr/FO0005: key: /), qr/tls: key=: \S+: Permission denied: User and Group must be able to read it$/, 'a key that cannot be read';
     $db->pause;
     wait_for_states( $httpd, 'down up' );
     outage_is( $httpd, 'db', 'localhost:' . $db->port, qr/(?:login|tls): timed out after 200ms/ );

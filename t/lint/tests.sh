@@ -25,7 +25,8 @@ for source in src/core/fo_*.c src/probe/probe_*.c; do
     probe_ask | probe_dialogue | probe_steps | probe_tcp | probe_resolver) unit=probe_flight ;;
     probe_queue | probe_sleep) unit=probe_loop ;;
     fo_course | fo_monitor_siblings) unit=fo_monitor ;;
-    probe_link | probe_tls) unit=probe_amqp ;;
+    probe_link) unit=probe_amqp ;;
+    probe_stream) unit=probe_tls ;;
     probe_mysql_*) unit=probe_mysql ;;
     probe_connect) unit=probe_memcached ;;
     esac

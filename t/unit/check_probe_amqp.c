@@ -1,13 +1,10 @@
 #include "probe/probe_amqp.h"
 
+#include "probe/probe_tls.h"
 #include "probe_peer.h"
 #include "unit.h"
 
-#include <fcntl.h>
-#include <openssl/pem.h>
-#include <openssl/x509.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 
 #define BYTES(text) .bytes = text, .length = sizeof(text) - 1
 #define SAYS(text) { .await = 1, BYTES(text) }
@@ -107,115 +104,6 @@ START_TEST(a_long_vhost)
 }
 END_TEST
 
-/* A folder of certificates and keys. */
-static char folder[64];
-
-static const char *file(const char *name)
-{
-    return apr_pstrcat(pool, folder, "/", name, NULL);
-}
-
-static void write_pair(const char *name, const char *password)
-{
-    EVP_PKEY *key = EVP_EC_gen("P-256");
-    X509 *cert = X509_new();
-    FILE *to = fopen(file(apr_pstrcat(pool, name, ".key", NULL)), "w");
-
-    ck_assert(PEM_write_PrivateKey(to, key, password ? EVP_aes_128_cbc() : NULL, NULL, 0, NULL,
-                                   (void *)password));
-    fclose(to);
-    X509_gmtime_adj(X509_getm_notBefore(cert), 0);
-    X509_gmtime_adj(X509_getm_notAfter(cert), 3600);
-    X509_set_pubkey(cert, key);
-    ck_assert(X509_sign(cert, key, EVP_sha256()));
-    to = fopen(file(apr_pstrcat(pool, name, ".crt", NULL)), "w");
-    ck_assert(PEM_write_X509(to, cert));
-    fclose(to);
-    X509_free(cert);
-    EVP_PKEY_free(key);
-}
-
-static void make_folder(void)
-{
-    FILE *to;
-
-    apr_cpystrn(folder, "/tmp/check-amqp-XXXXXX", sizeof(folder));
-    ck_assert_ptr_nonnull(mkdtemp(folder));
-    write_pair("one", NULL);
-    write_pair("two", NULL);
-    write_pair("locked", "geheim");
-    to = fopen(file("text"), "w");
-    fputs("no certificate\n", to);
-    fclose(to);
-}
-
-static void remove_folder(void)
-{
-    static const char *const names[] = { "one.key", "one.crt", "two.key", "two.crt",
-                                         "locked.key", "locked.crt", "text" };
-
-    for (int i = 0; i < COUNT(names); i++)
-        unlink(file(names[i]));
-    rmdir(folder);
-}
-
-/* A value that begins with '@' is a file of the folder. */
-static const struct {
-    const char *options[6]; /* key, value ... */
-    const char *words;
-} tls_options[] = {
-    { { "verify", "on" }, NULL },
-    { { "ca", "@one.crt" }, NULL },
-    { { "ca", "@one.crt", "cert", "@two.crt", "key", "@two.key" }, NULL },
-    { { "verify", "maybe" }, "verify=: 'maybe' is neither on nor off" },
-    { { "ca", "ca.pem" }, "ca=: 'ca.pem' is not an absolute path" },
-    { { "ca", "" }, "ca=: '' is not an absolute path" },
-    { { "ca", "@gone" }, "ca=: there is no file |/gone" },
-    { { "ca", "@" }, "ca=: |is a directory" },
-    { { "ca", "@text" }, "ca=: |/text: no certificate" },
-    { { "ca-path", "@" }, NULL },
-    { { "ca", "@one.crt", "ca-path", "@" }, NULL },
-    { { "ca-path", "certs" }, "ca-path=: 'certs' is not an absolute path" },
-    { { "ca-path", "@gone" }, "ca-path=: there is no directory |/gone" },
-    { { "ca-path", "@one.crt" }, "ca-path=: |/one.crt is no directory" },
-    { { "cert", "@one.crt" }, "cert= takes key= beside it" },
-    { { "key", "@one.key" }, "key= takes cert= beside it" },
-    { { "cert", "one.crt", "key", "@one.key" }, "cert=: 'one.crt' is not an absolute path" },
-    { { "cert", "@one.crt", "key", "one.key" }, "key=: 'one.key' is not an absolute path" },
-    { { "cert", "@gone", "key", "@one.key" }, "cert=: there is no file " },
-    { { "cert", "@one.crt", "key", "@gone" }, "key=: there is no file " },
-    { { "cert", "@text", "key", "@one.key" }, "cert=: |/text: no start line" },
-    { { "cert", "@one.crt", "key", "@text" }, "key=: |/text: " },
-    { { "cert", "@one.crt", "key", "@two.key" }, "key=: |key values mismatch" },
-    { { "cert", "@locked.crt", "key", "@locked.key" }, "key=: |has a password" },
-};
-
-START_TEST(reads_tls_options)
-{
-    apr_table_t *options = apr_table_make(pool, 3);
-
-    make_folder();
-    for (int i = 0; i < 6 && tls_options[_i].options[i]; i += 2) {
-        const char *value = tls_options[_i].options[i + 1];
-        apr_table_set(options, tls_options[_i].options[i],
-                      value[0] == '@' ? file(value + 1) : value);
-    }
-    unit_expect(configure(&fo_probe_amqps, "monitor", true, "", options), tls_options[_i].words);
-    ck_assert_ptr_null(warning);
-    remove_folder();
-}
-END_TEST
-
-START_TEST(warns_of_verify_off)
-{
-    apr_table_t *options = apr_table_make(pool, 1);
-
-    apr_table_set(options, "verify", "off");
-    unit_expect(configure(&fo_probe_amqps, "monitor", true, "", options), NULL);
-    unit_expect(warning, "verify=off: whoever answers there|sent the password");
-}
-END_TEST
-
 /* ---------------------------------------------------------------- dialogues */
 
 static void ask_at(const fo_probe_t *probe, apr_port_t port, const char *const *addresses,
@@ -227,6 +115,8 @@ static void ask_at(const fo_probe_t *probe, apr_port_t port, const char *const *
     apr_time_t began_at;
 
     unit_expect(configure(probe, "monitor", true, "/shop", no_options()), NULL);
+    if (probe->tls == FO_TLS_ALWAYS)
+        unit_expect(probe_tls_context(no_options(), false, &ask.tls, pool), NULL);
     report = (fo_report_t){ 0 };
     began_at = peer_now();
     probe->ask(conf, &ask, &report);
@@ -705,9 +595,9 @@ static const struct {
     apr_status_t status;
     const char *text;
 } no_tls[] = {
-    { SAYS("AMQP\0\0\x09\x01"), 0, "wrong version number" },
+    { SAYS("AMQP\0\0\x09\x01"), 0, "the server speaks no TLS here" },
     { SAYS("\x15\x03\x03\0\x02\x02\x28"), 0, "sslv3 alert handshake failure" },
-    { SAYS("\x15\x03\x03\0\x02\x02\x46"), 0, "tlsv1 alert protocol version" },
+    { SAYS("\x15\x03\x03\0\x02\x02\x46"), 0, "the server offers no TLS 1.2 or later" },
     { SAYS("\x16\x03\x03\0\x05"), APR_EOF, "the server closed the connection" },
     { SAYS(""), APR_EOF, "the server closed the connection" },
 };
@@ -761,8 +651,6 @@ static Suite *suite(void)
     tcase_add_loop_test(tc, configures, 0, COUNT(urls));
     tcase_add_test(tc, names_a_numeric_address);
     tcase_add_test(tc, a_long_vhost);
-    tcase_add_loop_test(tc, reads_tls_options, 0, COUNT(tls_options));
-    tcase_add_test(tc, warns_of_verify_off);
     suite_add_tcase(s, tc);
     tc = unit_case("dialogues");
     add_dialogues(tc);

@@ -4,6 +4,7 @@
 #     $made->ca;                                             # the authority's file
 #     $made->ca_folder;                                      # and it in a folder of hashed names
 #     my ( $cert, $key ) = $made->signed('DNS:localhost');   # or ->expired, ->self_signed
+#     my $shut = $made->locked( $key, 'geheim' );            # the key with a password
 package Failover::Certificates;
 
 use v5.36;
@@ -36,6 +37,11 @@ sub self_signed ( $self, $names ) {
     my ( $cert, $key ) = $self->_paths;
     $self->_openssl( qw(req -x509 -days 2), _new_key($key), '-addext', "subjectAltName=$names", '-out', $cert );
     return ( $cert, $key );
+}
+
+sub locked ( $self, $key, $password ) {
+    $self->_openssl( qw(pkcs8 -topk8 -in), $key, '-passout', "pass:$password", '-out', "$key.locked" );
+    return "$key.locked";
 }
 
 sub DESTROY ($self) { return remove_folder( $self->{dir} ) }

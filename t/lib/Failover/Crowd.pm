@@ -1,4 +1,4 @@
-# Many requests at once, each one's time taken from the outside.
+# Many requests at once, each one's time taken from the outside, less what the machine withheld.
 #
 #     my @seen = crowd( $httpd, 4 );          # four at the same time
 #     $_->{elapsed}, $_->{child}, $_->{states}
@@ -9,6 +9,7 @@ package Failover::Crowd;
 
 use v5.36;
 use Exporter qw(import);
+use Failover::Stalls;
 use Failover::Wait;
 use IO::Select;
 use IO::Socket::INET;
@@ -22,6 +23,7 @@ sub tells_child (@services) {
 
 sub crowd ( $httpd, $count, $path = '/' ) {
     state $serial = 0;
+    watch_stalls();
     my @request = map { _send( $httpd->port, $path, 'crowd=' . ++$serial ) } 1 .. $count;
     _receive(@request);
     for my $request (@request) {
@@ -60,11 +62,12 @@ sub _receive (@request) {
         die "no answer within 30s\n" if now() > $end;
         for my $socket ( $open->can_read(1) ) {
             next if $socket->sysread( my $bytes, 65_536 );
-            $by_socket{$socket}{elapsed} = now() - $by_socket{$socket}{began};
+            $by_socket{$socket}{ended} = now();
             $open->remove($socket);
             close $socket;
         }
     }
+    $_->{elapsed} = $_->{ended} - $_->{began} - stalled( $_->{began}, $_->{ended} ) for @request;
     return;
 }
 
