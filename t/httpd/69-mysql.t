@@ -101,7 +101,7 @@ under_each_mpm 'what the server counts', sub ($mpm) {
     wait_for_states( $httpd, join ' ', ('up') x @case );
     my %before = map { $_ => $db->status($_) } qw(Connections Aborted_clients Aborted_connects);
     my $log    = length $db->log_text;
-    wait_for( sub { $httpd->get('/'); $db->status('Connections') > $before{Connections} + 200 }, 'further pings', 30 );
+    wait_for( sub { $httpd->get('/'); $db->status('Connections') > $before{Connections} + 100 }, 'further pings', 60 );
     is states($httpd), join( ' ', ('up') x @case ), 'up';
     $httpd->done;
     is $db->status($_), $before{$_}, "$_ has not moved" for qw(Aborted_clients Aborted_connects);
@@ -193,7 +193,11 @@ under_each_mpm 'a replica', sub ($mpm) {
     }
 
     # Stopped: there is no figure.
-    my $is_lagging = sub ( $state, $what ) { $words[1] = $state; wait_for_states( $httpd, "@words", 30 ); return pass $what };
+    my $is_lagging = sub ( $state, $what ) {
+        $words[1] = $state;
+        wait_for( sub { ( states($httpd) =~ s/( \S+){2}$//r ) eq "@words[ 0 .. 5 ]" }, $what, 30 );
+        return pass $what;
+    };
     $replica->sql('STOP SLAVE SQL_THREAD');
     $is_lagging->( 'down', 'replication is stopped' );
     outage_is( $httpd, 'lag', $at, 'answer: replication is not running' );
@@ -212,7 +216,7 @@ under_each_mpm 'a replica', sub ($mpm) {
     wait_for( sub { states($httpd) !~ /up up up/ }, 'pings that time out' );
     is +( split ' ', states($httpd) )[1], 'down', 'a time-out does not end it';
     $replica->resume;
-    wait_for_states( $httpd, "@words", 30 );
+    $is_lagging->( 'down', 'it comes round, and is behind' );
     my $refused = sub { $replica->status('Aborted_connects') };
     my $stays   = sub ( $count, $what ) {
         my $before = $count->();
