@@ -9,6 +9,7 @@
 # make bench-hangs  what 1 and 32 of 200 hung services cost the others; MPM=event PAIRS=15
 # make soak       busy loops beside the module for SOAK_SECONDS=600
 # make soak-restarts  restarts under load, RESTART_SECONDS=60 under each MPM
+# make bench-pings  what a dialogue's ping costs, beside haproxy's check
 # make bench-crowd  how the pings of many children fall at the services; 13 minutes
 # make format     clang-format
 # make clean
@@ -24,6 +25,10 @@ WITH_MYSQL ?= yes
 ifndef WITH_AMQP
 WITH_AMQP := $(if $(shell $(PKG_CONFIG) --exists librabbitmq 2>/dev/null && echo yes),yes,no)
 endif
+# Likewise with WITH_REDIS.
+ifndef WITH_REDIS
+WITH_REDIS := $(if $(shell $(PKG_CONFIG) --exists hiredis 2>/dev/null && echo yes),yes,no)
+endif
 
 # Asked once, and only when something is to be compiled.
 once = $(or $($(1)),$(eval $(1) := $(2))$($(1)))
@@ -37,6 +42,7 @@ DEBIAN_apr-util-1 = libaprutil1-dev
 DEBIAN_libmariadb = libmariadb-dev (or leave it out: make WITH_MYSQL=no)
 DEBIAN_librabbitmq = librabbitmq-dev
 DEBIAN_openssl = libssl-dev
+DEBIAN_hiredis = libhiredis-dev
 DEBIAN_check = check
 DEBIAN_libpcre2-8 = libpcre2-dev
 DEBIAN_jansson = libjansson-dev
@@ -79,6 +85,9 @@ endif
 ifeq ($(WITH_AMQP),yes)
 MODULES += $(B)/mod_failover_amqp.so
 endif
+ifeq ($(WITH_REDIS),yes)
+MODULES += $(B)/mod_failover_redis.so
+endif
 
 all: $(MODULES)
 
@@ -110,6 +119,11 @@ $(B)/mod_failover_amqp.so: $(O)/module/mod_failover_amqp.o $(AMQP) $(STREAM) $(C
                            $(B)/exports.map
 	$(LINK_MODULE) $(AMQP_LIBS)
 
+REDIS = $(patsubst %,$(O)/probe/%.o,probe_redis probe_redis_nodes probe_resp)
+
+$(B)/mod_failover_redis.so: $(O)/module/mod_failover_redis.o $(REDIS) $(B)/exports.map
+	$(LINK_MODULE) $(call pkg,libs,hiredis)
+
 # The module record is all that a module shows.
 $(B)/exports.map:
 	@mkdir -p $(@D)
@@ -126,6 +140,8 @@ $(MYSQL): $(O)/probe/%.o: src/probe/%.c
 	$(COMPILE) $(call pkg,cflags,$(MYSQL_PC)) $(OPENSSL_CFLAGS) -MMD -c -o $@ $<
 $(AMQP): $(O)/probe/%.o: src/probe/%.c
 	$(COMPILE) $(AMQP_CFLAGS) $(OPENSSL_CFLAGS) -MMD -c -o $@ $<
+$(REDIS): $(O)/probe/%.o: src/probe/%.c
+	$(COMPILE) $(call pkg,cflags,hiredis) -MMD -c -o $@ $<
 $(O)/probe/%.o: src/probe/%.c
 	$(COMPILE) $(OPENSSL_CFLAGS) -MMD -c -o $@ $<
 $(O)/httpd/httpd_status%.o: src/httpd/httpd_status%.c configure.ac
@@ -158,17 +174,23 @@ $(B)/t/check_fo_%: t/unit/check_fo_%.c $(CORE) $(wildcard t/unit/*.h)
 	@mkdir -p $(@D)
 	$(LINK) $(WARNINGS) $(OURS) $(APR_CFLAGS) $(CHECK_FLAGS) -o $@ $< $(CORE) $(CHECK_LIBS)
 $(B)/t/check_probe_%: t/unit/check_probe_%.c $(CORE) $(DRIVERS) $(MYSQL) \
-                      $(O)/probe/probe_memcached.o $(AMQP) $(CONNECT) $(wildcard t/unit/*.h)
+                      $(O)/probe/probe_memcached.o $(AMQP) $(CONNECT) $(REDIS) $(wildcard t/unit/*.h)
 	@mkdir -p $(@D)
 	$(LINK) $(WARNINGS) $(OURS) $(APR_CFLAGS) $(CHECK_FLAGS) $(call pkg,cflags,$(MYSQL_PC)) \
-	    -o $@ $< $(filter %.o,$^) $(CHECK_LIBS) $(call pkg,libs,$(MYSQL_PC)) $(AMQP_LIBS)
+	    -o $@ $< $(filter %.o,$^) $(CHECK_LIBS) $(call pkg,libs,$(MYSQL_PC)) $(AMQP_LIBS) \
+	    $(call pkg,libs,hiredis)
+
+# What a fuzzer needs besides.
+FUZZED_fuzz_dialogue_redis = $(REDIS:$(O)/%.o=src/%.c) $(call pkg,cflags,hiredis)
+FUZZED_LIBS_fuzz_dialogue_redis = $(call pkg,libs,hiredis)
+$(B)/fuzz/fuzz_dialogue_redis: $(REDIS:$(O)/%.o=src/%.c)
 
 $(B)/fuzz/%: t/fuzz/%.c $(wildcard src/core/*.c)
 	@mkdir -p $(@D)
 	@echo "  CLANG $@"; clang $(STD) -g -O1 -fsanitize=fuzzer,address,undefined \
 	    -fno-sanitize-recover=undefined $(WARNINGS) $(OURS) $(APR_CFLAGS) \
 	    $(PCRE_CFLAGS) -o $@ $< $(wildcard src/core/*.c) src/probe/probe_tcp.c $(APR_LIBS) \
-	    $(PCRE_LIBS)
+	    $(PCRE_LIBS) $(FUZZED_$*) $(FUZZED_LIBS_$*)
 
 units: $(UNITS)
 fuzzers: $(FUZZERS)
@@ -238,6 +260,15 @@ soak-restarts:
 	@$(MAKE) --no-print-directory all
 	FAILOVER_SOAK=$(RESTART_SECONDS) FAILOVER_FIGURES=1 prove -It/lib -v t/httpd/62-restarts.t
 
+$(B)/bench/pings: t/bench/pings.c $(CORE) $(DRIVERS) $(REDIS)
+	@mkdir -p $(@D)
+	$(LINK) $(WARNINGS) $(OURS) $(APR_CFLAGS) -o $@ $< $(CORE) $(DRIVERS) $(REDIS) $(APR_LIBS) \
+	    $(PCRE_LIBS) $(OPENSSL_LIBS) $(call pkg,libs,hiredis)
+bench-pings:
+	t/install check
+	@$(MAKE) --no-print-directory -s $(B)/bench/pings
+	t/bench/pings
+
 bench-crowd:
 	@t/install check
 	@$(MAKE) --no-print-directory -s all
@@ -259,5 +290,5 @@ format:
 clean:
 	rm -rf build
 
-.PHONY: all install units fuzzers tested check fuzz bench-instructions demo run format clean bench-hangs soak asan tsan ubsan soak-restarts bench-crowd
+.PHONY: all install units fuzzers tested check fuzz bench-instructions demo run format clean bench-hangs soak asan tsan ubsan soak-restarts bench-crowd bench-pings
 .DEFAULT_GOAL = all

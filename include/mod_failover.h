@@ -37,11 +37,12 @@ extern "C" {
 
 /* What an answer means; doc/probes.md has the whole table. */
 typedef enum {
-    FO_VERDICT_FAIL,  /* the service does not work */
-    FO_VERDICT_PASS,  /* the protocol's own "ok" */
-    FO_VERDICT_BUSY,  /* alive and full: the endpoint's busy= option decides */
-    FO_VERDICT_LOGIN, /* alive, but the ping's own credentials are wrong: a pass with a warning */
-    FO_VERDICT_SELF,  /* our own side's fault: no verdict at all, thrown away and counted */
+    FO_VERDICT_FAIL,   /* the service does not work */
+    FO_VERDICT_PASS,   /* the protocol's own "ok" */
+    FO_VERDICT_BUSY,   /* alive and full: the endpoint's busy= option decides */
+    FO_VERDICT_LOGIN,  /* alive, but the ping's own credentials are wrong: a pass with a warning */
+    FO_VERDICT_SELF,   /* our own side's fault: no verdict at all, thrown away and counted */
+    FO_VERDICT_BARRED, /* as LOGIN, where more was to be asked behind the login: the state stays */
     FO_VERDICT_COUNT
 } fo_verdict_e;
 

@@ -44,11 +44,6 @@ fo_service_state_e fo_judge_state(const fo_judge_t *judge, const fo_service_t *s
     return fo_standing_word(judge->standings, service)->state;
 }
 
-bool fo_judge_has_passed(const fo_report_t *report)
-{
-    return report->verdict == FO_VERDICT_PASS || report->verdict == FO_VERDICT_LOGIN;
-}
-
 void fo_judge_observe(const fo_judge_t *judge, const fo_change_t *change)
 {
     fo_standings_observe(judge->standings, change);
@@ -217,10 +212,12 @@ static void judge_login(fo_judge_t *judge, const fo_endpoint_t *endpoint, const 
         .report = report,
     };
 
-    if (report->verdict == FO_VERDICT_LOGIN && !health->login_warned)
+    bool is_refused = report->verdict == FO_VERDICT_LOGIN || report->verdict == FO_VERDICT_BARRED;
+
+    if (is_refused && !health->login_warned)
         fo_judge_observe(judge, &change);
-    if (fo_judge_has_passed(report))
-        health->login_warned = report->verdict == FO_VERDICT_LOGIN;
+    if (is_refused || report->verdict == FO_VERDICT_PASS)
+        health->login_warned = is_refused;
 }
 
 static void note_ping(fo_judge_t *judge, const fo_endpoint_t *endpoint, const fo_report_t *report,
@@ -277,7 +274,7 @@ bool fo_judge_answer(fo_judge_t *judge, const fo_endpoint_t *endpoint, const fo_
 {
     fo_health_t *health = &judge->healths[endpoint->index];
     fo_state_e before = health->state;
-    bool has_passed = fo_judge_has_passed(report), was_usable = fo_state_is_usable(before);
+    bool has_passed = fo_report_is_pass(report), was_usable = fo_state_is_usable(before);
     bool was_in_use = is_in_use(judge, endpoint), is_usable;
 
     fo_standings_follow(judge->standings, false);
@@ -286,7 +283,7 @@ bool fo_judge_answer(fo_judge_t *judge, const fo_endpoint_t *endpoint, const fo_
     judge_login(judge, endpoint, report);
     if (now < fo_judge_open_until(judge, endpoint))
         return false;
-    if (report->verdict == FO_VERDICT_BUSY && !endpoint->target->busy_fails) {
+    if (!has_passed && !fo_report_is_failure(report, endpoint->target->busy_fails)) {
         fo_judge_remind(judge, endpoint->service, now);
         return false;
     }

@@ -78,7 +78,4 @@ fo_service_state_e fo_judge_state(const fo_judge_t *judge, const fo_service_t *s
 /* What is thought of falls that come together; answers are to be heard by it before they count. */
 fo_doubt_t *fo_judge_doubt(const fo_judge_t *judge);
 
-/* The protocol's own "ok", or a refusal of our credentials alone. */
-bool fo_judge_has_passed(const fo_report_t *report);
-
 #endif

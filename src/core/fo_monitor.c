@@ -213,7 +213,7 @@ static void judge_all(fo_monitor_t *monitor, const fo_target_t *target, const fo
         has_moved |= fo_judge_answer(monitor->judge, fo_target_endpoint(target, i), report,
                                      course->started_at, now);
     if (has_moved && monitor->shared)
-        course->hint = fo_shared_tell(monitor->shared, target->seat, !fo_judge_has_passed(report),
+        course->hint = fo_shared_tell(monitor->shared, target->seat, !fo_report_is_pass(report),
                                       now);
     if (course->is_hinted && !fo_monitor_is_news(monitor, target, course->hint & FO_HINT_DOWN))
         course->is_hurried = course->is_hinted = false; /* a hint that came meanwhile said so too */

@@ -9,7 +9,7 @@ static const char *const stage_names[FO_STAGE_COUNT] = {
 
 static const char *const verdict_names[FO_VERDICT_COUNT] = {
     [FO_VERDICT_FAIL] = "fail",   [FO_VERDICT_PASS] = "pass", [FO_VERDICT_BUSY] = "busy",
-    [FO_VERDICT_LOGIN] = "login", [FO_VERDICT_SELF] = "self",
+    [FO_VERDICT_LOGIN] = "login", [FO_VERDICT_SELF] = "self", [FO_VERDICT_BARRED] = "barred",
 };
 
 const char *fo_verdict_name(fo_verdict_e verdict)
@@ -39,6 +39,11 @@ void fo_report_text(const fo_report_t *report, char *text, apr_size_t size)
 bool fo_report_is_timeout(const fo_report_t *report)
 {
     return APR_STATUS_IS_TIMEUP(report->status);
+}
+
+bool fo_report_is_pass(const fo_report_t *report)
+{
+    return report->verdict == FO_VERDICT_PASS || report->verdict == FO_VERDICT_LOGIN;
 }
 
 bool fo_report_is_failure(const fo_report_t *report, bool busy_fails)

@@ -15,6 +15,9 @@ void fo_report_text(const fo_report_t *report, char *text, apr_size_t size);
 /* The ping ran out of time: nothing came back that could be judged. */
 bool fo_report_is_timeout(const fo_report_t *report);
 
+/* The protocol's own "ok", or a refusal of our credentials alone. */
+bool fo_report_is_pass(const fo_report_t *report);
+
 /* It says that the service does not work; busy_fails: so does one that is full. */
 bool fo_report_is_failure(const fo_report_t *report, bool busy_fails);
 

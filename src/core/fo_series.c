@@ -34,7 +34,7 @@ static void count(fo_series_t *series, const fo_report_t *report, bool busy_fail
     if (fo_report_is_failure(report, busy_fails)) {
         series->n_failed++;
         series->failed = *report;
-    } else if (report->verdict == FO_VERDICT_BUSY || report->verdict == FO_VERDICT_SELF) {
+    } else if (!fo_report_is_pass(report)) {
         series->n_open++;
         series->neither = *report;
     } else if (series->n_passed++ == 0 || report->verdict == FO_VERDICT_LOGIN) {
@@ -62,8 +62,8 @@ bool fo_series_add(fo_series_t *series, const fo_probes_t *probes, const fo_repo
 static int badness_of(const fo_report_t *report, bool busy_fails)
 {
     static const int badness[FO_VERDICT_COUNT] = {
-        [FO_VERDICT_PASS] = 0, [FO_VERDICT_LOGIN] = 1, [FO_VERDICT_BUSY] = 2,
-        [FO_VERDICT_SELF] = 3, [FO_VERDICT_FAIL] = 4,
+        [FO_VERDICT_PASS] = 0,   [FO_VERDICT_LOGIN] = 1, [FO_VERDICT_BUSY] = 2,
+        [FO_VERDICT_BARRED] = 3, [FO_VERDICT_SELF] = 4,  [FO_VERDICT_FAIL] = 5,
     };
 
     return fo_report_is_failure(report, busy_fails) ? badness[FO_VERDICT_FAIL]

@@ -24,7 +24,8 @@ static const struct {
 } modules[] = {
     { "mysql", "mod_failover_mysql" },         { "mysqls", "mod_failover_mysql" },
     { "memcached", "mod_failover_memcached" }, { "amqp", "mod_failover_amqp" },
-    { "amqps", "mod_failover_amqp" },
+    { "amqps", "mod_failover_amqp" },          { "redis", "mod_failover_redis" },
+    { "rediss", "mod_failover_redis" },
 };
 
 static const char *known_schemes(apr_pool_t *pool)
@@ -233,11 +234,22 @@ static const char *list_keys(const char *list, const char *const *keys, apr_pool
     return list;
 }
 
+/* Where another scheme, as amqps:// beside amqp://, is the one that takes it. */
+static const char *tls_hint(const fo_probe_t *probe, const char *key, apr_pool_t *pool)
+{
+    static const char *const keys[] = { "tls", "ca",           "ca-path", "cert",
+                                        "key", "key-password", "verify" };
+    const char *scheme = apr_pstrcat(pool, probe->scheme, "s", NULL);
+
+    if (!fo_is_listed(key, keys, sizeof(keys) / sizeof(keys[0])) || !find_probe(scheme))
+        return "";
+    return apr_psprintf(pool, "; TLS is %s://", scheme);
+}
+
 static const char *unknown_option(const httpd_draft_t *draft, const char *key)
 {
     const fo_probe_t *probe = draft->check->probe;
     apr_pool_t *pool = draft->cmd->pool;
-    const fo_probe_t *secure = find_probe(apr_pstrcat(pool, probe->scheme, "s", NULL));
     const char *known = draft->endpoint ? "weight=, check=, timeout=, busy=, password="
                                         : "timeout=, password=";
 
@@ -247,10 +259,9 @@ static const char *unknown_option(const httpd_draft_t *draft, const char *key)
         known = apr_pstrcat(pool, known, ", socket=", NULL);
     else if (has_key(probe->options, "key"))
         known = apr_pstrcat(pool, known, ", key-password=", NULL);
-    if (secure && (has_key(secure->options, key) || has_key(httpd_tls_options(secure), key)))
-        known = apr_pstrcat(pool, known, "; TLS is ", secure->scheme, "://", NULL);
-    return apr_psprintf(pool, "'%s=' is no option of %s%s://; there are %s", key,
-                        draft->endpoint ? "" : "a check by ", probe->scheme, known);
+    return apr_psprintf(pool, "'%s=' is no option of %s%s://; there are %s%s", key,
+                        draft->endpoint ? "" : "a check by ", probe->scheme, known,
+                        tls_hint(probe, key, pool));
 }
 
 static const char *take_option(httpd_draft_t *draft, const fo_pair_t *pair)

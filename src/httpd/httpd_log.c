@@ -119,11 +119,15 @@ static void log_spare_back(const fo_change_t *change, const server_rec *s)
 static void log_login(const fo_change_t *change, const server_rec *s)
 {
     const char *words = change->report->text[0] ? change->report->text : "no further word";
+    const char *hidden = change->report->verdict == FO_VERDICT_BARRED
+                             ? ", so its state stays as it is"
+                             : "";
 
     ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
                  "FO0004: %s: login refused (%d): the server is alive, the ping's own credentials "
-                 "are wrong: endpoint %s: %s",
-                 change->service->full_name, change->report->code, change->endpoint->name, words);
+                 "are wrong%s: endpoint %s: %s",
+                 change->service->full_name, change->report->code, hidden, change->endpoint->name,
+                 words);
 }
 
 /* What an administrator can do about a fault of our own side. */

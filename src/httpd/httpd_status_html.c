@@ -21,7 +21,7 @@ const char httpd_status_policy[] =
 
 static const char marks[FO_VERDICT_COUNT] = {
     [FO_VERDICT_FAIL] = '-',  [FO_VERDICT_PASS] = '+', [FO_VERDICT_BUSY] = 'b',
-    [FO_VERDICT_LOGIN] = 'l', [FO_VERDICT_SELF] = 's',
+    [FO_VERDICT_LOGIN] = 'l', [FO_VERDICT_SELF] = 's', [FO_VERDICT_BARRED] = 'x',
 };
 
 static const char *const server_heads[] = { "Version",  "Now",   "Generation", "Scope",
@@ -246,7 +246,8 @@ static void write_endpoints(page_t *page)
         write_endpoint(page, &page->view->endpoints[i]);
     end_table(page);
     ap_rputs("<p>History: the last pings of all children, the oldest first: + passed, - failed, "
-             "b busy, l login refused, s thrown away as this host's own fault.</p>\n",
+             "b busy, l login refused, x the same and so more was not asked, s thrown away as this "
+             "host's own fault.</p>\n",
              page->r);
 }
 

@@ -293,7 +293,8 @@ static void keep_answer(probe_flight_t *flight)
     static const int rank[FO_VERDICT_COUNT] = {
         [FO_VERDICT_PASS] = 1,
         [FO_VERDICT_LOGIN] = 2,
-        [FO_VERDICT_BUSY] = 3,
+        [FO_VERDICT_BARRED] = 3,
+        [FO_VERDICT_BUSY] = 4,
     };
 
     if (rank[flight->report.verdict] > rank[flight->answered.verdict])
@@ -326,6 +327,23 @@ static void next_host(probe_flight_t *flight, apr_time_t now)
     end(flight, now);
 }
 
+/* People know the endpoint by its first host: of another one the text says which it is. */
+static void name_host(probe_flight_t *flight)
+{
+    const fo_host_t *host = &flight->hosts[flight->host];
+    bool is_v6 = strchr(host->name, ':') != NULL;
+    char text[FO_REPORT_TEXT], words[FO_REPORT_TEXT];
+
+    if (flight->host == 0 || flight->form->takes_all_hosts)
+        return;
+    apr_cpystrn(words, flight->report.text, sizeof(words));
+    if (!words[0])
+        apr_strerror(flight->report.status, words, sizeof(words));
+    apr_snprintf(text, sizeof(text), "%s%s%s:%u: %s", is_v6 ? "[" : "", host->name,
+                 is_v6 ? "]" : "", (unsigned)host->port, words);
+    apr_cpystrn(flight->report.text, text, sizeof(flight->report.text));
+}
+
 /* The server ended a connection that it had accepted. */
 static bool is_given_up(const fo_report_t *report)
 {
@@ -343,6 +361,8 @@ void probe_flight_settle(probe_flight_t *flight, apr_time_t now)
     if (flight->is_starved && !flight->order.is_final && is_given_up(&flight->report))
         flight->report.verdict = FO_VERDICT_SELF;
     verdict = flight->report.verdict;
+    if (verdict != FO_VERDICT_PASS)
+        name_host(flight);
     if (verdict == FO_VERDICT_FAIL || verdict == FO_VERDICT_SELF)
         next_address(flight, now);
     else

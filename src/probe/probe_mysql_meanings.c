@@ -131,7 +131,7 @@ static fo_verdict_e verdict_of(const meaning_t *meaning, bool asks_more, apr_sta
     if (fo_status_is_self(status))
         return FO_VERDICT_SELF;
     if (meaning->verdict == FO_VERDICT_LOGIN && asks_more)
-        return FO_VERDICT_BUSY;
+        return FO_VERDICT_BARRED;
     return meaning->verdict;
 }
 

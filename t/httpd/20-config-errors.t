@@ -250,7 +250,7 @@ subtest 'options' => sub {
             qw(mysql://u@h memcached://h unix:///run/x http://h) ),
         [ 'FailoverCelery mq h:1/x',                          1, 'is no broker of Celery' ],
         [ 'FailoverCelery mq h.example.com',                  1, 'no URL' ],
-        ( map { [ "FailoverCelery mq $_://h", 1, "nothing that is loaded pings $_://" ] } qw(redis rediss) ),
+        [ 'FailoverCelery mq redis://:x@h:6379/0',            1, 'a password has no place in a URL' ],
         [ in_block('FailoverEndpoint main tcp://h:1 DB_HOST=x'), 2, 'DB_HOST= is a variable: inside <FailoverService> write FailoverSetEnv DB_HOST' ],
         [ in_block('FailoverEndpoint main tcp://h:1 colour=red'), 2, 'colour=' ],
     );
@@ -264,7 +264,7 @@ subtest 'URLs' => sub {
         [ '//h:1',                     'no URL' ],
         [ 'TCP://h:1',                 'no URL' ],
         [ 'tcp:h:1',                   q{'://' is missing behind the scheme}, $tcp ],
-        [ 'redis://h:1',               qr{nothing that is loaded pings redis://; there are: tcp, unix(?:, (?:mysqls?|memcached|amqps?)){5}} ],
+        [ 'ftp://h:1',                 qr{nothing that is loaded pings ftp://; there are: tcp, unix(?:, (?:mysqls?|memcached|amqps?|rediss?)){7}} ],
         [ 'tcp://',                    'a host is missing', $tcp ],
         [ 'tcp://:80',                 qr/':[^']*' is not a host name or address/ ],
         [ 'tcp://h',                   "'h' needs a port", $tcp ],
@@ -355,8 +355,24 @@ subtest 'missing probe modules' => sub {
         [ 'memcached://h',  'mod_failover_memcached', 'memcached' ],
         [ 'amqp://u@h',     'mod_failover_amqp',      'amqp' ],
         [ 'amqps://u@h',    'mod_failover_amqp',      'amqp' ],
+        [ 'redis://h',      'mod_failover_redis',     'redis' ],
+        [ 'rediss://h',     'mod_failover_redis',     'redis' ],
     );
     bad_without( in_block('FailoverEndpoint main mysql://u@h'), 2, 'mod_failover_mysql' );
+};
+
+subtest 'redis' => sub {
+    my $known = 'there are weight=, check=, timeout=, busy=, password=, role=, cluster=, socket=';
+    bad( "FailoverService db redis://h $_=x", 1, "'$_=' is no option of redis://; $known; TLS is rediss://" ) for qw(ca ca-path cert key key-password verify tls);
+    bad( 'FailoverService db redis://h colour=x', 1, qr/is no option of redis:\/\/; $known$/m );
+    bad( 'FailoverService db redis://monitor@h',  1, 'redis://monitor@... needs password=file:PATH', 'ACL SETUSER monitor on >PASSWORD +ping +select', 'requirepass' );
+    bad( "FailoverService db $_", 1, 'is the number of a database, as in redis://redis.example.com/2' ) for qw(redis://h/shop redis://h/1/2 redis://h/-1);
+    bad( 'FailoverService db rediss://h/x',             1, 'the path of rediss:// is the number of a database' );
+    bad( 'FailoverService db redis://a,b',              1, 'redis takes at most 1 host' );
+    bad( 'FailoverService db redis://h role=master',    1, "role=: 'master' is neither primary nor replica" );
+    bad( 'FailoverService db redis://h cluster=yes',    1, "cluster=: 'yes' is neither on nor off" );
+    bad( 'FailoverService db redis://h/1 cluster=on',   1, 'cluster=on: a cluster has database 0 alone' );
+    bad( 'FailoverService db redis://h cluster=on role=primary', 1, 'cluster=on and role= exclude each other' );
 };
 
 # An account and certificates that a broker will not take are better known now.
@@ -669,6 +685,10 @@ subtest 'what is accepted' => sub {
         'FailoverCelery mq tcp://mq.example.com:5672',
         'FailoverCelery mq tcp://mq.example.com:5672 setting=TASKS_EAGER timeout=1s TASKS_EAGER=yes',
         'FailoverCelery mq amqp://monitor@mq.example.com/shop password=file:@DIR@/secret busy=fail',
+        'FailoverService db redis://redis.example.com',
+        'FailoverService db redis://monitor@[::1]:6380/15 password=file:@DIR@/secret role=replica busy=fail',
+        'FailoverService db rediss://redis.example.com/0 cluster=on',
+        'FailoverCelery mq redis://mq.example.com:6379/0 password=file:@DIR@/secret',
         'FailoverService ' . 'a' x 32 . ' tcp://h:1',
         in_block('FailoverEndpoint main tcp://h:1 weight=0.5'),
         in_block(

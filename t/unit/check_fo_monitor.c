@@ -668,6 +668,29 @@ START_TEST(login_is_warned_of_once_until_mended)
 }
 END_TEST
 
+/* What hides behind the login is not known: the state stays, with the same warning. */
+START_TEST(barred_keeps_the_state)
+{
+    static const fo_report_t barred = { .verdict = FO_VERDICT_BARRED, .code = 1045 };
+    static const fo_change_e kinds[] = { FO_CHANGE_LOGIN, FO_CHANGE_OUTAGE, FO_CHANGE_RECOVERY,
+                                         FO_CHANGE_LOGIN };
+    const fo_service_t *service = one_service();
+
+    for (int i = 0; i < 3; i++)
+        ping(service, &barred);
+    expect_changes(1, kinds);
+    ck_assert_int_eq(state_of(service), FO_SERVICE_UP);
+    ping(service, &refused);
+    ping(service, &barred);
+    expect_changes(2, kinds);
+    ck_assert_int_eq(state_of(service), FO_SERVICE_DOWN);
+    ping(service, &passed);
+    ping(service, &barred);
+    expect_changes(4, kinds);
+    ck_assert_int_eq(state_of(service), FO_SERVICE_UP);
+}
+END_TEST
+
 /* A service that shares the target is warned of as well. */
 START_TEST(login_is_warned_of_for_each_service)
 {
@@ -1077,6 +1100,7 @@ static TCase *answers_case(void)
     tcase_add_test(tc, busy_is_not_counted);
     tcase_add_test(tc, busy_fails_where_told_so);
     tcase_add_test(tc, login_is_warned_of_once_until_mended);
+    tcase_add_test(tc, barred_keeps_the_state);
     tcase_add_test(tc, login_is_warned_of_for_each_service);
     tcase_add_loop_test(tc, self_is_thrown_away, 0, COUNT(kept));
     tcase_add_test(tc, self_is_not_counted);

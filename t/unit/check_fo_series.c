@@ -54,13 +54,18 @@ static const row_t rows[] = {
     { FO_PROBES_ALL, "lT", "login" },
     { FO_PROBES_ALL, "Tl", "login" },
     { FO_PROBES_MAJORITY, "lFT", "login" },
+
+    /* One that hides what was asked does not. */
+    { FO_PROBES_ALL, "Tx", "barred" },
+    { FO_PROBES_MAJORITY, "xTT", "pass" },
+    { FO_PROBES_MAJORITY, "xFF", "fail" },
 };
 
 static fo_report_t report_of(char probe)
 {
     static const fo_verdict_e verdicts[] = {
         ['T'] = FO_VERDICT_PASS, ['F'] = FO_VERDICT_FAIL,  ['b'] = FO_VERDICT_BUSY,
-        ['s'] = FO_VERDICT_SELF, ['l'] = FO_VERDICT_LOGIN,
+        ['s'] = FO_VERDICT_SELF, ['l'] = FO_VERDICT_LOGIN, ['x'] = FO_VERDICT_BARRED,
     };
 
     return (fo_report_t){ .verdict = verdicts[(int)probe] };

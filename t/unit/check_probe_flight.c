@@ -666,13 +666,15 @@ static const struct {
     const char *first; /* what the first host answers */
     const char *second; /* NULL: refused */
     fo_verdict_e verdict;
+    const char *text; /* of the second, behind its name */
 } hosts[] = {
-    { "+OK\n", "+OK\n", FO_VERDICT_PASS },
-    { "+OK\n", NULL, FO_VERDICT_FAIL },
-    { "+OK\n", "-ERR\n", FO_VERDICT_FAIL },
-    { "+OK\n", "-LOGIN\n", FO_VERDICT_LOGIN },
-    { "-ERR\n", "+OK\n", FO_VERDICT_FAIL },
-    { "-LOGIN\n", NULL, FO_VERDICT_FAIL }, /* a login refused is a pass: the others still count */
+    { "+OK\n", "+OK\n", FO_VERDICT_PASS, NULL },
+    { "+OK\n", NULL, FO_VERDICT_FAIL, "Connection refused" },
+    { "+OK\n", "-ERR\n", FO_VERDICT_FAIL, "-ERR" },
+    { "+OK\n", "-LOGIN\n", FO_VERDICT_LOGIN, "login refused" },
+    { "-ERR\n", "+OK\n", FO_VERDICT_FAIL, NULL },
+    /* a login refused is a pass: the others still count */
+    { "-LOGIN\n", NULL, FO_VERDICT_FAIL, "Connection refused" },
 };
 
 static void play_second(peer_t *second, const char *text)
@@ -687,12 +689,17 @@ static void play_second(peer_t *second, const char *text)
 
 static void play_hosts(int row, peer_t *second, const char *first)
 {
+    const char *text = hosts[row].text;
+
     say(accept_one(), first);
     while (!flight->is_over && atomic_load(&rig->n_begun) < 2)
         pump();
     play_second(second, hosts[row].second);
     pump_out();
     ck_assert_int_eq(flight->report.verdict, hosts[row].verdict);
+    if (text)
+        ck_assert_str_eq(flight->report.text,
+                         apr_psprintf(pool, "127.0.0.1:%u: %s", second->port, text));
 }
 
 static void make_second(int row, peer_t *second)

@@ -467,7 +467,7 @@ static const struct {
     { "query=no", { LOGGED_IN, { .await = 1, BYTES(PARSE_ERROR) } },
       FO_VERDICT_FAIL, 1064, "no use" },
     { "query=no", { LOGGED_IN, { .await = 1, BYTES("\x0f\0\0\1\xff\x76\x04#42000denied") } },
-      FO_VERDICT_BUSY, 1142, "denied" },
+      FO_VERDICT_BARRED, 1142, "denied" },
     { "query=no", { LOGGED_IN, { .await = 1, BYTES("\xff\xff\x7f\1\x01") } },
       FO_VERDICT_FAIL, 0, "longer than 256 KiB" },
     { "role=primary", { LOGGED_IN, { .await = 1, BYTES(SOME_COLUMN ROW("0")) } },
@@ -496,10 +496,10 @@ static const struct {
     { "max-lag=7s", { LOGGED_IN, { .await = 1, BYTES(PARSE_ERROR) },
                       { .await = 22, BYTES(PARSE_ERROR) } }, FO_VERDICT_FAIL, 1064, "no use" },
     { "max-lag=7s", { LOGGED_IN, { .await = 1, BYTES("\x0f\0\0\1\xff\xcb\x04#42000denied") } },
-      FO_VERDICT_BUSY, 1227, "denied" },
+      FO_VERDICT_BARRED, 1227, "denied" },
     { "role=primary", { { BYTES(GREETING) },
                         { .await = 1, BYTES("\x0f\0\0\2\xff\x15\x04#28000denied") } },
-      FO_VERDICT_BUSY, 1045, "denied" },
+      FO_VERDICT_BARRED, 1045, "denied" },
 };
 
 static const char *question_of(int i)
