@@ -114,9 +114,12 @@ $(B)/mod_failover.so: $(O)/mod_failover.o $(GLUE) $(DRIVERS) $(CORE) $(B)/export
 
 CONNECT = $(O)/probe/probe_connect.o
 
-$(B)/mod_failover_mysql.so: $(O)/module/mod_failover_mysql.o $(O)/probe/probe_mysql.o $(CONNECT) \
-                            $(B)/exports.map
-	$(LINK_MODULE) $(call pkg,libs,$(MYSQL_PC))
+MYSQL = $(patsubst src/probe/%.c,$(O)/probe/%.o,$(wildcard src/probe/probe_mysql*.c))
+MYSQL_LIBS = $(call pkg,libs,$(MYSQL_PC)) $(OPENSSL_LIBS)
+
+$(B)/mod_failover_mysql.so: $(O)/module/mod_failover_mysql.o $(MYSQL) $(O)/probe/probe_tls.o \
+                            $(O)/core/fo_parse.o $(CONNECT) $(B)/exports.map
+	$(LINK_MODULE) $(MYSQL_LIBS)
 
 $(B)/mod_failover_memcached.so: $(O)/module/mod_failover_memcached.o $(O)/probe/probe_memcached.o \
                                 $(CONNECT) $(B)/exports.map
@@ -165,8 +168,8 @@ $(O)/core/fo_regex.o: src/core/fo_regex.c
 	$(COMPILE) $(PCRE_CFLAGS) -MMD -c -o $@ $<
 $(O)/core/%.o: src/core/%.c
 	$(COMPILE) -MMD -c -o $@ $<
-$(O)/probe/probe_mysql.o: src/probe/probe_mysql.c
-	$(COMPILE) $(call pkg,cflags,$(MYSQL_PC)) -MMD -c -o $@ $<
+$(MYSQL): $(O)/probe/%.o: src/probe/%.c
+	$(COMPILE) $(call pkg,cflags,$(MYSQL_PC)) $(OPENSSL_CFLAGS) -MMD -c -o $@ $<
 $(AMQP): $(O)/probe/%.o: src/probe/%.c
 	$(COMPILE) $(AMQP_CFLAGS) $(OPENSSL_CFLAGS) -MMD -c -o $@ $<
 $(REDIS): $(O)/probe/%.o: src/probe/%.c
@@ -208,7 +211,7 @@ SOAK_SECONDS ?= 600
 $(B)/t/check_fo_%: t/unit/check_fo_%.c $(CORE) $(wildcard t/unit/*.h)
 	@mkdir -p $(@D)
 	$(LINK) $(WARNINGS) $(OURS) $(APR_CFLAGS) $(CHECK_FLAGS) -o $@ $< $(CORE) $(CHECK_LIBS)
-$(B)/t/check_probe_%: t/unit/check_probe_%.c $(CORE) $(DRIVERS) $(O)/probe/probe_mysql.o \
+$(B)/t/check_probe_%: t/unit/check_probe_%.c $(CORE) $(DRIVERS) $(MYSQL) \
                       $(O)/probe/probe_memcached.o $(AMQP) $(CONNECT) $(REDIS) $(HTTP) $(PGSQL) \
                       $(wildcard t/unit/*.h)
 	@mkdir -p $(@D)

@@ -25,15 +25,11 @@ static const struct {
     const char *scheme;
     const char *module;
 } modules[] = {
-    { "mysql", "mod_failover_mysql" },
-    { "memcached", "mod_failover_memcached" },
-    { "amqp", "mod_failover_amqp" },
-    { "amqps", "mod_failover_amqp" },
-    { "redis", "mod_failover_redis" },
-    { "rediss", "mod_failover_redis" },
-    { "http", "mod_failover_http" },
-    { "https", "mod_failover_http" },
-    { "redis-lag+https", "mod_failover_http" },
+    { "mysql", "mod_failover_mysql" },         { "mysqls", "mod_failover_mysql" },
+    { "memcached", "mod_failover_memcached" }, { "amqp", "mod_failover_amqp" },
+    { "amqps", "mod_failover_amqp" },          { "redis", "mod_failover_redis" },
+    { "rediss", "mod_failover_redis" },        { "http", "mod_failover_http" },
+    { "https", "mod_failover_http" },          { "redis-lag+https", "mod_failover_http" },
     { "postgresql", "mod_failover_pgsql" },
 };
 

@@ -156,7 +156,8 @@ static const char *remedy(const fo_report_t *report)
     case EPIPE:
         return "this host is overloaded, or its resolver does not answer";
     default:
-        return "look at this host's resolver (/etc/resolv.conf)";
+        return report->stage == FO_STAGE_TLS ? "User and Group must be able to read it"
+                                             : "look at this host's resolver (/etc/resolv.conf)";
     }
 }
 

@@ -265,7 +265,7 @@ subtest 'URLs' => sub {
         [ '//h:1',                     'no URL' ],
         [ 'TCP://h:1',                 'no URL' ],
         [ 'tcp:h:1',                   q{'://' is missing behind the scheme}, $tcp ],
-        [ 'ftp://h:1',                 qr{nothing that is loaded pings ftp://; there are: tcp, unix, script(?:, (?:mysql|memcached|amqps?|rediss?|https?|redis-lag[+]https|postgresql)){10}} ],
+        [ 'ftp://h:1',                 qr{nothing that is loaded pings ftp://; there are: tcp, unix, script(?:, (?:mysqls?|memcached|amqps?|rediss?|https?|redis-lag[+]https|postgresql)){11}} ],
         [ 'tcp://',                    'a host is missing', $tcp ],
         [ 'tcp://:80',                 qr/':[^']*' is not a host name or address/ ],
         [ 'tcp://h',                   "'h' needs a port", $tcp ],
@@ -352,6 +352,7 @@ subtest 'files of secrets' => sub {
 subtest 'missing probe modules' => sub {
     bad_without( "FailoverService db $_->[0]", 1, "pinged by $_->[1], which is not loaded", "LoadModule failover_$_->[2]_module" ) for (
         [ 'mysql://u@h',    'mod_failover_mysql',     'mysql' ],
+        [ 'mysqls://u@h',   'mod_failover_mysql',     'mysql' ],
         [ 'memcached://h',  'mod_failover_memcached', 'memcached' ],
         [ 'amqp://u@h',     'mod_failover_amqp',      'amqp' ],
         [ 'amqps://u@h',    'mod_failover_amqp',      'amqp' ],
@@ -446,6 +447,36 @@ subtest 'script' => sub {
     good("FailoverService mail $login");
     my $conf = Cwd::realpath("$ROOT/conf");
     good("FailoverService s script://h:1 steps=$_") for glob "$conf/*.steps";
+};
+
+subtest 'mysql' => sub {
+    my $tls   = 'FailoverService db mysqls://monitor@db.example.com/shop';
+    my $plain = $tls =~ s/mysqls/mysql/r;
+    my $known = 'there are weight=, check=, timeout=, busy=, password=, query=, role=, max-lag=';
+    bad(@$_) for (
+        ( map { [ "$plain $_=x", 1, "'$_=' is no option of mysql://; $known, socket=; TLS is mysqls://" ] } qw(ca ca-path cert key verify) ),
+        [ "$tls socket=/run/db.sock",   1, "'socket=' is no option of mysqls://; $known, ca=, ca-path=, cert=, key=, verify=, key-password=" ],
+        [ "$plain role=master",         1, "role=: 'master' is neither primary nor replica" ],
+        [ "$plain max-lag=soon",        1, "max-lag=: 'soon' is not a duration" ],
+        [ "$plain max-lag=100ms",       1, "max-lag=: '100ms' is not in whole seconds" ],
+        [ "$plain query=",              1, 'query=: there is no SQL' ],
+        [ "$plain socket=db.sock",      1, "socket=: 'db.sock' is not an absolute path" ],
+        [ "$plain socket=/" . 'x' x 107, 1, "socket=: a socket's path has at most 107 bytes" ],
+        [ "$tls verify=maybe",          1, "verify=: 'maybe' is neither on nor off" ],
+        [ "$tls ca=ca.pem",             1, "ca=: 'ca.pem' is not an absolute path" ],
+        [ "$tls ca=/no/such/file",      1, 'ca=: there is no file /no/such/file' ],
+        [ "$tls ca=$file",              1, "ca=: $file: no certificate" ],
+        [ "$tls cert=/no/such/file",    1, 'cert= takes key= beside it' ],
+        [ "$tls cert=$file key=$file",  1, "cert=: $file: no start line" ],
+        [ 'FailoverService db mysqls://h/shop', 1, 'mysqls:// needs a user', 'then mysqls://monitor@h/shop' ],
+        [ 'FailoverService c memcached://h socket=c.sock',        1, "socket=: 'c.sock' is not an absolute path" ],
+        [ 'FailoverService c memcached://h,i socket=/run/c.sock', 1, "socket= is one server's, and the URL names several" ],
+    );
+    warned( "$tls verify=off", 1, 'db: verify=off: whoever answers there is taken for the server' );
+    good($_) for (
+        $tls, "$tls verify=on role=primary", qq{$tls max-lag=30s "query=SELECT 1"},
+        "$plain socket=/run/mysqld/mysqld.sock role=replica max-lag=5m", 'FailoverService c memcached://localhost socket=/run/c.sock',
+    );
 };
 
 # What mod_failover's own connections have to say of TLS and of sockets.

@@ -138,7 +138,7 @@ under_each_mpm 'a login refused where the role is asked for', sub ($mpm) {
     $redis->ask( 'ACL', 'SETUSER', 'monitor', 'resetpass', '>another' );
     $redis->ask( 'REPLICAOF', 'NO', 'ONE' );
     $stays->('up');
-    $httpd->take_log(qr/FO0004: role: login refused \(0\): the server is alive, the ping's own credentials are wrong, so its state stays as it is: /);
+    $httpd->take_log(qr/FO0004: role: login refused: the server is alive, the ping's own credentials are wrong, so its state stays as it is: /);
     $redis->ask( 'ACL', 'SETUSER', 'monitor', ">$SECRET" );
     wait_for_states( $httpd, 'down' );
     outage_is( $httpd, 'role', $redis->address, 'answer: it is a primary, not a replica' );

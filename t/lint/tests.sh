@@ -28,6 +28,7 @@ for source in src/core/fo_*.c src/probe/probe_*.c; do
     fo_course | fo_monitor_siblings) unit=fo_monitor ;;
     probe_link) unit=probe_amqp ;;
     probe_stream) unit=probe_tls ;;
+    probe_mysql_*) unit=probe_mysql ;;
     probe_redis_nodes | probe_resp) unit=probe_redis ;;
     probe_conninfo) unit=probe_pgsql ;;
     probe_connect) unit=probe_memcached ;;
