@@ -363,7 +363,7 @@ static received_e receive(probe_flight_t *flight, connection_t *connection, apr_
     if (!status)
         return take_turn(flight, connection, FO_TALK_DATA, now) ? SOME : OVER;
     if (!APR_STATUS_IS_EOF(status) || take_turn(flight, connection, FO_TALK_CLOSED, now))
-        settle_stream(flight, connection, FO_STAGE_ANSWER, status, now);
+        settle_stream(flight, connection, flight->report.stage, status, now);
     return OVER;
 }
 

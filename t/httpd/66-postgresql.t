@@ -90,7 +90,7 @@ under_each_mpm 'accounts', sub ($mpm) {
         my ( $name, undef, $words ) = @$case;
         if ( ref $words ) { outage_is( $httpd, $name, $at, $$words ) }
         elsif ($words) {
-            like $httpd->take_log(qr/FO0004: $name: /), qr/login refused .*the server is alive, .*endpoint \Q$at\E: \Q$words\E/, "$name: $words";
+            like $httpd->take_log(qr/FO0004: $name: /), qr/login refused.*the server is alive, .*endpoint \Q$at\E: \Q$words\E/, "$name: $words";
         }
     }
     unlike $httpd->error_log . ( $httpd->configtest( '-D', 'DUMP_FAILOVER' ) )[1], qr/Geheim/, 'the password is nowhere';
@@ -137,6 +137,7 @@ under_each_mpm 'in recovery', sub ($mpm) {
     ], calmly() );
     wait_for_states( $httpd, 'down down down down' );
     outage_is( $httpd, $_, $copy->address, 'login: 57P03: the database system is not accepting connections' ) for qw(any primary replica unsure);
+    $httpd->expect_log(qr/FO0004: unsure: login refused: .*, so its state stays as it is: .*name it with password=$/);
     $copy->stop;
     wait_for_states( $httpd, 'down down down down' );
     $copy->stand_by('open')->start;

@@ -25,7 +25,7 @@ my $smtp   = Failover::Server::Exim->new( most => 4, certificate => $own )->star
 my $ldap   = Failover::Server::Slapd->new( password => $SECRET, certificate => $own )->start;
 
 # The shipped scripts leave three and five lines of information per ping, six with TLS, and nothing
-# else.
+# else; but that slapd may wonder at the end of a connection which it has just closed itself.
 under_each_mpm 'what the servers log', sub ($mpm) {
     my $tls   = 'tls=on ca=' . $made->ca;
     my $httpd = start_httpd( $mpm, [qw(mail ldap smtps ldaps)], often(), services() . <<~"CONF" );
@@ -42,7 +42,7 @@ under_each_mpm 'what the servers log', sub ($mpm) {
     like substr( $smtp->log_text, $before{smtp} ), qr/no MAIL in .* X=TLS1[.]\d:/,  'over TLS by SMTP';
     like substr( $ldap->log_text, $before{ldap} ), qr/TLS established .* tls_proto=TLS1[.]\d/, 'and by LDAP';
     is_deeply [ unknown( substr( $smtp->log_text, $before{smtp} ), qr/connection count|closed by QUIT|no MAIL .* C=EHLO,QUIT/ ) ], [], 'three kinds of lines by SMTP';
-    is_deeply [ unknown( substr( $ldap->log_text, $before{ldap} ), qr/ACCEPT|TLS established|BIND dn="" method=128|RESULT tag=97 err=0 |UNBIND|fd=\d+ closed$/ ) ], [], 'five kinds of lines by LDAP, six with TLS';
+    is_deeply [ unknown( substr( $ldap->log_text, $before{ldap} ), qr/ACCEPT|TLS established|BIND dn="" method=128|RESULT tag=97 err=0 |UNBIND|fd=\d+ closed$|connection_read\(\d+\): no connection!$/ ) ], [], 'five kinds of lines by LDAP, six with TLS';
 };
 
 under_each_mpm 'killed and stopped', sub ($mpm) {
