@@ -271,19 +271,19 @@ BUSY = t/httpd/41-wait.t t/httpd/58-hangs.t t/httpd/64-crowd.t t/httpd/90-busy.t
 
 check:
 	t/install check
-	@$(MAKE) --no-print-directory WERROR=1 tested
+	@$(MAKE) --no-print-directory -j$(shell nproc) WERROR=1 tested
 	prove -It/lib -j2 --timer $(filter-out $(BUSY),$(wildcard t/*.t t/httpd/*.t))
 	prove -It/lib --timer $(BUSY)
 	t/sanitize/run short asan tsan ubsan
 
 asan tsan ubsan:
 	t/install check
-	@$(MAKE) --no-print-directory WERROR=1 instrumented-$@
+	@$(MAKE) --no-print-directory -j$(shell nproc) WERROR=1 instrumented-$@
 	t/sanitize/run whole $@
 
 fuzz:
 	t/install check
-	@$(MAKE) --no-print-directory fuzzers
+	@$(MAKE) --no-print-directory -j$(shell nproc) fuzzers
 	printf '%s\n' $(FUZZERS) | xargs -P 2 -I FUZZER t/fuzz/run FUZZER $(FUZZ_SECONDS)
 
 bench-instructions:
