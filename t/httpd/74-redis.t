@@ -53,6 +53,25 @@ under_each_mpm 'what Redis logs and counts', sub ($mpm) {
     $redis->done;
 };
 
+# The URL's name is what it is called by, and never looked up.
+under_each_mpm 'a socket file', sub ($mpm) {
+    my $redis  = Failover::Server::Redis->new( config => "unixsocket redis.sock\nunixsocketperm 777\n" )->start;
+    my $socket = $redis->dir . '/redis.sock';
+    my $httpd  = start_httpd( $mpm, ['cache'], quick(), "FailoverService cache redis://redis.example.com/1 socket=$socket role=primary\n" );
+    wait_for_states( $httpd, 'up' );
+    my $before = $redis->counter('total_connections_received');
+    wait_for( sub { $httpd->get('/'); $redis->counter('total_connections_received') > $before + 5 }, 'pings' );
+    $redis->crash;
+    wait_for_states( $httpd, 'down' );
+    outage_is( $httpd, 'cache', 'redis.example.com:6379', 'connect: Connection refused' );
+    $redis->start;
+    wait_for_states( $httpd, 'up' );
+    $httpd->take_log(qr/FO0003: cache/);
+    $httpd->done;
+    is $redis->counter('total_error_replies'), 0, 'and no error for Redis';
+    $redis->done;
+};
+
 under_each_mpm 'killed and stopped', sub ($mpm) {
     my $redis = Failover::Server::Redis->new->start;
     my $at    = $redis->address;
