@@ -4,11 +4,12 @@
 # make check      installs what is missing, builds, runs all tests
 # make install    into apxs's folders, below DESTDIR
 # make asan       the unit tests and those in httpd under AddressSanitizer; so do tsan, ubsan
-# make fuzz       the fuzzers, FUZZ_SECONDS=600 each
+# make fuzz       the fuzzers, FUZZ_SECONDS=600 each, two at a time
 # make bench-instructions    what a request pays for the module, counted
 # make bench-hangs  what 1 and 32 of 200 hung services cost the others; MPM=event PAIRS=15
 # make soak       busy loops beside the module for SOAK_SECONDS=600
 # make soak-restarts  restarts under load, RESTART_SECONDS=60 under each MPM
+# make bench-pings  what a dialogue's ping costs, beside haproxy's check
 # make bench-crowd  how the pings of many children fall at the services; 13 minutes
 # make format     clang-format
 # make clean
@@ -21,12 +22,18 @@ CC ?= cc
 WITH_MYSQL ?= yes
 -include config.mak
 # Built when its libraries are there; WITH_AMQP=yes insists.
+ifndef WITH_HTTP
+WITH_HTTP := $(if $(shell $(PKG_CONFIG) --exists 'libcurl >= 7.85' openssl jansson 2>/dev/null && echo yes),yes,no)
+endif
 ifndef WITH_AMQP
 WITH_AMQP := $(if $(shell $(PKG_CONFIG) --exists librabbitmq 2>/dev/null && echo yes),yes,no)
 endif
 # Likewise with WITH_REDIS.
 ifndef WITH_REDIS
 WITH_REDIS := $(if $(shell $(PKG_CONFIG) --exists hiredis 2>/dev/null && echo yes),yes,no)
+endif
+ifndef WITH_PGSQL
+WITH_PGSQL := $(if $(shell $(PKG_CONFIG) --exists libpq 2>/dev/null && echo yes),yes,no)
 endif
 
 # Asked once, and only when something is to be compiled.
@@ -40,8 +47,10 @@ DEBIAN_apr-1 = libapr1-dev
 DEBIAN_apr-util-1 = libaprutil1-dev
 DEBIAN_libmariadb = libmariadb-dev (or leave it out: make WITH_MYSQL=no)
 DEBIAN_librabbitmq = librabbitmq-dev
+DEBIAN_libpq = libpq-dev
 DEBIAN_openssl = libssl-dev
 DEBIAN_hiredis = libhiredis-dev
+DEBIAN_libcurl = libcurl4-openssl-dev
 DEBIAN_check = check
 DEBIAN_libpcre2-8 = libpcre2-dev
 DEBIAN_jansson = libjansson-dev
@@ -56,6 +65,7 @@ APR_LIBS ?= $(call pkg,libs,apr-1)
 HTTPD_CFLAGS ?= -I$(call apxs,INCLUDEDIR) $(call pkg,cflags,apr-util-1)
 LIBEXECDIR ?= $(call apxs,LIBEXECDIR)
 INCLUDEDIR ?= $(call apxs,INCLUDEDIR)
+STEPSDIR ?= $(call apxs,datadir)/failover
 MYSQL_PC ?= libmariadb
 PCRE_CFLAGS ?= $(call pkg,cflags,libpcre2-8)
 PCRE_LIBS ?= $(call pkg,libs,libpcre2-8)
@@ -73,8 +83,8 @@ OURS = -Iinclude -Isrc
 # compile there.
 CORE = $(patsubst src/core/%.c,$(O)/core/%.o,$(wildcard src/core/*.c))
 DRIVERS = $(patsubst %,$(O)/probe/%.o,probe_ask probe_dialogue probe_flight probe_gate probe_loop \
-          probe_queue probe_resolver probe_round probe_sleep probe_steps probe_stream probe_tcp \
-          probe_tls probe_workers)
+          probe_queue probe_resolver probe_round probe_script probe_script_file probe_script_match \
+          probe_sleep probe_steps probe_stream probe_tcp probe_tls probe_workers)
 GLUE = $(patsubst src/httpd/%.c,$(O)/httpd/%.o,$(wildcard src/httpd/*.c))
 
 MODULES = $(B)/mod_failover.so $(B)/mod_failover_memcached.so $(B)/mod_failover_plugin.so
@@ -87,6 +97,12 @@ endif
 ifeq ($(WITH_REDIS),yes)
 MODULES += $(B)/mod_failover_redis.so
 endif
+ifeq ($(WITH_HTTP),yes)
+MODULES += $(B)/mod_failover_http.so
+endif
+ifeq ($(WITH_PGSQL),yes)
+MODULES += $(B)/mod_failover_pgsql.so
+endif
 
 all: $(MODULES)
 
@@ -98,9 +114,12 @@ $(B)/mod_failover.so: $(O)/mod_failover.o $(GLUE) $(DRIVERS) $(CORE) $(B)/export
 
 CONNECT = $(O)/probe/probe_connect.o
 
-$(B)/mod_failover_mysql.so: $(O)/module/mod_failover_mysql.o $(O)/probe/probe_mysql.o $(CONNECT) \
-                            $(B)/exports.map
-	$(LINK_MODULE) $(call pkg,libs,$(MYSQL_PC))
+MYSQL = $(patsubst src/probe/%.c,$(O)/probe/%.o,$(wildcard src/probe/probe_mysql*.c))
+MYSQL_LIBS = $(call pkg,libs,$(MYSQL_PC)) $(OPENSSL_LIBS)
+
+$(B)/mod_failover_mysql.so: $(O)/module/mod_failover_mysql.o $(MYSQL) $(O)/probe/probe_tls.o \
+                            $(O)/core/fo_parse.o $(CONNECT) $(B)/exports.map
+	$(LINK_MODULE) $(MYSQL_LIBS)
 
 $(B)/mod_failover_memcached.so: $(O)/module/mod_failover_memcached.o $(O)/probe/probe_memcached.o \
                                 $(CONNECT) $(B)/exports.map
@@ -119,6 +138,23 @@ REDIS = $(patsubst %,$(O)/probe/%.o,probe_redis probe_redis_nodes probe_resp)
 
 $(B)/mod_failover_redis.so: $(O)/module/mod_failover_redis.o $(REDIS) $(B)/exports.map
 	$(LINK_MODULE) $(call pkg,libs,hiredis)
+HTTP = $(patsubst %,$(O)/probe/%.o,probe_curl probe_curl_site probe_http probe_http_options probe_lag \
+       probe_lag_json)
+HTTP_CFLAGS = $(call pkg,cflags,libcurl) $(OPENSSL_CFLAGS) $(JANSSON_CFLAGS) \
+              -DFO_VERSION='"$(VERSION)"'
+HTTP_LIBS = $(call pkg,libs,libcurl) $(OPENSSL_LIBS) $(JANSSON_LIBS)
+
+$(B)/mod_failover_http.so: $(O)/module/mod_failover_http.o $(HTTP) \
+                           $(O)/core/fo_parse.o $(B)/exports.map
+	$(LINK_MODULE) $(HTTP_LIBS)
+
+PGSQL = $(O)/probe/probe_pgsql.o $(O)/probe/probe_conninfo.o
+PGSQL_CFLAGS = $(call pkg,cflags,libpq)
+PGSQL_LIBS = $(call pkg,libs,libpq) $(OPENSSL_LIBS)
+
+$(B)/mod_failover_pgsql.so: $(O)/module/mod_failover_pgsql.o $(PGSQL) $(O)/probe/probe_tls.o \
+                            $(B)/exports.map
+	$(LINK_MODULE) $(PGSQL_LIBS)
 
 PLUGIN = $(patsubst %,$(O)/probe/%.o,probe_plugin probe_plugin_helper probe_plugin_run)
 
@@ -137,12 +173,16 @@ $(O)/core/fo_regex.o: src/core/fo_regex.c
 	$(COMPILE) $(PCRE_CFLAGS) -MMD -c -o $@ $<
 $(O)/core/%.o: src/core/%.c
 	$(COMPILE) -MMD -c -o $@ $<
-$(O)/probe/probe_mysql.o: src/probe/probe_mysql.c
-	$(COMPILE) $(call pkg,cflags,$(MYSQL_PC)) -MMD -c -o $@ $<
+$(MYSQL): $(O)/probe/%.o: src/probe/%.c
+	$(COMPILE) $(call pkg,cflags,$(MYSQL_PC)) $(OPENSSL_CFLAGS) -MMD -c -o $@ $<
 $(AMQP): $(O)/probe/%.o: src/probe/%.c
 	$(COMPILE) $(AMQP_CFLAGS) $(OPENSSL_CFLAGS) -MMD -c -o $@ $<
 $(REDIS): $(O)/probe/%.o: src/probe/%.c
 	$(COMPILE) $(call pkg,cflags,hiredis) -MMD -c -o $@ $<
+$(HTTP): $(O)/probe/%.o: src/probe/%.c configure.ac
+	$(COMPILE) $(HTTP_CFLAGS) -MMD -c -o $@ $<
+$(PGSQL): $(O)/probe/%.o: src/probe/%.c
+	$(COMPILE) $(PGSQL_CFLAGS) $(OPENSSL_CFLAGS) -MMD -c -o $@ $<
 $(O)/probe/%.o: src/probe/%.c
 	$(COMPILE) $(OPENSSL_CFLAGS) -MMD -c -o $@ $<
 $(O)/httpd/httpd_status%.o: src/httpd/httpd_status%.c configure.ac
@@ -160,6 +200,8 @@ install: all
 	install -d "$(DESTDIR)$(LIBEXECDIR)" "$(DESTDIR)$(INCLUDEDIR)"
 	install -m 644 $(MODULES) "$(DESTDIR)$(LIBEXECDIR)"
 	install -m 644 include/mod_failover.h "$(DESTDIR)$(INCLUDEDIR)"
+	install -d "$(DESTDIR)$(STEPSDIR)"
+	install -m 644 conf/*.steps "$(DESTDIR)$(STEPSDIR)"
 
 # ------------------------------------------------------------------ tests
 
@@ -174,25 +216,33 @@ SOAK_SECONDS ?= 600
 $(B)/t/check_fo_%: t/unit/check_fo_%.c $(CORE) $(wildcard t/unit/*.h)
 	@mkdir -p $(@D)
 	$(LINK) $(WARNINGS) $(OURS) $(APR_CFLAGS) $(CHECK_FLAGS) -o $@ $< $(CORE) $(CHECK_LIBS)
-$(B)/t/check_probe_%: t/unit/check_probe_%.c $(CORE) $(DRIVERS) $(O)/probe/probe_mysql.o \
-                      $(O)/probe/probe_memcached.o $(AMQP) $(CONNECT) $(REDIS) $(PLUGIN) \
+$(B)/t/check_probe_%: t/unit/check_probe_%.c $(CORE) $(DRIVERS) $(MYSQL) \
+                      $(O)/probe/probe_memcached.o $(AMQP) $(CONNECT) $(REDIS) $(HTTP) $(PGSQL) $(PLUGIN) \
                       $(wildcard t/unit/*.h)
 	@mkdir -p $(@D)
 	$(LINK) $(WARNINGS) $(OURS) $(APR_CFLAGS) $(CHECK_FLAGS) $(call pkg,cflags,$(MYSQL_PC)) \
-	    -o $@ $< $(filter %.o,$^) $(CHECK_LIBS) $(call pkg,libs,$(MYSQL_PC)) $(AMQP_LIBS) \
-	    $(call pkg,libs,hiredis)
+	    $(HTTP_CFLAGS) $(PGSQL_CFLAGS) -o $@ $< $(filter %.o,$^) $(CHECK_LIBS) \
+	    $(call pkg,libs,$(MYSQL_PC)) $(AMQP_LIBS) $(call pkg,libs,hiredis) $(HTTP_LIBS) \
+	    $(PGSQL_LIBS)
 
 # What a fuzzer needs besides.
 FUZZED_fuzz_dialogue_redis = $(REDIS:$(O)/%.o=src/%.c) $(call pkg,cflags,hiredis)
 FUZZED_LIBS_fuzz_dialogue_redis = $(call pkg,libs,hiredis)
 $(B)/fuzz/fuzz_dialogue_redis: $(REDIS:$(O)/%.o=src/%.c)
+FUZZED_fuzz_http = src/probe/probe_http_options.c
+FUZZED_fuzz_lag = src/probe/probe_lag_json.c $(JANSSON_CFLAGS)
+FUZZED_LIBS_fuzz_lag = $(JANSSON_LIBS)
+$(B)/fuzz/fuzz_http: src/probe/probe_http_options.c
+$(B)/fuzz/fuzz_lag: src/probe/probe_lag_json.c
 
-$(B)/fuzz/%: t/fuzz/%.c $(wildcard src/core/*.c)
+FUZZED = src/probe/probe_tcp.c $(wildcard src/probe/probe_script*.c)
+
+$(B)/fuzz/%: t/fuzz/%.c t/fuzz/fuzz.h $(wildcard src/core/*.c) $(FUZZED)
 	@mkdir -p $(@D)
 	@echo "  CLANG $@"; clang $(STD) -g -O1 -fsanitize=fuzzer,address,undefined \
 	    -fno-sanitize-recover=undefined $(WARNINGS) $(OURS) $(APR_CFLAGS) \
-	    $(PCRE_CFLAGS) -o $@ $< $(wildcard src/core/*.c) src/probe/probe_tcp.c $(APR_LIBS) \
-	    $(PCRE_LIBS) $(FUZZED_$*) $(FUZZED_LIBS_$*)
+	    $(PCRE_CFLAGS) -o $@ $< $(wildcard src/core/*.c) $(FUZZED) $(APR_LIBS) $(PCRE_LIBS) \
+	    $(FUZZED_$*) $(FUZZED_LIBS_$*)
 
 units: $(UNITS)
 fuzzers: $(FUZZERS)
@@ -226,20 +276,20 @@ BUSY = t/httpd/41-wait.t t/httpd/58-hangs.t t/httpd/64-crowd.t t/httpd/90-busy.t
 
 check:
 	t/install check
-	@$(MAKE) --no-print-directory WERROR=1 tested
+	@$(MAKE) --no-print-directory -j$(shell nproc) WERROR=1 tested
 	prove -It/lib -j2 --timer $(filter-out $(BUSY),$(wildcard t/*.t t/httpd/*.t))
 	prove -It/lib --timer $(BUSY)
 	t/sanitize/run short asan tsan ubsan
 
 asan tsan ubsan:
 	t/install check
-	@$(MAKE) --no-print-directory WERROR=1 instrumented-$@
+	@$(MAKE) --no-print-directory -j$(shell nproc) WERROR=1 instrumented-$@
 	t/sanitize/run whole $@
 
 fuzz:
 	t/install check
-	@$(MAKE) --no-print-directory fuzzers
-	for fuzzer in $(FUZZERS); do t/fuzz/run $$fuzzer $(FUZZ_SECONDS) || exit 1; done
+	@$(MAKE) --no-print-directory -j$(shell nproc) fuzzers
+	printf '%s\n' $(FUZZERS) | xargs -P 2 -I FUZZER t/fuzz/run FUZZER $(FUZZ_SECONDS)
 
 bench-instructions:
 	@t/install check
@@ -262,6 +312,15 @@ soak-restarts:
 	@$(MAKE) --no-print-directory all
 	FAILOVER_SOAK=$(RESTART_SECONDS) FAILOVER_FIGURES=1 prove -It/lib -v t/httpd/62-restarts.t
 
+$(B)/bench/pings: t/bench/pings.c $(CORE) $(DRIVERS) $(REDIS)
+	@mkdir -p $(@D)
+	$(LINK) $(WARNINGS) $(OURS) $(APR_CFLAGS) -o $@ $< $(CORE) $(DRIVERS) $(REDIS) $(APR_LIBS) \
+	    $(PCRE_LIBS) $(OPENSSL_LIBS) $(call pkg,libs,hiredis)
+bench-pings:
+	t/install check
+	@$(MAKE) --no-print-directory -s $(B)/bench/pings
+	t/bench/pings
+
 bench-crowd:
 	@t/install check
 	@$(MAKE) --no-print-directory -s all
@@ -283,5 +342,5 @@ format:
 clean:
 	rm -rf build
 
-.PHONY: all install units fuzzers tested check fuzz bench-instructions demo run format clean bench-hangs soak asan tsan ubsan soak-restarts bench-crowd
+.PHONY: all install units fuzzers tested check fuzz bench-instructions demo run format clean bench-hangs soak asan tsan ubsan soak-restarts bench-crowd bench-pings
 .DEFAULT_GOAL = all

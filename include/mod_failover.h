@@ -110,8 +110,7 @@ typedef struct fo_peer_t {
 typedef struct fo_ask_t {
     const char *secret;       /* NULL: none */
     const char *key_password; /* of the client certificate's key; NULL: none */
-    void *
-        tls; /* OpenSSL's SSL_CTX, made by mod_failover; for an ask with FO_TLS_ALWAYS, else NULL */
+    void *tls; /* OpenSSL's SSL_CTX, made by mod_failover; with FO_TLS_ALWAYS, else NULL */
     const fo_peer_t *peers;
     unsigned n_peers;           /* 1 for dialogues and steps */
     apr_interval_time_t budget; /* what is left for this call */
@@ -187,7 +186,7 @@ typedef enum {
     FO_TLS_OWN,    /* the probe's library, if anybody; the options that it takes stand in `options`,
                       but for key-password=, which key= brings along */
     FO_TLS_CHOICE, /* mod_failover, where tls=on says so; a dialogue sees nothing of it */
-    FO_TLS_ALWAYS  /* mod_failover, always; an ask is given the context */
+    FO_TLS_ALWAYS  /* mod_failover, always; an ask or steps are given the context */
 } fo_tls_e;
 
 /* A variable and the value it has while the service is down. */
@@ -206,6 +205,7 @@ typedef struct fo_probe_t {
     unsigned max_hosts;         /* 0: a path and no host, as unix:///path */
     const char *const *options; /* keys that configure() knows; ends with NULL. Optional: none */
     fo_tls_e tls;
+    apr_interval_time_t timeout;  /* of a ping unless timeout= is there; 0: FailoverPingTimeout */
     const fo_default_t *settings; /* what holds while down unless told otherwise; ends with a
                                      NULL name. Optional. */
     /*

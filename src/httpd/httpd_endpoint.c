@@ -2,18 +2,21 @@
 #include "httpd/httpd_declare.h"
 
 #include "core/fo_parse.h"
+#include "probe/probe_script.h"
 #include "probe/probe_tcp.h"
 
 #include <ap_provider.h>
 #include <string.h>
 #include <sys/un.h>
 
+/* Those of mod_failover itself. */
+static const fo_probe_t *const own[] = { &fo_probe_tcp, &fo_probe_unix, &fo_probe_script };
+
 static const fo_probe_t *find_probe(const char *scheme)
 {
-    if (strcmp(scheme, fo_probe_tcp.scheme) == 0)
-        return &fo_probe_tcp;
-    if (strcmp(scheme, fo_probe_unix.scheme) == 0)
-        return &fo_probe_unix;
+    for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
+        if (strcmp(scheme, own[i]->scheme) == 0)
+            return own[i];
     return ap_lookup_provider(FO_PROBE_GROUP, scheme, FO_PROBE_VERSION);
 }
 
@@ -22,17 +25,21 @@ static const struct {
     const char *scheme;
     const char *module;
 } modules[] = {
-    { "mysql", "mod_failover_mysql" },   { "memcached", "mod_failover_memcached" },
-    { "amqp", "mod_failover_amqp" },     { "amqps", "mod_failover_amqp" },
-    { "redis", "mod_failover_redis" },   { "rediss", "mod_failover_redis" },
-    { "plugin", "mod_failover_plugin" },
+    { "mysql", "mod_failover_mysql" },         { "mysqls", "mod_failover_mysql" },
+    { "memcached", "mod_failover_memcached" }, { "amqp", "mod_failover_amqp" },
+    { "amqps", "mod_failover_amqp" },          { "redis", "mod_failover_redis" },
+    { "rediss", "mod_failover_redis" },        { "http", "mod_failover_http" },
+    { "https", "mod_failover_http" },          { "redis-lag+https", "mod_failover_http" },
+    { "postgresql", "mod_failover_pgsql" },    { "plugin", "mod_failover_plugin" },
 };
 
 static const char *known_schemes(apr_pool_t *pool)
 {
     apr_array_header_t *names = ap_list_provider_names(pool, FO_PROBE_GROUP, FO_PROBE_VERSION);
-    const char *list = "tcp, unix";
+    const char *list = own[0]->scheme;
 
+    for (size_t i = 1; i < sizeof(own) / sizeof(own[0]); i++)
+        list = apr_pstrcat(pool, list, ", ", own[i]->scheme, NULL);
     for (int i = 0; i < names->nelts; i++)
         list = apr_pstrcat(pool, list, ", ",
                            APR_ARRAY_IDX(names, i, ap_list_provider_names_t).provider_name, NULL);
@@ -381,6 +388,8 @@ static const char *read_url(httpd_draft_t *draft, const char *text)
     }
     if (!error)
         error = fo_parse_url(text, check->probe, &url, pool);
+    if (!error)
+        check->timeout = check->probe->timeout;
     check->url = url;
     return error;
 }

@@ -122,12 +122,15 @@ static void log_login(const fo_change_t *change, const server_rec *s)
     const char *hidden = change->report->verdict == FO_VERDICT_BARRED
                              ? ", so its state stays as it is"
                              : "";
+    char code[16] = "";
+
+    if (change->report->code)
+        apr_snprintf(code, sizeof(code), " (%d)", change->report->code);
 
     ap_log_error(APLOG_MARK, APLOG_WARNING, 0, s,
-                 "FO0004: %s: login refused (%d): the server is alive, the ping's own credentials "
+                 "FO0004: %s: login refused%s: the server is alive, the ping's own credentials "
                  "are wrong%s: endpoint %s: %s",
-                 change->service->full_name, change->report->code, hidden, change->endpoint->name,
-                 words);
+                 change->service->full_name, code, hidden, change->endpoint->name, words);
 }
 
 /* What an administrator can do about a fault of our own side. */
@@ -155,7 +158,8 @@ static const char *remedy(const fo_report_t *report)
     case APR_SUCCESS:
         return "what asks is out of order, not what is asked";
     default:
-        return "look at this host's resolver (/etc/resolv.conf)";
+        return report->stage == FO_STAGE_TLS ? "User and Group must be able to read it"
+                                             : "look at this host's resolver (/etc/resolv.conf)";
     }
 }
 

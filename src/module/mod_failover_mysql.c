@@ -1,5 +1,6 @@
 /*
- * mod_failover_mysql.c: registers the probe for mysql://, with MariaDB's client library.
+ * mod_failover_mysql.c: registers the probes for mysql:// and mysqls://, with MariaDB's client
+ * library and OpenSSL.
  */
 #include "mod_failover.h"
 #include "probe/probe_mysql.h"
@@ -11,6 +12,7 @@
 static void register_hooks(apr_pool_t *pool)
 {
     ap_register_provider(pool, FO_PROBE_GROUP, "mysql", FO_PROBE_VERSION, &fo_probe_mysql);
+    ap_register_provider(pool, FO_PROBE_GROUP, "mysqls", FO_PROBE_VERSION, &fo_probe_mysqls);
 }
 
 AP_DECLARE_MODULE(failover_mysql) = {

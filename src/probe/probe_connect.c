@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <netdb.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 /* -1 with errno: it has failed, and the descriptor is closed. */
@@ -37,4 +38,18 @@ int probe_connect(const char *address, apr_port_t port, int type)
     freeaddrinfo(at);
     errno = error;
     return fd;
+}
+
+int probe_connect_file(const char *path)
+{
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    struct addrinfo at = {
+        .ai_family = AF_UNIX,
+        .ai_socktype = SOCK_STREAM,
+        .ai_addr = (struct sockaddr *)&address,
+        .ai_addrlen = sizeof(address),
+    };
+
+    apr_cpystrn(address.sun_path, path, sizeof(address.sun_path));
+    return begin(&at);
 }

@@ -1,7 +1,8 @@
 /*
  * probe_connect.h: a socket whose connect to a numeric address has begun, or is done. type is
  * SOCK_STREAM, or SOCK_DGRAM, which looks up the route and sends nothing. It does not block and is
- * closed on exec. Returns the descriptor, or -1 with errno.
+ * closed on exec. Returns the descriptor, or -1 with errno. So does the one to a socket file;
+ * EAGAIN there says that the server's queue is full.
  */
 #ifndef PROBE_CONNECT_H
 #define PROBE_CONNECT_H
@@ -9,5 +10,6 @@
 #include <apr_network_io.h>
 
 int probe_connect(const char *address, apr_port_t port, int type);
+int probe_connect_file(const char *path);
 
 #endif

@@ -17,6 +17,8 @@
 #define IN_BYTES (16 * 1024)
 #define OUT_BYTES (4 * 1024)
 
+#define PAGE ((size_t)4096)
+
 /* Between two tries to connect to a Unix socket whose queue is full. */
 #define RETRY (20 * 1000)
 
@@ -273,21 +275,48 @@ static void try_connect(probe_flight_t *flight, connection_t *connection, apr_ti
     }
 }
 
+/* In whole pages, so that most dialogues' are of one size. */
 static size_t size_of_connection(const probe_flight_t *flight)
 {
-    return sizeof(connection_t) + dialogue_of(flight)->state_size;
+    size_t size = sizeof(connection_t) + dialogue_of(flight)->state_size;
+
+    return (size + PAGE - 1) / PAGE * PAGE;
 }
 
 /*
- * Zeroed. From the system itself, to which it goes back at once: a burst of pings is not to stay in
- * the heap, and most pages of the buffers are never touched. NULL: no memory.
+ * Memory comes from the system itself and goes back to it: a burst of pings is not to stay in the
+ * heap. But for one, wiped, for the next ping: most come one at a time.
  */
+static _Thread_local struct {
+    connection_t *connection; /* NULL: none */
+    size_t size;
+} spare;
+
+/* Zeroed; NULL: no memory. */
 static connection_t *make_connection(const probe_flight_t *flight)
 {
-    void *memory = mmap(NULL, size_of_connection(flight), PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    size_t size = size_of_connection(flight);
+    void *memory = spare.connection;
 
+    if (memory && spare.size == size) {
+        spare.connection = NULL;
+        return memory;
+    }
+    memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     return memory == MAP_FAILED ? NULL : memory;
+}
+
+static void drop_connection(const probe_flight_t *flight, connection_t *connection)
+{
+    size_t size = size_of_connection(flight);
+
+    if (spare.connection) {
+        munmap(connection, size);
+        return;
+    }
+    explicit_bzero(connection, size);
+    spare.connection = connection;
+    spare.size = size;
 }
 
 static void begin(probe_flight_t *flight, apr_time_t now)
@@ -363,7 +392,7 @@ static received_e receive(probe_flight_t *flight, connection_t *connection, apr_
     if (!status)
         return take_turn(flight, connection, FO_TALK_DATA, now) ? SOME : OVER;
     if (!APR_STATUS_IS_EOF(status) || take_turn(flight, connection, FO_TALK_CLOSED, now))
-        settle_stream(flight, connection, FO_STAGE_ANSWER, status, now);
+        settle_stream(flight, connection, flight->report.stage, status, now);
     return OVER;
 }
 
@@ -419,7 +448,7 @@ static void finish(probe_flight_t *flight)
     if (!connection)
         return;
     probe_stream_close(&connection->stream, flight->report.verdict != FO_VERDICT_FAIL);
-    munmap(connection, size_of_connection(flight));
+    drop_connection(flight, connection);
 }
 
 const probe_form_t probe_form_dialogue = {

@@ -162,6 +162,7 @@ static void start_run(probe_flight_t *flight, apr_time_t now)
     flight->ask = (fo_ask_t){
         .secret = flight->order.check->secret,
         .key_password = flight->order.check->key_password,
+        .tls = flight->order.check->tls,
         .peers = &flight->peer,
         .n_peers = 1,
         .budget = flight->until_at - now,

@@ -12,6 +12,7 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #define NODES_MAX 64
@@ -19,10 +20,15 @@
 #define WORDS_SHOWN "40"
 #define QUESTION "version\r\n"
 
+/* How often a socket file whose queue is full is tried again. */
+#define FILE_PAUSE (20 * 1000)
+
 /* One node of the URL, and what is known of it. */
 typedef struct node_t {
     const fo_peer_t *peer;
-    unsigned tried;      /* addresses */
+    const char *path; /* of its socket file; NULL: TCP */
+    unsigned n_ways;  /* addresses, or 1 for a socket file */
+    unsigned tried;
     int fd;              /* -1: done */
     apr_time_t until_at; /* for the address in hand */
     fo_stage_e stage;
@@ -57,17 +63,25 @@ static const char *const said_of[FO_VERDICT_COUNT] = {
     [FO_VERDICT_SELF] = "not asked",
 };
 
+/* What is kept is the path of a socket file; NULL: TCP. */
 static const char *configure(const fo_url_t *url, const fo_login_t *login,
                              const apr_table_t *options, void **ret_conf, const char **ret_warning,
                              apr_pool_t *pool)
 {
-    (void)options;
+    const char *path = apr_table_get(options, "socket");
+
     (void)ret_warning;
     if (url->user || login->user || login->has_secret)
         return "memcached:// takes no user and no password: `version` is asked without a login";
     if (url->path[0] && strcmp(url->path, "/") != 0)
         return apr_psprintf(pool, "%s: memcached:// takes no path", url->text);
-    *ret_conf = NULL;
+    if (path && path[0] != '/')
+        return apr_psprintf(pool, "socket=: '%s' is not an absolute path", path);
+    if (path && strlen(path) >= sizeof(((struct sockaddr_un *)0)->sun_path))
+        return "socket=: a socket's path has at most 107 bytes";
+    if (path && url->n_hosts > 1)
+        return "socket= is one server's, and the URL names several";
+    *ret_conf = path ? apr_pstrdup(pool, path) : NULL;
     return NULL;
 }
 
@@ -98,13 +112,31 @@ static void give_up(node_t *node, apr_status_t status)
     finish(node, is_self ? FO_VERDICT_SELF : FO_VERDICT_FAIL, status);
 }
 
+/* A socket file whose queue is full is tried again until its time is up. */
+static int connect_file(const node_t *node)
+{
+    apr_interval_time_t left;
+    int fd;
+
+    while ((fd = probe_connect_file(node->path)) < 0 && errno == EAGAIN) {
+        left = node->until_at - probe_clock_now();
+        if (left <= 0) {
+            errno = APR_TIMEUP;
+            break;
+        }
+        (void)poll(NULL, 0, (int)(((left < FILE_PAUSE ? left : FILE_PAUSE) + 999) / 1000));
+    }
+    return fd;
+}
+
 /* Goes on to the next address, if there is one, with an even share of the time that is left. */
 static void try_next(node_t *node, apr_time_t now, apr_time_t deadline_at)
 {
-    while (node->tried < node->peer->n_addresses && now < deadline_at) {
-        node->until_at = now + (deadline_at - now) / (node->peer->n_addresses - node->tried);
-        node->fd = probe_connect(node->peer->addresses[node->tried++], node->peer->port,
-                                 SOCK_STREAM);
+    while (node->tried < node->n_ways && now < deadline_at) {
+        const char *address = node->path ? NULL : node->peer->addresses[node->tried];
+        node->until_at = now + (deadline_at - now) / (node->n_ways - node->tried++);
+        node->fd = node->path ? connect_file(node)
+                              : probe_connect(address, node->peer->port, SOCK_STREAM);
         if (node->fd >= 0) {
             node->stage = FO_STAGE_CONNECT;
             node->n_answer = 0;
@@ -310,16 +342,22 @@ static void ask(const void *conf, const fo_ask_t *ask, fo_report_t *report)
     node_t nodes[NODES_MAX];
     apr_time_t now = probe_clock_now(), deadline_at = now + ask->budget;
 
-    (void)conf;
     report->stage = FO_STAGE_CONNECT;
     for (unsigned i = 0; i < ask->n_peers; i++) {
-        nodes[i] = (node_t){ .peer = &ask->peers[i], .fd = -1, .stage = FO_STAGE_CONNECT };
+        const fo_peer_t *peer = &ask->peers[i];
+        nodes[i] = (node_t){ .peer = peer,
+                             .path = conf,
+                             .n_ways = conf ? 1 : peer->n_addresses,
+                             .fd = -1,
+                             .stage = FO_STAGE_CONNECT };
         finish(&nodes[i], FO_VERDICT_FAIL, APR_TIMEUP);
         try_next(&nodes[i], now, deadline_at);
     }
     ask_nodes(nodes, ask->n_peers, deadline_at);
     fill_report(nodes, ask->n_peers, report);
 }
+
+static const char *const known_options[] = { "socket", NULL };
 
 const fo_probe_t fo_probe_memcached = {
     .abi = FO_PROBE_ABI,
@@ -329,6 +367,7 @@ const fo_probe_t fo_probe_memcached = {
     .example = "memcached://cache1.example.com,cache2.example.com:11212",
     .port = 11211,
     .max_hosts = NODES_MAX,
+    .options = known_options,
     .configure = configure,
     .ask = ask,
 };

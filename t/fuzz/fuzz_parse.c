@@ -56,6 +56,16 @@ static void weight(const char *text, apr_pool_t *pool)
         FUZZ_HOLDS(value > 0 && value <= 1000000, "%s", text);
 }
 
+static void rate(const char *text, apr_pool_t *pool)
+{
+    apr_int64_t millionths = UNTOUCHED;
+
+    if (fo_parse_rate(text, &millionths, pool))
+        FUZZ_HOLDS(millionths == UNTOUCHED, "%s", text);
+    else
+        FUZZ_HOLDS(millionths >= 0 && millionths <= 1000000, "%s", text);
+}
+
 static void names(const char *text, apr_pool_t *pool)
 {
     const char *variable = fo_name_variable(text, pool);
@@ -213,6 +223,7 @@ static void fuzz_one(const char *text, size_t length, apr_pool_t *pool)
     duration(text, pool);
     number(text, pool);
     weight(text, pool);
+    rate(text, pool);
     names(text, pool);
     (void)fo_parse_variable(text, pool);
     pair(text, pool);

@@ -2,6 +2,7 @@
 # says what was wrong and what is allowed; every form that the manual shows is accepted.
 use v5.36;
 use Test::More;
+use Cwd ();
 use Failover::Certificates;
 use Failover::File;
 use Failover::Httpd;
@@ -264,7 +265,7 @@ subtest 'URLs' => sub {
         [ '//h:1',                     'no URL' ],
         [ 'TCP://h:1',                 'no URL' ],
         [ 'tcp:h:1',                   q{'://' is missing behind the scheme}, $tcp ],
-        [ 'ftp://h:1',                 qr{nothing that is loaded pings ftp://; there are: tcp, unix(?:, (?:mysql|memcached|amqps?|rediss?|plugin)){7}} ],
+        [ 'ftp://h:1',                 qr{nothing that is loaded pings ftp://; there are: tcp, unix, script(?:, (?:mysqls?|memcached|amqps?|rediss?|https?|redis-lag[+]https|postgresql|plugin)){12}} ],
         [ 'tcp://',                    'a host is missing', $tcp ],
         [ 'tcp://:80',                 qr/':[^']*' is not a host name or address/ ],
         [ 'tcp://h',                   "'h' needs a port", $tcp ],
@@ -351,11 +352,16 @@ subtest 'files of secrets' => sub {
 subtest 'missing probe modules' => sub {
     bad_without( "FailoverService db $_->[0]", 1, "pinged by $_->[1], which is not loaded", "LoadModule failover_$_->[2]_module" ) for (
         [ 'mysql://u@h',    'mod_failover_mysql',     'mysql' ],
+        [ 'mysqls://u@h',   'mod_failover_mysql',     'mysql' ],
         [ 'memcached://h',  'mod_failover_memcached', 'memcached' ],
         [ 'amqp://u@h',     'mod_failover_amqp',      'amqp' ],
         [ 'amqps://u@h',    'mod_failover_amqp',      'amqp' ],
         [ 'redis://h',      'mod_failover_redis',     'redis' ],
         [ 'rediss://h',     'mod_failover_redis',     'redis' ],
+        [ 'http://h',       'mod_failover_http',      'http' ],
+        [ 'https://h',      'mod_failover_http',      'http' ],
+        [ 'redis-lag+https://h', 'mod_failover_http', 'http' ],
+        [ 'postgresql://u@h', 'mod_failover_pgsql',   'pgsql' ],
         [ 'plugin:///bin/true', 'mod_failover_plugin', 'plugin' ],
     );
     bad_without( in_block('FailoverEndpoint main mysql://u@h'), 2, 'mod_failover_mysql' );
@@ -422,6 +428,76 @@ subtest 'amqp' => sub {
     );
 };
 
+# A file of steps is read with the configuration; a mistake in it names its own line as well.
+subtest 'script' => sub {
+    my $mail  = 'FailoverService mail script://mail.example.com:25';
+    my $dir   = $httpd->dir;
+    my $steps = sub ($text) { $httpd->file( 'x.steps', $text ); return "$mail steps=\@DIR\@/x.steps" };
+    bad( $mail, 1, 'steps=FILE is missing' );
+    bad( "$mail steps=smtp.steps", 1, "steps=: 'smtp.steps' is not an absolute path" );
+    bad( "$mail steps=\@DIR\@/none.steps", 1, "steps=: there is no file $dir/none.steps" );
+    bad( "$mail steps=$_->[0]",            1, "steps=: $_->[0] is $_->[1]" ) for [ '/dev/zero', 'no plain file' ], [ $dir, 'no plain file' ];
+    bad( $steps->( 'x' x 65_537 ),         1, "steps=: $dir/x.steps is longer than 65536 bytes" );
+    bad( $steps->( qq{find "a"\n} x 65 ), 1, "steps=: $dir/x.steps:65: a script has at most 64 steps" );
+    bad( $steps->($_->[0]),                1, "steps=: $dir/x.steps", @$_[ 1 .. $#$_ ] ) for (
+        [ "# none\n",                      'nothing is expected' ],
+        [ qq{expect "220"\nsleep 5\n},     ":2: 'sleep' is no word of a script", 'send, expect, find, skip, busy, login and refuse' ],
+        [ qq{\n\nexpect 220\n},            ':3: text in double quotes must follow' ],
+        [ 'expect "220',                   q{:1: the closing '"' is missing} ],
+        [ 'expect "\q"',                   ':1: after a backslash stands r, n, t' ],
+        [ 'expect-hex 3',                  ':1: bytes are two hex digits each' ],
+        [ qq{busy "421"\nexpect "220"\n},  ':1: busy tells what may come instead' ],
+        [ qq{expect "25"\n skip "250-"\n}, ':2: it would never be found: line 1 takes whatever begins so' ],
+        [ qq{expect "a"\nsend "%{user}"\n}, ':2: %{user} needs a user in the URL' ],
+        [ qq{expect "a"\nsend "%{password}"\n}, ':2: %{password} needs password=file:PATH' ],
+    );
+    my $login = 'script://monitor@mail.example.com:25 steps=@DIR@/x.steps password=file:@DIR@/secret';
+    $steps->(qq{send "%{password}"\nfind "a"\n});
+    bad( "FailoverService mail $login", 1, 'the URL has a user, but no step', 'sends %{user}' );
+    $steps->(qq{send "%{user}"\nfind "a"\n});
+    bad( "FailoverService mail $login", 1, 'password=: no step', 'sends %{password}' );
+    bad( "FailoverService mail script://h$_->[0]", 1, $_->[1] ) for [ '', "'h' needs a port" ], [ ':1/x', 'script:// takes no path' ];
+    bad( "$mail steps=\@DIR\@/x.steps expect=220", 1, "'expect=' is no option of script://", 'steps=' );
+    never_shown( $steps->(qq{PASS hunter2\n}),          'hunter2' );
+    never_shown( $steps->(qq{send "PASS hunter2" x\n}), 'hunter2' );
+    good( $steps->(qq{expect "220"\n}) );
+    my ($shown) = slurp("$ROOT/doc/probe-script.md") =~ /^```\n(#.*?)^```$/ms;
+    $steps->($shown);
+    good("FailoverService mail $login");
+    my $conf = Cwd::realpath("$ROOT/conf");
+    good("FailoverService s script://h:1 steps=$_") for glob "$conf/*.steps";
+};
+
+subtest 'mysql' => sub {
+    my $tls   = 'FailoverService db mysqls://monitor@db.example.com/shop';
+    my $plain = $tls =~ s/mysqls/mysql/r;
+    my $known = 'there are weight=, check=, timeout=, busy=, password=, query=, role=, max-lag=';
+    bad(@$_) for (
+        ( map { [ "$plain $_=x", 1, "'$_=' is no option of mysql://; $known, socket=; TLS is mysqls://" ] } qw(ca ca-path cert key verify) ),
+        [ "$tls socket=/run/db.sock",   1, "'socket=' is no option of mysqls://; $known, ca=, ca-path=, cert=, key=, verify=, key-password=" ],
+        [ "$plain role=master",         1, "role=: 'master' is neither primary nor replica" ],
+        [ "$plain max-lag=soon",        1, "max-lag=: 'soon' is not a duration" ],
+        [ "$plain max-lag=100ms",       1, "max-lag=: '100ms' is not in whole seconds" ],
+        [ "$plain query=",              1, 'query=: there is no SQL' ],
+        [ "$plain socket=db.sock",      1, "socket=: 'db.sock' is not an absolute path" ],
+        [ "$plain socket=/" . 'x' x 107, 1, "socket=: a socket's path has at most 107 bytes" ],
+        [ "$tls verify=maybe",          1, "verify=: 'maybe' is neither on nor off" ],
+        [ "$tls ca=ca.pem",             1, "ca=: 'ca.pem' is not an absolute path" ],
+        [ "$tls ca=/no/such/file",      1, 'ca=: there is no file /no/such/file' ],
+        [ "$tls ca=$file",              1, "ca=: $file: no certificate" ],
+        [ "$tls cert=/no/such/file",    1, 'cert= takes key= beside it' ],
+        [ "$tls cert=$file key=$file",  1, "cert=: $file: no start line" ],
+        [ 'FailoverService db mysqls://h/shop', 1, 'mysqls:// needs a user', 'then mysqls://monitor@h/shop' ],
+        [ 'FailoverService c memcached://h socket=c.sock',        1, "socket=: 'c.sock' is not an absolute path" ],
+        [ 'FailoverService c memcached://h,i socket=/run/c.sock', 1, "socket= is one server's, and the URL names several" ],
+    );
+    warned( "$tls verify=off", 1, 'db: verify=off: whoever answers there is taken for the server' );
+    good($_) for (
+        $tls, "$tls verify=on role=primary", qq{$tls max-lag=30s "query=SELECT 1"},
+        "$plain socket=/run/mysqld/mysqld.sock role=replica max-lag=5m", 'FailoverService c memcached://localhost socket=/run/c.sock',
+    );
+};
+
 # What mod_failover's own connections have to say of TLS and of sockets.
 subtest 'tls and sockets' => sub {
     my $made     = Failover::Certificates->new;
@@ -446,6 +522,89 @@ subtest 'tls and sockets' => sub {
     bad( 'FailoverService app unix:///run/app.sock tls=on',    1, "'tls=' is no option of unix://" );
     warned( "$tls verify=off", 1, 'app: verify=off: whoever answers there is taken for the server' );
     good($_) for ( $tls, "$plain tls=off", "$tls verify=on", "$tls $pair $password", "$tls cert=$cert key=$key", "$plain socket=/run/app.sock", "$tls socket=/run/app.sock" );
+};
+
+subtest 'http' => sub {
+    my $login = 'password=file:' . $httpd->file( 'site', "Geheim7\n", 0400 );
+    my $web   = 'FailoverService app http://app.example.com/health';
+    my $tls   = 'FailoverService app https://monitor@app.example.com/health ' . $login;
+    my $lag   = 'FailoverService app redis-lag+https://monitor@redis.example.com ' . $login;
+    bad( "$web?full=1",                  1, "a URL has no '?' or '#' here", 'http://app.example.com/health' );
+    bad( "$web query=a#b",               1, "query=: blanks, '#'" );
+    bad( "$web method=DELETE",           1, "method=: 'DELETE' is none of GET, HEAD and OPTIONS" );
+    bad( "$web status=2xx",              1, "status=: '2xx' is no status from 200 to 599", 'status=200,204,300-399' );
+    bad( "$web method=HEAD body=x",      1, 'body=: the answer to method=HEAD has none' );
+    bad( "$web body=",                   1, 'body=: a text of 1 to 1024 bytes is looked for' );
+    bad( "$web max-body=1G",             1, "max-body=: '1G' is not a whole number from 1 to 16777216 of bytes" );
+    bad( "$web header=X-A",              1, "header=: there is no ':' in 'X-A'" );
+    bad( "$web \"header=Authorization: Bearer x\"", 1, 'Authorization: is not for you to set', 'password=' );
+    bad( "$web \"header=A: 1|Host: x\"", 1, 'Host: is not for you to set: write host=' );
+    bad( "$web host=a/b",                1, "host=: 'a/b' is no host name or address" );
+    bad( "$web $login",                  1, 'password= takes a user in front of the host, as in http://monitor@app.example.com/health' );
+    bad( "FailoverService app http://a%3ab\@h $login", 1, "a user of basic authentication has no ':' in its name" );
+    bad( "$web $_=x",                    1, "'$_=' is no option of http://" ) for qw(ca ca-path cert key verify);
+    for my $secure ( $tls, $lag ) {
+        bad( "$secure verify=maybe",     1, "verify=: 'maybe' is neither on nor off" );
+        bad( "$secure ca=/no/such/file", 1, 'ca=: there is no file /no/such/file' );
+        bad( "$secure ca=$file",         1, "ca=: $file: no certificate" );
+        bad( "$secure ca-path=$file",    1, "ca-path=: $file is no directory" );
+        bad( "$secure cert=/no/such/file", 1, 'cert= takes key= beside it' );
+        bad( "$secure cert=$file key=$file", 1, "cert=: $file: no start line" );
+        warned( "$secure verify=off",    1, 'app: verify=off: whoever answers there is taken for the server' );
+        good($secure);
+    }
+    bad( "$lag tolerance=0",             1, "tolerance=: '0' is not within 1ms and 1h" );
+    bad( "$lag database=redis://h",      1, "database=: 'redis://h' is not where clients reach it" );
+    bad( "$lag status=200",              1, "'status=' is no option of redis-lag+https://" );
+    bad( 'FailoverService app redis-lag+https://h/v1', 1, 'redis-lag+https:// takes no path' );
+    good($_) for (
+        $web, 'FailoverService app http://h', 'FailoverService app https://[::1]:8443/',
+        "$web method=OPTIONS query=a=b&c=%20d status=200,401-403 \"body=all is well\" max-body=100 \"header=A: 1|B: 2\" host=www.example.com:81 APP=off",
+        "$lag database=[2001:db8::1]:12000 tolerance=5s timeout=2s",
+    );
+};
+
+subtest 'postgresql' => sub {
+    my $db     = 'FailoverService db postgresql://monitor@db1.example.com/shop';
+    my $tls    = "$db tls=on verify=off";
+    my $create = q{CREATE ROLE monitor LOGIN PASSWORD '...'; GRANT CONNECT ON DATABASE };
+    my $made   = Failover::Certificates->new;
+    my ( $cert, $key ) = $made->signed('DNS:client');
+    my $closed = $httpd->file( 'closed.key', slurp($key), 0600 );
+    my $shut   = $httpd->file( 'shut.key', slurp( $made->locked( $key, 'Geheim7' ) ), 0600 );
+    my $lock   = 'key-password=file:' . $httpd->file( 'lock', "Geheim7\n", 0400 );
+    bad( 'FailoverService db postgresql://h',          1, 'postgresql:// needs a user', $create . '"postgres" TO monitor;', 'postgresql://monitor@h ' );
+    bad( 'FailoverService db postgresql://h:5433/shop', 1, 'postgresql:// needs a user', $create . '"shop" TO monitor;', 'postgresql://monitor@h:5433/shop ' );
+    bad( 'FailoverService db postgresql://u@h/a/b',    1, 'the path of postgresql:// is one database, as in /shop' );
+    bad( 'FailoverService db postgresql://u@h,i',      1, 'postgresql takes at most 1 host,' );
+    bad( "$db ca-path=/etc",                           1, "'ca-path=' is no option of postgresql://", 'tls=, ca=, cert=, key=, verify=, role=, socket=' );
+    bad( "$db $_->[0]",                                1, $_->[1] ) for (
+        [ 'role=master',              "role=: 'master' is neither primary nor replica" ],
+        [ 'tls=prefer',               "tls=: 'prefer' is neither on nor off" ],
+        [ 'verify=off',               'verify= takes tls=on beside it' ],
+        [ 'ca=/etc/ssl/ca.pem',       'ca= takes tls=on beside it' ],
+        [ $lock,                      'key-password= takes tls=on beside it' ],
+        [ "tls=on $lock",             'key-password= takes cert= and key= beside it' ],
+        [ 'tls=on verify=maybe',      "verify=: 'maybe' is neither on nor off" ],
+        [ 'tls=on ca=ca.pem',         "ca=: 'ca.pem' is not an absolute path" ],
+        [ 'tls=on ca=/no/such/file',  'ca=: there is no file /no/such/file' ],
+        [ "tls=on ca=$file",          "ca=: $file: no certificate" ],
+        [ 'socket=run',               "socket=: 'run' is not an absolute path" ],
+        [ 'socket=/run/.s.PGSQL.x',   'does not end in a port, as in /run/postgresql/.s.PGSQL.5432' ],
+        [ 'tls=on verify=off socket=/run', 'tls=on and socket= exclude each other' ],
+    );
+    bad( "$tls cert=$cert",                      1, 'cert= takes key= beside it' );
+    bad( "$tls cert=$cert key=/no/such/file",    1, 'key=: there is no file /no/such/file' );
+    bad( "$tls cert=$cert key=$file",            1, "key=: $file: " );
+    bad( "$tls cert=$cert key=$key",             1, "key=: $key is open to everybody, and libpq takes no such key", 'chmod 0640' );
+    bad( "$tls cert=$cert key=$shut",            1, "key=: $shut has a password: name where that stands" );
+    bad( "$tls cert=$cert key=" . $made->{ca_key}, 1, 'key values mismatch' );
+    warned( $tls, 1, 'db: verify=off: whoever answers there is taken for the server' );
+    good($_) for (
+        $db, "$db busy=fail role=primary DB=spare", "$db role=replica tls=off", "$db tls=on ca=" . $made->ca,
+        "$db tls=on ca=@{[ $made->ca ]} cert=$cert key=$closed verify=on", "$db tls=on cert=$cert key=$shut $lock", "$db socket=/run/postgresql", "$db socket=/run/postgresql/.s.PGSQL.5432",
+        'FailoverDatabase replica postgresql://monitor@[::1]:5433 role=replica',
+    );
 };
 
 # httpd would run another module's directive as if it stood outside of the block.

@@ -17,6 +17,8 @@ my $OURS = <<~'CONF';
     FailoverService socket unix:///run/no-such.sock
     FailoverService cache memcached://c1.example.invalid,c2.example.invalid:11212
     FailoverDatabase blogdb mysql://monitor@db1.example.invalid/blog password=exec:@DIR@/cgi-bin/secret
+    FailoverService pgdb postgresql://monitor@db3.example.invalid/blog tls=on verify=off password=exec:@DIR@/cgi-bin/secret
+    FailoverService pglocal postgresql://monitor@127.0.0.1:@PORT@ socket=/run
     <FailoverService shop>
         FailoverEndpoint east mysql://monitor@127.0.0.1:@PORT@ password=exec:@DIR@/cgi-bin/secret
         FailoverSetEnv   SHOP_HOST %{failover:blogdb.host}

@@ -53,6 +53,25 @@ under_each_mpm 'what Redis logs and counts', sub ($mpm) {
     $redis->done;
 };
 
+# The URL's name is what it is called by, and never looked up.
+under_each_mpm 'a socket file', sub ($mpm) {
+    my $redis  = Failover::Server::Redis->new( config => "unixsocket redis.sock\nunixsocketperm 777\n" )->start;
+    my $socket = $redis->dir . '/redis.sock';
+    my $httpd  = start_httpd( $mpm, ['cache'], quick(), "FailoverService cache redis://redis.example.com/1 socket=$socket role=primary\n" );
+    wait_for_states( $httpd, 'up' );
+    my $before = $redis->counter('total_connections_received');
+    wait_for( sub { $httpd->get('/'); $redis->counter('total_connections_received') > $before + 5 }, 'pings' );
+    $redis->crash;
+    wait_for_states( $httpd, 'down' );
+    outage_is( $httpd, 'cache', 'redis.example.com:6379', 'connect: Connection refused' );
+    $redis->start;
+    wait_for_states( $httpd, 'up' );
+    $httpd->take_log(qr/FO0003: cache/);
+    $httpd->done;
+    is $redis->counter('total_error_replies'), 0, 'and no error for Redis';
+    $redis->done;
+};
+
 under_each_mpm 'killed and stopped', sub ($mpm) {
     my $redis = Failover::Server::Redis->new->start;
     my $at    = $redis->address;
@@ -113,7 +132,7 @@ under_each_mpm 'accounts', sub ($mpm) {
         my ($endpoint) = $url =~ /([\d.]+:\d+)/;
         if ($words) { outage_is( $httpd, $name, $endpoint, $words ) }
         else {
-            like $httpd->take_log(qr/FO0004: $name: /), qr/login refused \(0\): the server is alive, .*endpoint \Q$endpoint\E: \Q$warning\E/, $name;
+            like $httpd->take_log(qr/FO0004: $name: /), qr/login refused: the server is alive, .*endpoint \Q$endpoint\E: \Q$warning\E/, $name;
         }
     }
     unlike $httpd->error_log . ( $httpd->configtest( '-D', 'DUMP_FAILOVER' ) )[1], qr/$SECRET/, 'the password is nowhere';
@@ -138,6 +157,7 @@ under_each_mpm 'a login refused where the role is asked for', sub ($mpm) {
     $redis->ask( 'ACL', 'SETUSER', 'monitor', 'resetpass', '>another' );
     $redis->ask( 'REPLICAOF', 'NO', 'ONE' );
     $stays->('up');
+    $httpd->take_log(qr/FO0004: role: login refused: the server is alive, the ping's own credentials are wrong, so its state stays as it is: /);
     $redis->ask( 'ACL', 'SETUSER', 'monitor', ">$SECRET" );
     wait_for_states( $httpd, 'down' );
     outage_is( $httpd, 'role', $redis->address, 'answer: it is a primary, not a replica' );

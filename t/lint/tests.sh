@@ -24,12 +24,17 @@ for source in src/core/fo_*.c src/probe/probe_*.c; do
     case $unit in
     probe_ask | probe_dialogue | probe_steps | probe_tcp | probe_resolver) unit=probe_flight ;;
     probe_queue | probe_sleep) unit=probe_loop ;;
+    probe_script_match) unit=probe_script ;;
     fo_course | fo_monitor_siblings) unit=fo_monitor ;;
     probe_link) unit=probe_amqp ;;
     probe_stream) unit=probe_tls ;;
+    probe_mysql_*) unit=probe_mysql ;;
     probe_redis_nodes | probe_resp) unit=probe_redis ;;
+    probe_conninfo) unit=probe_pgsql ;;
     probe_plugin_helper | probe_plugin_run) unit=probe_plugin ;;
     probe_connect) unit=probe_memcached ;;
+    probe_curl | probe_curl_site | probe_http_options) unit=probe_http ;;
+    probe_lag_json) unit=probe_lag ;;
     esac
     [ -f "t/unit/check_$unit.c" ] || { echo "tests: $source has no t/unit/check_$unit.c"; failed=1; }
 done

@@ -3,7 +3,9 @@
 #include "probe_peer.h"
 
 #include <apr_general.h>
+#include <errno.h>
 #include <sys/resource.h>
+#include <sys/un.h>
 
 #define QUESTION (sizeof("version\r\n") - 1)
 #define BYTES(text) .bytes = text, .length = sizeof(text) - 1
@@ -25,7 +27,7 @@ static void teardown(void)
 }
 
 static const struct {
-    const char *user, *path, *option;
+    const char *user, *path, *socket;
     bool has_secret;
     const char *error; /* a part of it; NULL: accepted */
 } urls[] = {
@@ -34,6 +36,8 @@ static const struct {
     { "m", "", NULL, false, "no user" },
     { NULL, "", NULL, true, "no password" },
     { NULL, "/0", NULL, false, "no path" },
+    { NULL, "", "/run/memcached.sock", false, NULL },
+    { NULL, "", "memcached.sock", false, "socket=: 'memcached.sock' is not an absolute path" },
 };
 
 START_TEST(configures)
@@ -46,8 +50,8 @@ START_TEST(configures)
     void *conf = NULL;
     const char *warning = NULL, *error;
 
-    if (urls[_i].option)
-        apr_table_set(options, urls[_i].option, "on");
+    if (urls[_i].socket)
+        apr_table_set(options, "socket", urls[_i].socket);
     error = fo_probe_memcached.configure(&url, &login, options, &conf, &warning, pool);
     if (urls[_i].error)
         ck_assert_msg(error && strstr(error, urls[_i].error), "%s", error ? error : "accepted");
@@ -86,6 +90,29 @@ static void expect_whole_budget(void)
 {
     ck_assert_int_ge(report.took, PEER_BUDGET);
     ck_assert_int_lt(report.took, PEER_BUDGET + PEER_SLACK);
+}
+
+/* socket= */
+
+static void bind_file(peer_t *peer, const char *path)
+{
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+
+    *peer = (peer_t){ .fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0) };
+    apr_cpystrn(address.sun_path, path, sizeof(address.sun_path));
+    ck_assert_int_eq(bind(peer->fd, (struct sockaddr *)&address, sizeof(address)), 0);
+}
+
+static void ask_file(const char *path)
+{
+    static const char *const addresses[] = { "192.0.2.1", "192.0.2.2" };
+    fo_peer_t to = { .name = "localhost", .addresses = addresses, .n_addresses = 2 };
+    fo_ask_t ask = { .peers = &to, .n_peers = 1, .budget = PEER_BUDGET };
+    apr_time_t began_at = peer_now();
+
+    report = (fo_report_t){ 0 };
+    fo_probe_memcached.ask(path, &ask, &report);
+    report.took = peer_now() - began_at;
 }
 
 static const struct {
@@ -330,6 +357,50 @@ START_TEST(self_is_not_the_only_cause)
 }
 END_TEST
 
+START_TEST(over_a_socket)
+{
+    static const peer_line_t lines[] = { SAYS("VERSION 1.6.18\r\n"), { 0 } };
+    char folder[] = "/tmp/check-memcached-XXXXXX";
+    const char *path = apr_pstrcat(pool, mkdtemp(folder), "/socket", NULL);
+    peer_t peer;
+
+    ask_file(path);
+    expect(FO_VERDICT_FAIL, FO_STAGE_CONNECT, ENOENT, "No such file or directory");
+    bind_file(&peer, path);
+    ask_file(path);
+    expect(FO_VERDICT_FAIL, FO_STAGE_CONNECT, ECONNREFUSED, "Connection refused");
+    ck_assert_int_eq(listen(peer.fd, 0), 0);
+    peer.lines = lines;
+    peer.is_running = true;
+    ck_assert_int_eq(pthread_create(&peer.thread, NULL, peer_play, &peer), 0);
+    ask_file(path);
+    expect(FO_VERDICT_PASS, FO_STAGE_ANSWER, 0, "");
+    peer_stop(&peer);
+    unlink(path);
+    rmdir(folder);
+}
+END_TEST
+
+/* A server that accepts nobody, and whose queue is full. */
+START_TEST(socket_is_full)
+{
+    char folder[] = "/tmp/check-memcached-XXXXXX";
+    const char *path = apr_pstrcat(pool, mkdtemp(folder), "/socket", NULL);
+    peer_t peer;
+
+    bind_file(&peer, path);
+    ck_assert_int_eq(listen(peer.fd, 0), 0);
+    ask_file(path);
+    expect(FO_VERDICT_FAIL, FO_STAGE_ANSWER, APR_TIMEUP, "timed out");
+    ask_file(path);
+    expect(FO_VERDICT_FAIL, FO_STAGE_CONNECT, APR_TIMEUP, "timed out");
+    expect_whole_budget();
+    peer_stop(&peer);
+    unlink(path);
+    rmdir(folder);
+}
+END_TEST
+
 #define COUNT(array) (int)(sizeof(array) / sizeof((array)[0]))
 
 static Suite *suite(void)
@@ -354,6 +425,8 @@ static Suite *suite(void)
     tcase_add_test(tc, first_address_is_mute);
     tcase_add_test(tc, self_is_the_only_cause);
     tcase_add_test(tc, self_is_not_the_only_cause);
+    tcase_add_test(tc, over_a_socket);
+    tcase_add_test(tc, socket_is_full);
     suite_add_tcase(s, tc);
     return s;
 }

@@ -23,12 +23,14 @@ use Failover::Wait;
 
 #   name      for messages; the kind in small letters
 #   options   further words for its command line
+#   host      an address, for kinds that can listen there
+#   port      one that another has got for it
 #   user      whom it runs as when the test is run by root
 sub new ( $class, %arg ) {
-    my $self = bless { options => [], user => $class->_user, %arg }, $class;
+    my $self = bless { host => '127.0.0.1', options => [], user => $class->_user, %arg }, $class;
     $self->{name} //= lc( $class =~ s/.*:://r );
     $self->{dir}  = private_folder( $self->{name} );
-    $self->{port} = free_port();
+    $self->{port} //= free_port();
     $self->{log}  = Failover::Log->new(
         path   => "$self->{dir}/log",
         name   => "the log of $self->{name}",
@@ -42,7 +44,7 @@ sub new ( $class, %arg ) {
 sub name    ($self) { return $self->{name} }
 sub dir     ($self) { return $self->{dir} }
 sub port    ($self) { return $self->{port} }
-sub address ($self) { return "127.0.0.1:$self->{port}" }
+sub address ($self) { return "$self->{host}:$self->{port}" }
 sub pid     ($self) { return $self->{process}->pid }
 
 # Starts it and returns when it answers. Dies with the log's tail if it does not.
@@ -98,6 +100,14 @@ sub DESTROY ($self) {
     eval { $self->crash };
     remove_folder( $self->{dir} );
     return;
+}
+
+# Its certificate and key, where its user can read them, and a port for them.
+sub _keep_certificate ($self) {
+    my @file = map { spew( "$self->{dir}/tls-$_", slurp( $self->{certificate}[$_] ), 0400 ) } 0, 1;
+    $self->_own(@file);
+    $self->{tls_port} = free_port();
+    return @file;
 }
 
 sub _ready_or_dead ($self) {

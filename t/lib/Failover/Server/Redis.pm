@@ -24,7 +24,7 @@ sub _prepare ($self) {
     $tls{port} = $self->{tls_port} = free_port() if %tls;
     my $tls  = join '', map {"tls-$_ $tls{$_}\n"} sort keys %tls;
     my $file = spew( "$self->{dir}/redis.conf", <<~"CONF" . $tls . ( $self->{config} // '' ) );
-        bind 127.0.0.1
+        bind $self->{host}
         port $self->{port}
         dir $self->{dir}
         save ""
