@@ -272,7 +272,7 @@ tested: all units fuzzers instrumented-asan instrumented-tsan instrumented-ubsan
 
 # Those that leave nothing of the machine to others, take times, or compare what it does from one run
 # to the next.
-BUSY = t/httpd/41-wait.t t/httpd/58-hangs.t t/httpd/64-crowd.t t/httpd/90-busy.t
+BUSY = t/00-unit.t t/httpd/41-wait.t t/httpd/58-hangs.t t/httpd/64-crowd.t t/httpd/90-busy.t
 
 check:
 	t/install check

@@ -110,7 +110,7 @@ typedef struct fo_peer_t {
 typedef struct fo_ask_t {
     const char *secret;       /* NULL: none */
     const char *key_password; /* of the client certificate's key; NULL: none */
-    void *tls; /* OpenSSL's SSL_CTX, made by mod_failover; with FO_TLS_ALWAYS, else NULL */
+    void *tls; /* OpenSSL's SSL_CTX, where mod_failover takes care of TLS; else NULL */
     const fo_peer_t *peers;
     unsigned n_peers;           /* 1 for dialogues and steps */
     apr_interval_time_t budget; /* what is left for this call */

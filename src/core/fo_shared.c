@@ -68,6 +68,7 @@ static apr_uint64_t layout_number(void)
 {
     apr_uint64_t number = LAYOUT_VERSION;
 
+    number = number * FNV_PRIME + FO_VERDICT_COUNT; /* what follows the counts moves with it */
     number = number * FNV_PRIME + sizeof(fo_shared_t);
     number = number * FNV_PRIME + sizeof(fo_slot_words_t);
     number = number * FNV_PRIME + sizeof(fo_service_words_t);

@@ -124,15 +124,15 @@ void httpd_config_test(apr_pool_t *pconf, server_rec *s)
         httpd_dump(config.plan, config.rules, s, pconf);
 }
 
-/* What was read from the same place already; NULL: nothing. */
-static const char *same_source(int index)
+/* What was read from the same place already, if anything came of it; NULL: nobody has read. */
+static const httpd_pending_secret_t *same_source(int index)
 {
     const httpd_pending_secret_t *all = (httpd_pending_secret_t *)config.secrets->elts;
 
     for (int i = 0; i < index; i++)
         if (all[i].secret.kind == all[index].secret.kind &&
             strcmp(all[i].secret.source, all[index].secret.source) == 0)
-            return *all[i].into;
+            return &all[i];
     return NULL;
 }
 
@@ -140,10 +140,11 @@ static void read_secret(int index, apr_pool_t *pool, apr_pool_t *ptemp)
 {
     const httpd_pending_secret_t *pending = &APR_ARRAY_IDX(config.secrets, index,
                                                            httpd_pending_secret_t);
+    const httpd_pending_secret_t *same = same_source(index);
     const httpd_check_t *locked = pending->locked;
-    const char *warning = NULL, *secret = same_source(index), *error = NULL;
+    const char *warning = NULL, *secret = same ? *same->into : NULL, *error = NULL;
 
-    if (!secret)
+    if (!same)
         error = httpd_secret_read(&pending->secret, &secret, &warning, pool, ptemp);
     if (secret && locked && locked->tls)
         error = probe_tls_unlock(locked->tls, locked->key, secret, pool);

@@ -73,6 +73,7 @@ static const char *check_probe(const fo_probe_t *probe, const char *scheme, apr_
     forms = (probe->dialogue != NULL) + (probe->steps != NULL) + (probe->ask != NULL);
     if (!probe->configure || !probe->example || !probe->summary || forms != 1 ||
         (probe->dialogue && !probe->dialogue->turn) ||
+        (probe->tls != FO_TLS_OWN && probe->max_hosts == 0) ||
         (probe->steps && (!probe->steps->begin || !probe->steps->step || !probe->steps->end)))
         return apr_psprintf(pool,
                             "the probe for %s:// is incomplete: it needs configure, example, "

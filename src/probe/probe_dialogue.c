@@ -408,7 +408,7 @@ static void talk(probe_flight_t *flight, connection_t *connection, apr_time_t no
     if (received == SOME)
         wait_more(flight, connection, now);
     else if (received == NOTHING)
-        flight->events = (short)(POLLIN | connection->wants); /* the silence goes on */
+        flight->events = connection->wants; /* the silence goes on */
 }
 
 static void ready(probe_flight_t *flight, short events, apr_time_t now)

@@ -40,9 +40,9 @@ apr_status_t probe_link_connect(probe_link_t *link, const char *address, apr_por
     link->stream.fd = probe_connect(address, port, SOCK_STREAM);
     if (link->stream.fd < 0)
         return errno;
-    do
-        status = wait_for(link, POLLOUT);
-    while (!status && getsockopt(link->stream.fd, SOL_SOCKET, SO_ERROR, &error, &length) != 0);
+    status = wait_for(link, POLLOUT);
+    if (!status && getsockopt(link->stream.fd, SOL_SOCKET, SO_ERROR, &error, &length) != 0)
+        error = errno;
     return status ? status : error;
 }
 

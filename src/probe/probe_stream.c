@@ -54,10 +54,18 @@ static apr_status_t wait_for(probe_stream_t *stream, short events)
     return EAGAIN;
 }
 
+/* The system's errno of a file that was to be read on the way, as one of ca-path=; 0: none. */
+static int errno_of_file(void)
+{
+    unsigned long error = ERR_peek_error();
+
+    return ERR_GET_LIB(error) == ERR_LIB_SYS ? ERR_GET_REASON(error) : 0;
+}
+
 /* After an SSL call that did not succeed. */
 static apr_status_t judge(probe_stream_t *stream, int result)
 {
-    int error = errno;
+    int error = errno_of_file() ? errno_of_file() : errno;
 
     switch (SSL_get_error(stream->ssl, result)) {
     case SSL_ERROR_WANT_READ:
@@ -73,36 +81,76 @@ static apr_status_t judge(probe_stream_t *stream, int result)
     }
 }
 
-/* Of a numeric address there is no SNI, and the certificate must have the address itself. */
+/*
+ * Of a numeric address there is no SNI, and the certificate must have the address itself. A zone
+ * and the last dot of a name are nothing that a certificate knows.
+ */
 static bool expect_name(SSL *ssl, const char *name)
 {
     unsigned char numeric[sizeof(struct in6_addr)];
+    char known[256];
 
-    if (inet_pton(AF_INET, name, numeric) == 1 || inet_pton(AF_INET6, name, numeric) == 1)
-        return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), name);
-    return SSL_set_tlsext_host_name(ssl, name) && SSL_set1_host(ssl, name);
+    apr_cpystrn(known, name, sizeof(known));
+    known[strcspn(known, "%")] = '\0';
+    if (inet_pton(AF_INET, known, numeric) == 1 || inet_pton(AF_INET6, known, numeric) == 1)
+        return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), known);
+    if (known[0] && known[strlen(known) - 1] == '.')
+        known[strlen(known) - 1] = '\0';
+    return SSL_set_tlsext_host_name(ssl, known) && SSL_set1_host(ssl, known);
+}
+
+/*
+ * A peer that never lets OpenSSL wait, as by a row of HelloRequests without end, would hold the
+ * thread beyond every deadline: a call that has read that often is told that there is no more.
+ */
+#define READS_MAX 32
+
+static long count_read(BIO *bio, int what, const char *bytes, size_t n, int argi, long argl,
+                       int result, size_t *processed)
+{
+    unsigned *left = (unsigned *)(void *)BIO_get_callback_arg(bio);
+
+    (void)bytes;
+    (void)n;
+    (void)argi;
+    (void)argl;
+    (void)processed;
+    if (what != BIO_CB_READ)
+        return result;
+    if (*left > 0) {
+        --*left;
+        return 1;
+    }
+    BIO_set_retry_read(bio);
+    return -1;
 }
 
 apr_status_t probe_stream_secure(probe_stream_t *stream, SSL_CTX *context, const char *name)
 {
+    BIO *bio;
+
     stream->ssl = SSL_new(context);
-    return stream->ssl && SSL_set_fd(stream->ssl, stream->fd) && expect_name(stream->ssl, name)
-               ? 0
-               : ENOMEM;
+    if (!stream->ssl || !SSL_set_fd(stream->ssl, stream->fd) || !expect_name(stream->ssl, name))
+        return ENOMEM;
+    bio = SSL_get_rbio(stream->ssl);
+    BIO_set_callback_ex(bio, count_read);
+    BIO_set_callback_arg(bio, (char *)&stream->n_reads);
+    return 0;
 }
 
 /* What an earlier call of this thread left behind would be taken for this one's. */
-static void forget_errors(void)
+static void begin_call(probe_stream_t *stream)
 {
     ERR_clear_error();
     errno = 0;
+    stream->n_reads = READS_MAX;
 }
 
 apr_status_t probe_stream_shake(probe_stream_t *stream)
 {
     int result;
 
-    forget_errors();
+    begin_call(stream);
     result = SSL_connect(stream->ssl);
     return result == 1 ? 0 : judge(stream, result);
 }
@@ -111,7 +159,7 @@ static apr_status_t send_tls(probe_stream_t *stream, const void *bytes, size_t n
 {
     int result;
 
-    forget_errors();
+    begin_call(stream);
     result = SSL_write_ex(stream->ssl, bytes, n, ret_n);
     return result == 1 ? 0 : judge(stream, result);
 }
@@ -120,7 +168,7 @@ static apr_status_t receive_tls(probe_stream_t *stream, void *bytes, size_t n, s
 {
     int result;
 
-    forget_errors();
+    begin_call(stream);
     result = SSL_read_ex(stream->ssl, bytes, n, ret_n);
     return result == 1 ? 0 : judge(stream, result);
 }

@@ -19,6 +19,7 @@ typedef struct probe_stream_t {
     SSL *ssl;          /* NULL: plain */
     short wants;       /* after EAGAIN: poll()'s events */
     const char *words; /* static */
+    unsigned n_reads;  /* left to the call under way */
 } probe_stream_t;
 
 /*

@@ -98,7 +98,8 @@ static const char *load_key(SSL_CTX *context, const char *key, const char *passw
     ERR_clear_error();
     SSL_CTX_set_default_passwd_cb(context, give_password);
     SSL_CTX_set_default_passwd_cb_userdata(context, &ask);
-    if (!SSL_CTX_use_PrivateKey_file(context, key, SSL_FILETYPE_PEM)) {
+    if (!SSL_CTX_use_PrivateKey_file(context, key, SSL_FILETYPE_PEM) ||
+        !SSL_CTX_check_private_key(context)) {
         ask.was_asked = ask.was_asked && ERR_GET_LIB(ERR_peek_error()) != ERR_LIB_X509;
         error = refused("key", key, pool);
     }
@@ -156,9 +157,11 @@ const char *probe_tls_context(const apr_table_t *options, bool is_locked, void *
     (void)OPENSSL_init_ssl(OPENSSL_INIT_NO_ATEXIT, NULL);
     ERR_clear_error();
     context = SSL_CTX_new(TLS_client_method());
-    if (!context || !SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION))
-        return "OpenSSL has no TLS 1.2, or no memory";
+    if (!context)
+        return "OpenSSL has no memory";
     apr_pool_cleanup_register(pool, context, free_context, apr_pool_cleanup_null);
+    if (!SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION))
+        return "OpenSSL has no TLS 1.2";
     SSL_CTX_set_verify(context, verifies ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, NULL);
     SSL_CTX_set_mode(context, MODES);
     (void)SSL_CTX_clear_mode(context, SSL_MODE_AUTO_RETRY); /* each record is waited for by us */

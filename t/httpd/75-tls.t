@@ -85,6 +85,19 @@ subtest 'the password of a key' => sub {
     $httpd->done;
 };
 
+# As httpd's User: that the child cannot read it is no fault of the server's.
+subtest 'authorities that the children may not read' => sub {
+    my $folder = $made->ca_folder('closed');
+    chmod 0600, "$folder/authority.pem" or die "$folder: $!\n";
+    my $httpd = Failover::Httpd->new( config => slowly() . <<~"CONF" . shows_states('app'), modules => [qw(cgi env)] )->start;
+        FailoverService app tcp://localhost:@{[ port('foreign') ]} tls=on ca-path=$folder
+        CONF
+    $httpd->get('/');
+    like $httpd->take_log(qr/FO0005: app: /), qr/tls: Permission denied: User and Group must be able to read the files of TLS$/, 'said';
+    is states($httpd), 'up', 'and no outage';
+    $httpd->done;
+};
+
 subtest 'a socket file, in plain and over TLS' => sub {
     my $unix  = Failover::Peer->new( unix => 1 );
     my $httpd = Failover::Httpd->new( config => quick() . <<~"CONF" . shows_states('app'), modules => [qw(cgi env)] );

@@ -51,6 +51,7 @@ static const struct {
     { { "cert", "@text", "key", "@one.key" }, "cert=: |/text: no start line" },
     { { "cert", "@one.crt", "key", "@text" }, "key=: |/text: " },
     { { "cert", "@one.crt", "key", "@two.key" }, "key=: |key values mismatch" },
+    { { "cert", "@one.crt", "key", "@rsa.key" }, "key=: |/rsa.key: " },
     { { "cert", "@locked.crt", "key", "@locked.key" }, "key=: |has a password|key-password=" },
 };
 
@@ -190,10 +191,13 @@ START_TEST(passes)
 }
 END_TEST
 
+/* But for its last dot. */
+static const char *const names[] = { "one.test", "one.test." };
+
 START_TEST(asks_for_the_name)
 {
     tls_listen(&server, "one");
-    ping_server("one.test", "+OK\n");
+    ping_server(names[_i], "+OK\n");
     expect(FO_VERDICT_PASS, FO_STAGE_ANSWER, 0, "");
     ck_assert_str_eq(server.asked, "one.test");
 }
@@ -345,6 +349,29 @@ START_TEST(hangs_in_the_handshake)
 }
 END_TEST
 
+/* HelloRequests in a row, sixteen thousand bytes in a record: OpenSSL would read on for ever. */
+START_TEST(talks_without_end)
+{
+    static char flood[64 * 16389];
+    static const char head[] = "\x16\x03\x03\x40";
+    peer_line_t lines[] = { { .await = 1, .bytes = flood, .length = sizeof(flood) },
+                            { .bytes = flood, .length = sizeof(flood) },
+                            { .bytes = flood, .length = sizeof(flood) },
+                            { 0 } };
+    apr_time_t began_at;
+    peer_t peer;
+
+    for (int i = 0; i < 64; i++)
+        memcpy(flood + (size_t)i * 16389, head, sizeof(head));
+    peer_start(&peer, lines, PEER_HOLD);
+    began_at = probe_clock_now();
+    ping("127.0.0.1", peer.port, 100 * MS);
+    ck_assert_int_lt(probe_clock_now() - began_at, SEC);
+    expect(FO_VERDICT_FAIL, FO_STAGE_TLS, APR_TIMEUP, "timed out after 100ms");
+    peer_stop(&peer);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("probe_tls");
@@ -358,7 +385,7 @@ static Suite *suite(void)
     tc = tcase_create("pings");
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_loop_test(tc, passes, 0, COUNT(records));
-    tcase_add_test(tc, asks_for_the_name);
+    tcase_add_loop_test(tc, asks_for_the_name, 0, COUNT(names));
     tcase_add_loop_test(tc, cut_at_every_byte, 0, 4);
     tcase_add_test(tc, long_records);
     tcase_add_loop_test(tc, is_not_the_server, 0, COUNT(mistrusted));
@@ -367,6 +394,7 @@ static Suite *suite(void)
     tcase_add_test(tc, a_client_certificate_is_wanted);
     tcase_add_test(tc, a_client_certificate_is_shown);
     tcase_add_loop_test(tc, speaks_no_tls, 0, COUNT(no_tls));
+    tcase_add_test(tc, talks_without_end);
     tcase_add_loop_test(tc, hangs_in_the_handshake, 0, COUNT(silences));
     suite_add_tcase(s, tc);
     return s;

@@ -19,8 +19,8 @@
 
 #define PEER_BUDGET (200 * 1000)
 
-/* By which a budget may be missed. Under ThreadSanitizer it is no measure. */
-#ifdef __SANITIZE_THREAD__
+/* By which a budget may be missed. Under a sanitizer it is no measure. */
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
 #define PEER_SLACK (500 * 1000)
 #else
 #define PEER_SLACK (50 * 1000)

@@ -27,6 +27,7 @@ static const struct {
     int number; /* errno */
 } rig_names[] = {
     { "one.test", 0, { "127.0.0.1", NULL }, 0 },
+    { "one.test.", 0, { "127.0.0.1", NULL }, 0 },
     { "two.test", 0, { "127.0.0.2", "127.0.0.1" }, 0 },
     { "changing.test", 0, { "127.0.0.1", NULL }, 0 },
     { "slow.test", 0, { "127.0.0.1", NULL }, 0 },

@@ -55,6 +55,17 @@ static inline void tls_write_pair(const char *name, const char *names, const cha
     EVP_PKEY_free(key);
 }
 
+/* rsa.key: of another kind than the rest, and without a certificate. */
+static inline void tls_write_rsa(void)
+{
+    EVP_PKEY *key = EVP_RSA_gen(2048);
+    FILE *to = fopen(tls_file("rsa.key"), "w");
+
+    ck_assert(PEM_write_PrivateKey(to, key, NULL, NULL, 0, NULL, NULL));
+    fclose(to);
+    EVP_PKEY_free(key);
+}
+
 static inline void tls_make_folder(void)
 {
     FILE *to;
@@ -64,6 +75,7 @@ static inline void tls_make_folder(void)
     tls_write_pair("one", "DNS:one.test,IP:127.0.0.1", NULL);
     tls_write_pair("two", "DNS:other.test,IP:192.0.2.1", NULL);
     tls_write_pair("locked", "DNS:client", "geheim");
+    tls_write_rsa();
     to = fopen(tls_file("text"), "w");
     fputs("no certificate\n", to);
     fclose(to);
@@ -72,7 +84,7 @@ static inline void tls_make_folder(void)
 static inline void tls_remove_folder(void)
 {
     static const char *const names[] = { "one.key",    "one.crt",    "two.key", "two.crt",
-                                         "locked.key", "locked.crt", "text" };
+                                         "locked.key", "locked.crt", "rsa.key", "text" };
 
     for (int i = 0; i < COUNT(names); i++)
         unlink(tls_file(names[i]));

@@ -21,8 +21,8 @@ sub new ($class) {
 sub ca ($self) { return $self->{ca} }
 
 # A folder in which OpenSSL finds the authority by its name's hash.
-sub ca_folder ($self) {
-    my $folder = "$self->{dir}/authorities";
+sub ca_folder ( $self, $name = 'authorities' ) {
+    my $folder = "$self->{dir}/$name";
     mkdir $folder or die "cannot create $folder: $!\n";
     spew( "$folder/authority.pem", slurp( $self->{ca} ) );
     $self->_openssl( 'rehash', $folder );
