@@ -2,6 +2,8 @@
 
 #include "core/fo_parse.h"
 
+#include <string.h>
+
 static const char *const stage_names[FO_STAGE_COUNT] = {
     [FO_STAGE_RESOLVE] = "resolve", [FO_STAGE_CONNECT] = "connect", [FO_STAGE_TLS] = "tls",
     [FO_STAGE_LOGIN] = "login",     [FO_STAGE_ASK] = "ask",         [FO_STAGE_ANSWER] = "answer",
@@ -34,6 +36,34 @@ void fo_report_text(const fo_report_t *report, char *text, apr_size_t size)
     for (char *c = text; *c; c++) /* a server's words must not forge lines in the log */
         if ((unsigned char)*c < 0x20 || (unsigned char)*c == 0x7f)
             *c = '?';
+}
+
+/* Less of a secret than this is nothing that tells. */
+#define TELLING 3
+
+/* How many bytes of the secret stand here: all of them, or those up to the text's end; else 0. */
+static apr_size_t length_here(const char *at, const char *secret, bool is_cut)
+{
+    apr_size_t n = 0;
+
+    while (secret[n] && at[n] == secret[n])
+        n++;
+    if (!secret[n] || (is_cut && !at[n] && n >= TELLING))
+        return n;
+    return 0;
+}
+
+void fo_report_hide(fo_report_t *report, const char *secret)
+{
+    bool is_cut = strlen(report->text) == sizeof(report->text) - 1;
+
+    if (!secret || !secret[0])
+        return;
+    for (char *at = report->text; *at;) {
+        apr_size_t n = length_here(at, secret, is_cut);
+        memset(at, '*', n);
+        at += n ? n : 1;
+    }
 }
 
 bool fo_report_is_timeout(const fo_report_t *report)

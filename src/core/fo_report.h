@@ -21,6 +21,12 @@ bool fo_report_is_pass(const fo_report_t *report);
 /* It says that the service does not work; busy_fails: so does one that is full. */
 bool fo_report_is_failure(const fo_report_t *report, bool busy_fails);
 
+/*
+ * Of a text that repeats the secret, stars in its place; also where the end of the text has cut it
+ * off. NULL: there is none.
+ */
+void fo_report_hide(fo_report_t *report, const char *secret);
+
 /* "timed out after 3s". */
 void fo_report_timeout(fo_report_t *report, fo_verdict_e verdict, apr_interval_time_t after);
 

@@ -343,14 +343,18 @@ static const char *text_of(probe_curl_t *curl, CURLcode code, const meaning_t *m
 static void judge(probe_curl_t *curl, CURLcode code, fo_report_t *report)
 {
     const meaning_t *meaning = meaning_of(curl, code);
+    /* It says so of a line that is longer than it can hold as well. */
+    bool is_shortage = meaning->status == ENOMEM && report->stage != FO_STAGE_ANSWER;
     apr_status_t status = code == CURLE_OK ? 0 : errno_of(curl);
     const char *text = NULL;
 
     if (!meaning->status && strstr(curl->words, "SSL routines"))
         report->stage = FO_STAGE_TLS; /* TLS 1.3 hears after the handshake what the server thinks */
-    if (!status && meaning->status != ENOMEM)
+    if (!status && meaning->status == ENOMEM && !is_shortage)
+        text = "the answer has headers without end";
+    else if (!status && !is_shortage)
         text = text_of(curl, code, meaning);
-    if (!status)
+    if (!status && (meaning->status != ENOMEM || is_shortage))
         status = meaning->status;
     fo_report_fill(report, fo_status_is_self(status) ? FO_VERDICT_SELF : FO_VERDICT_FAIL, status, 0,
                    text);

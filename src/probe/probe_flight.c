@@ -358,6 +358,8 @@ void probe_flight_settle(probe_flight_t *flight, apr_time_t now)
     fo_verdict_e verdict;
 
     finish_run(flight);
+    fo_report_hide(&flight->report, flight->order.check->secret);
+    fo_report_hide(&flight->report, flight->order.check->key_password);
     /* It may have lost patience with us: MariaDB gives a client 10 s to log in. */
     if (flight->is_starved && !flight->order.is_final && is_given_up(&flight->report))
         flight->report.verdict = FO_VERDICT_SELF;

@@ -203,8 +203,9 @@ static void judge(state_t *state, fo_report_t *report)
 
     if (!conf->statuses.has[curl->status]) {
         probe_curl_refuse(curl,
-                          curl->status == 401 && conf->site.user ? FO_VERDICT_LOGIN
-                                                                 : FO_VERDICT_FAIL,
+                          curl->status != 401 || !conf->site.user ? FO_VERDICT_FAIL
+                          : conf->text.length                     ? FO_VERDICT_BARRED
+                                                                  : FO_VERDICT_LOGIN,
                           "", report);
         return;
     }

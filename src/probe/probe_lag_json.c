@@ -4,6 +4,9 @@
 #include <jansson.h>
 #include <string.h>
 
+/* What Redis Enterprise answers is some five deep. */
+#define DEPTH_MAX 64
+
 /* True: the endpoint is reached by the host's name, or at its address. */
 typedef bool (*fits_fn)(const json_t *endpoint, const char *name);
 
@@ -90,10 +93,23 @@ static const char *find(const json_t *databases, const fo_host_t *host, apr_int6
     return text[0] ? text : NULL;
 }
 
+/* Jansson reads by recursion, and a thread's stack is small. Brackets in strings count as well. */
+static json_t *load(const char *json, apr_size_t n)
+{
+    unsigned depth = 0;
+
+    for (apr_size_t i = 0; i < n && depth <= DEPTH_MAX; i++)
+        if (json[i] == '[' || json[i] == '{')
+            depth++;
+        else if (depth && (json[i] == ']' || json[i] == '}'))
+            depth--;
+    return depth > DEPTH_MAX ? NULL : json_loadb(json, n, 0, NULL);
+}
+
 const char *probe_lag_find(const char *json, apr_size_t n, const fo_host_t *host,
                            apr_int64_t *ret_uid, char text[FO_REPORT_TEXT])
 {
-    json_t *databases = json_loadb(json, n, 0, NULL);
+    json_t *databases = load(json, n);
     const char *error;
 
     text[0] = '\0';
@@ -104,7 +120,7 @@ const char *probe_lag_find(const char *json, apr_size_t n, const fo_host_t *host
 
 const char *probe_lag_words(const char *json, apr_size_t n, char text[FO_REPORT_TEXT])
 {
-    json_t *error = json_loadb(json, n, 0, NULL);
+    json_t *error = load(json, n);
     const char *words = json_string_value(json_object_get(error, "description"));
 
     if (!words)

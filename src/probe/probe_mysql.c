@@ -195,6 +195,7 @@ static const char *configure_tls(const fo_url_t *url, const fo_login_t *login,
 static void child_init(void)
 {
     (void)mysql_library_init(0, NULL, NULL);
+    probe_mysql_steps_init();
 }
 
 static void child_init_tls(void)

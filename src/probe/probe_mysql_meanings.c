@@ -12,6 +12,9 @@
 #define MYSQL_ACCOUNT_LOCKED 3118
 #define MYSQL_NEEDS_TLS 3159
 
+/* An errno is smaller than the codes of MySQL. */
+#define ERRNO_MAX 999
+
 typedef struct meaning_t {
     unsigned code;
     fo_verdict_e verdict;
@@ -88,7 +91,45 @@ static apr_status_t errno_in(const char *text)
     if (!mark)
         mark = strrchr(text, ':');
     number = mark ? strtol(mark + 1, NULL, 10) : 0;
-    return number == EAGAIN || number == EINPROGRESS ? 0 : (apr_status_t)number;
+    return number <= 0 || number > ERRNO_MAX || number == EAGAIN || number == EINPROGRESS
+               ? 0
+               : (apr_status_t)number;
+}
+
+/*
+ * What a server says before TLS, as that it is full, nobody vouches for: the library puts it as
+ * "... cannot be verified: 1040 - Too many connections". Returns the number, or 0.
+ */
+static unsigned code_before_tls(MYSQL *mysql, const char **ret_words)
+{
+    static const char mark[] = "cannot be verified: ";
+    const char *at = mysql_errno(mysql) == CR_CONNECTION_ERROR ? strstr(mysql_error(mysql), mark)
+                                                               : NULL;
+    const char *words;
+
+    if (!at)
+        return 0;
+    at += sizeof(mark) - 1;
+    words = strstr(at, " - ");
+    *ret_words = words ? words + 3 : at;
+    return (unsigned)strtoul(at, NULL, 10);
+}
+
+/* Of such a number a login that is refused is no more than a failure. */
+static void judge_before_tls(unsigned code, const char *words, fo_report_t *report)
+{
+    fo_verdict_e verdict = FO_VERDICT_FAIL;
+
+    for (size_t i = 0; i < sizeof(meanings) / sizeof(meanings[0]); i++) {
+        if (meanings[i].code != code)
+            continue;
+        if (meanings[i].verdict == FO_VERDICT_BUSY)
+            verdict = FO_VERDICT_BUSY;
+        if (meanings[i].text)
+            words = meanings[i].text;
+    }
+    report->stage = FO_STAGE_LOGIN;
+    fo_report_fill(report, verdict, 0, (int)code, words);
 }
 
 static bool is_client_code(unsigned code)
@@ -144,7 +185,7 @@ static const char *words_of(MYSQL *mysql)
     return strncmp(words, prefix, sizeof(prefix) - 1) == 0 ? words + sizeof(prefix) - 1 : words;
 }
 
-void probe_mysql_judge(MYSQL *mysql, bool asks_more, bool is_question, fo_report_t *report)
+static void judge_answer(MYSQL *mysql, bool asks_more, bool is_question, fo_report_t *report)
 {
     const meaning_t *meaning = meaning_of(mysql, is_question);
     unsigned code = mysql_errno(mysql);
@@ -158,5 +199,16 @@ void probe_mysql_judge(MYSQL *mysql, bool asks_more, bool is_question, fo_report
                    status ? NULL : text);
     if (!status && meaning->is_end)
         report->status = APR_EOF;
+}
+
+void probe_mysql_judge(MYSQL *mysql, bool asks_more, bool is_question, fo_report_t *report)
+{
+    const char *words = NULL;
+    unsigned code = code_before_tls(mysql, &words);
+
+    if (code)
+        judge_before_tls(code, words, report);
+    else
+        judge_answer(mysql, asks_more, is_question, report);
     make_printable(report->text);
 }

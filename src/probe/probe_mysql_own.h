@@ -76,6 +76,9 @@ void probe_mysql_judge(MYSQL *mysql, bool asks_more, bool is_question, fo_report
 
 extern const fo_steps_t probe_mysql_steps;
 
+/* Once, before there are threads. */
+void probe_mysql_steps_init(void);
+
 /* mysqls://: blocking, on a worker. */
 void probe_mysql_tls_ask(const void *conf, const fo_ask_t *ask, fo_report_t *report);
 

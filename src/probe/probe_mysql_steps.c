@@ -43,7 +43,36 @@ typedef struct state_t {
     unsigned n_ways;                        /* in which it was put before */
     MYSQL_RES *result;                      /* NULL: none */
     probe_mysql_answer_t answer;
+    size_t n_heard; /* bytes from the server, in all */
 } state_t;
+
+/*
+ * The library limits each packet and not their number, and returns only when the socket has nothing
+ * more: a server that talks on and on would hold the thread. It is cut off by whom the library tells
+ * of each read; of this connection alone, as others in the process may use the library too.
+ */
+int ma_pvio_register_callback(my_bool is_new,
+                              void (*hear)(int mode, MYSQL *mysql, const unsigned char *bytes,
+                                           size_t n)); /* exported, and in no installed header */
+
+#define HEARD_MAX ((size_t)512 * 1024)
+
+static _Thread_local state_t *heard; /* the one that calls the library; NULL: none */
+
+static void hear(int mode, MYSQL *mysql, const unsigned char *bytes, size_t n)
+{
+    (void)bytes;
+    if (mode != 0 || !heard || mysql != heard->mysql || (ssize_t)n <= 0)
+        return;
+    heard->n_heard += n;
+    if (heard->n_heard > HEARD_MAX)
+        (void)shutdown(mysql_get_socket(mysql), SHUT_RDWR);
+}
+
+void probe_mysql_steps_init(void)
+{
+    (void)ma_pvio_register_callback(1, hear);
+}
 
 static bool asks_more(const probe_mysql_conf_t *conf)
 {
@@ -86,6 +115,8 @@ static bool is_connect_code(unsigned code)
 static void judge(const state_t *state, fo_report_t *report)
 {
     probe_mysql_judge(state->mysql, asks_more(state->conf), state->question != NULL, report);
+    if (state->n_heard > HEARD_MAX)
+        fo_report_fill(report, FO_VERDICT_FAIL, 0, 0, "the server talks without end");
 }
 
 static void start_waiting(MYSQL *mysql, int waits, fo_wait_t *ret_wait)
@@ -311,6 +342,17 @@ static fo_progress_e begin(void *opaque, const void *conf, const fo_ask_t *ask, 
     return advance(state, waits, ret_wait, report);
 }
 
+static fo_progress_e go_on(state_t *state, int events, fo_wait_t *ret_wait, fo_report_t *report)
+{
+    fo_progress_e progress;
+
+    heard = state;
+    errno = 0;
+    progress = advance(state, calls[state->call].cont(state, events), ret_wait, report);
+    heard = NULL;
+    return progress;
+}
+
 static fo_progress_e step(void *opaque, short ready, fo_wait_t *ret_wait, fo_report_t *report)
 {
     state_t *state = opaque;
@@ -319,8 +361,7 @@ static fo_progress_e step(void *opaque, short ready, fo_wait_t *ret_wait, fo_rep
                  (ready & POLLOUT || is_broken ? MYSQL_WAIT_WRITE : 0) |
                  (ready & POLLPRI ? MYSQL_WAIT_EXCEPT : 0) | (ready ? 0 : MYSQL_WAIT_TIMEOUT);
 
-    errno = 0;
-    return advance(state, calls[state->call].cont(state, events), ret_wait, report);
+    return go_on(state, events, ret_wait, report);
 }
 
 /*

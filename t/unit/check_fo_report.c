@@ -143,6 +143,35 @@ START_TEST(own_faults)
 }
 END_TEST
 
+#define X120                                                                                       \
+    "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"                                 \
+    "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+
+static const struct {
+    const char *text, *secret, *shown;
+} secrets[] = {
+    { "no such user", NULL, "no such user" },
+    { "no such user", "", "no such user" },
+    { "wrong: Geheim7", "Geheim7", "wrong: *******" },
+    { "Geheim7 is not geheim7, Geheim7", "Geheim7", "******* is not geheim7, *******" },
+    { "aaab", "aab", "a***" },
+    { "***", "*", "***" },
+    { "ends in Gehe", "Geheim7", "ends in Gehe" },
+    { X120 " a Geheim7", "Geheim7", X120 " a ****" }, /* cut off */
+    { X120 "xxx Geheim7", "Geheim7", X120 "xxx ***" },
+    { X120 "xxxx Geheim7", "Geheim7", X120 "xxxx Ge" }, /* too little to tell */
+};
+
+START_TEST(hides_secrets)
+{
+    fo_report_t report = { 0 };
+
+    fo_report_fill(&report, FO_VERDICT_FAIL, 0, 0, secrets[_i].text);
+    fo_report_hide(&report, secrets[_i].secret);
+    ck_assert_str_eq(report.text, secrets[_i].shown);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("fo_report");
@@ -155,6 +184,7 @@ static Suite *suite(void)
     tcase_add_loop_test(tc, timeout_texts, 0, COUNT(timeouts));
     tcase_add_loop_test(tc, timeouts_are_told_apart, 0, COUNT(statuses));
     tcase_add_test(tc, fill_keeps_the_stage_and_cuts_the_text);
+    tcase_add_loop_test(tc, hides_secrets, 0, COUNT(secrets));
     tcase_add_loop_test(tc, own_faults, 0, COUNT(causes));
     suite_add_tcase(s, tc);
     return s;

@@ -435,6 +435,34 @@ START_TEST(headers_without_end)
 }
 END_TEST
 
+/* One line of it is longer than libcurl can hold. */
+START_TEST(a_line_without_end)
+{
+    char *line = malloc(1000 * 1000);
+    peer_line_t lines[] = { SAYS("HTTP/1.1 200 "), { .bytes = line, .length = 1000 * 1000 }, { 0 } };
+
+    memset(line, 'x', 1000 * 1000);
+    peer_start(&peer, lines, PEER_HOLD);
+    ping("status=200");
+    expect(FO_VERDICT_FAIL, FO_STAGE_ANSWER, 0, 0, "the answer has headers without end");
+    free(line);
+}
+END_TEST
+
+/* What was to be looked for stands behind the login. */
+START_TEST(a_login_refused_hides_the_text)
+{
+    static const char *const words[] = { "body=fine", NULL };
+    static const peer_line_t lines[] = {
+        SAYS("HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n"), { 0 }
+    };
+
+    peer_start(&peer, lines, PEER_HOLD);
+    ping_as(&fo_probe_http, "monitor", "", words);
+    expect(FO_VERDICT_BARRED, FO_STAGE_ANSWER, 0, 401, "401 Unauthorized");
+}
+END_TEST
+
 static const peer_line_t garbage[][2] = {
     { SAYS("SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n") },
     { SAYS("\x15\x03\x03\0\x02\x02\x0a and so on and so forth") },
@@ -701,6 +729,8 @@ static Suite *suite(void)
     tcase_add_test(tc, as_long_as_may_be);
     tcase_add_test(tc, long_and_bad);
     tcase_add_test(tc, headers_without_end);
+    tcase_add_test(tc, a_line_without_end);
+    tcase_add_test(tc, a_login_refused_hides_the_text);
     tcase_add_loop_test(tc, answers_garbage, 0, COUNT(garbage));
     tcase_add_test(tc, only_an_interim_answer);
     tcase_add_loop_test(tc, judges_statuses, 0, COUNT(statuses));

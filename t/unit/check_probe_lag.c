@@ -188,6 +188,8 @@ END_TEST
     "[" AT("3", "redis-1.example.com", "12001", "\"10.0.0.1\", \"10.0.0.2\"") ","                  \
     AT("7", "redis-2.example.com", "12002", "\"10.0.0.1\", \"2001:db8::1\"") "]"
 
+#define DEEP "[[[[[[[[[[[[[["
+
 static const struct {
     const char *json, *name;
     apr_port_t port;
@@ -214,6 +216,7 @@ static const struct {
     { "{}", "a", 0, -1, "the answer is no list of databases" },
     { "", "a", 0, -1, "the answer is not JSON" },
     { "<html>", "a", 0, -1, "the answer is not JSON" },
+    { DEEP DEEP DEEP DEEP DEEP, "a", 0, -1, "the answer is not JSON" },
     { TWO "x", "a", 0, -1, "the answer is not JSON" },
     { "[1, null, [], {}, {\"endpoints\": 5}, {\"endpoints\": [1, {}, {\"dns_name\": 5, "
       "\"addr\": 6}, {\"addr\": [7, null, \"nonsense\"]}]}]", "a", 0, -1,

@@ -324,6 +324,29 @@ START_TEST(server_says_no)
 }
 END_TEST
 
+/* Of these, those in place of the greeting. */
+#define FIRST_WORDS 4
+
+/* What is said before TLS, nobody vouches for; a number that looks like an errno is none. */
+START_TEST(server_says_no_before_tls)
+{
+    peer_start(&peer, errors[_i].lines, PEER_CLOSE);
+    ping_with(&fo_probe_mysqls, "", NULL);
+    expect(errors[_i].verdict, FO_STAGE_LOGIN, 0, errors[_i].code);
+    ck_assert_msg(strstr(report.text, errors[_i].text) != NULL, "%s", report.text);
+}
+END_TEST
+
+START_TEST(forges_an_errno)
+{
+    static const peer_line_t lines[] = { { BYTES("\x10\0\0\0\xff\x18\0too many (24)") }, { 0 } };
+
+    peer_start(&peer, lines, PEER_CLOSE);
+    ping_with(&fo_probe_mysqls, "", NULL);
+    ck_assert_int_eq(report.verdict, FO_VERDICT_FAIL);
+}
+END_TEST
+
 /* A server that asks for the password in clear text, or for a terminal, gets neither. */
 static const peer_line_t switches[][3] = {
     { { BYTES(GREETING) }, { .await = 1, BYTES("\x16\0\0\2\xfemysql_clear_password\0") } },
@@ -447,6 +470,33 @@ END_TEST
 #define LOGGED_IN                                                                                  \
     { BYTES(GREETING) }, { .await = 1, BYTES(OK("\x02")) },                                        \
     { .await = sizeof(com_ping) - 1, BYTES(OK("\x01")) }
+
+/* Column definitions without end: the library would hold them all. */
+START_TEST(talks_without_end)
+{
+    static const char *const query[] = { "query=SELECT 1", NULL };
+    static const char column[] = "\x17\0\0\x02\x03" "def\0\0\0\x01x\0\x0c\x21\0\xff\0\0\0\xfd\0\0\0\0\0";
+    enum { LENGTH = sizeof(column) - 1, COUNTED = 150 * 1000 };
+    char *flood = malloc((size_t)LENGTH * COUNTED);
+    peer_line_t lines[] = { LOGGED_IN,
+                            { .await = 1, BYTES("\x01\0\0\x01\x01") },
+                            { .bytes = flood, .length = (size_t)LENGTH * COUNTED },
+                            { 0 } };
+    apr_time_t began_at = peer_now();
+
+    for (size_t i = 0; i < COUNTED; i++) {
+        memcpy(flood + i * LENGTH, column, LENGTH);
+        flood[i * LENGTH + 3] = (char)(i + 2);
+    }
+    budget = 5 * APR_USEC_PER_SEC;
+    peer_start(&peer, lines, PEER_HOLD);
+    ping_with(&fo_probe_mysql, "", query);
+    expect(FO_VERDICT_FAIL, FO_STAGE_ANSWER, 0, 0);
+    ck_assert_str_eq(report.text, "the server talks without end");
+    ck_assert_int_lt(peer_now() - began_at, APR_USEC_PER_SEC);
+    free(flood);
+}
+END_TEST
 
 static const struct {
     const char *option;
@@ -786,6 +836,9 @@ static Suite *suite(void)
     tcase_add_test(tc, reset);
     tcase_add_loop_test(tc, talks_garbage, 0, COUNT(garbage));
     tcase_add_loop_test(tc, server_says_no, 0, COUNT(errors));
+    tcase_add_loop_test(tc, server_says_no_before_tls, 0, FIRST_WORDS);
+    tcase_add_test(tc, forges_an_errno);
+    tcase_add_test(tc, talks_without_end);
     tcase_add_loop_test(tc, method_not_allowed, 0, COUNT(switches));
     tcase_add_test(tc, passes);
     tcase_add_test(tc, hangs_after_the_login);
