@@ -48,8 +48,8 @@ typedef struct state_t {
 
 /*
  * The library limits each packet and not their number, and returns only when the socket has nothing
- * more: a server that talks on and on would hold the thread. It is cut off by whom the library tells
- * of each read; of this connection alone, as others in the process may use the library too.
+ * more: a server that talks on and on would hold the thread. The library tells us of each read, and
+ * we cut it off; this connection alone, as others in the process may use the library too.
  */
 int ma_pvio_register_callback(my_bool is_new,
                               void (*hear)(int mode, MYSQL *mysql, const unsigned char *bytes,

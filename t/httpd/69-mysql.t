@@ -74,7 +74,7 @@ under_each_mpm 'TLS that hangs', sub ($mpm) {
         CONF
     wait_for_states( $httpd, 'up up' );
     wait_for( sub { $httpd->get('/'); said( $httpd, 'FO0005' ) }, 'the warning' );
-    like $httpd->take_log(qr/FO0005: key: /), qr/tls: key=: \S+: Permission denied: User and Group must be able to read it$/, 'a key that cannot be read';
+    like $httpd->take_log(qr/FO0005: key: /), qr/tls: key=: \S+: Permission denied: User and Group must be able to read the files of TLS$/, 'a key that cannot be read';
     $db->pause;
     wait_for_states( $httpd, 'down up' );
     outage_is( $httpd, 'db', 'localhost:' . $db->port, qr/(?:login|tls): timed out after 200ms/ );

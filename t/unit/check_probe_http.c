@@ -439,7 +439,9 @@ END_TEST
 START_TEST(a_line_without_end)
 {
     char *line = malloc(1000 * 1000);
-    peer_line_t lines[] = { SAYS("HTTP/1.1 200 "), { .bytes = line, .length = 1000 * 1000 }, { 0 } };
+    peer_line_t lines[] = { SAYS("HTTP/1.1 200 "),
+                            { .bytes = line, .length = 1000 * 1000 },
+                            { 0 } };
 
     memset(line, 'x', 1000 * 1000);
     peer_start(&peer, lines, PEER_HOLD);

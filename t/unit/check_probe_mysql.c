@@ -475,7 +475,8 @@ END_TEST
 START_TEST(talks_without_end)
 {
     static const char *const query[] = { "query=SELECT 1", NULL };
-    static const char column[] = "\x17\0\0\x02\x03" "def\0\0\0\x01x\0\x0c\x21\0\xff\0\0\0\xfd\0\0\0\0\0";
+    static const char column[] = "\x17\0\0\x02\x03" "def\0\0\0\x01x"
+                                 "\0\x0c\x21\0\xff\0\0\0\xfd\0\0\0\0\0";
     enum { LENGTH = sizeof(column) - 1, COUNTED = 150 * 1000 };
     char *flood = malloc((size_t)LENGTH * COUNTED);
     peer_line_t lines[] = { LOGGED_IN,
