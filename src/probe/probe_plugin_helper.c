@@ -8,6 +8,7 @@
 #include "probe/probe_plugin_run.h"
 #include "probe/probe_plugin_wire.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -19,6 +20,9 @@
 #include <unistd.h>
 
 #define RUNS_MAX 64
+
+/* Milliseconds, where there is something wrong with poll() itself. */
+#define SECOND_LOOK 100
 
 /* Where what is polled stands: then the output and the ping of each run. */
 enum {
@@ -179,16 +183,22 @@ static int patience(const helper_t *helper)
     return first > now ? (int)((first - now + 999) / 1000) : 0;
 }
 
+/* poll() takes no more entries than the process may have descriptors, whatever is in them. */
 static void wait_for_all(const helper_t *helper, struct pollfd *polled)
 {
+    nfds_t n = POLLED_RUNS;
+
     polled[POLLED_CHANNEL] = (struct pollfd){ .fd = helper->channel, .events = POLLIN };
     polled[POLLED_SIGNALS] = (struct pollfd){ .fd = helper->signals, .events = POLLIN };
     for (int i = 0; i < RUNS_MAX; i++) {
         struct pollfd *two = &polled[POLLED_RUNS + 2 * i];
         two[0] = (struct pollfd){ .fd = helper->runs[i].out, .events = POLLIN };
         two[1] = (struct pollfd){ .fd = helper->runs[i].peer }; /* it only goes */
+        if (two[0].fd >= 0 || two[1].fd >= 0)
+            n = (nfds_t)(POLLED_RUNS + 2 * (i + 1));
     }
-    poll(polled, POLLED_COUNT, patience(helper));
+    if (poll(polled, n, patience(helper)) < 0 && errno != EINTR)
+        poll(NULL, 0, SECOND_LOOK);
 }
 
 static void turn(helper_t *helper)

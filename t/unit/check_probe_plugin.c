@@ -402,9 +402,13 @@ START_TEST(it_has_an_environment_of_its_own)
 }
 END_TEST
 
+/* But for 32 and 33, which are the C library's own. */
+#define SOME_SIGNAL                                                                                \
+    "'^Sig(Blk|Ign):.(.{0,6}[1-9a-f]|.{7}[2-9a-f]|.{8}[1-79a-f]|.{9,15}[1-9a-f])'"
+
 START_TEST(signals_are_as_usual)
 {
-    void *conf = plugin("/bin/grep", "-hE '^Sig(Blk|Ign):.*[1-9a-f]' /proc/self/status");
+    void *conf = plugin("/bin/grep", "-hE " SOME_SIGNAL " /proc/self/status");
     sigset_t all;
 
     sigfillset(&all);
