@@ -76,7 +76,7 @@ under_each_mpm 'a thousand requests that hold every pattern', sub ($mpm) {
     my $began  = now();
     my $said   = send_all( $httpd, 1000, @texts );
     my $took   = now() - $began;
-    cmp_ok $took, '<', patience(10), sprintf 'sent within %.1f s', $took;
+    cmp_ok $took, '<', patience(60), sprintf 'sent within %.1f s', $took;    # a few, where nobody else runs
     cmp_ok scalar(@$said), '>=', 800, scalar(@$said) . ' were answered by the application';
     my $log = $httpd->error_log;
     is_deeply [ grep { my $n = () = $log =~ /:error\].*\Q$_\E/g; $n < 500 } @texts ], [], 'each pattern stands in more than 500 errors';
