@@ -21,19 +21,19 @@ PKG_CONFIG ?= pkg-config
 CC ?= cc
 WITH_MYSQL ?= yes
 -include config.mak
-# Built when its libraries are there; WITH_AMQP=yes insists.
-ifndef WITH_HTTP
-WITH_HTTP := $(if $(shell $(PKG_CONFIG) --exists 'libcurl >= 7.85' openssl jansson 2>/dev/null && echo yes),yes,no)
-endif
+# Built when their libraries are there; WITH_AMQP=yes insists.
+there = $(if $(shell $(PKG_CONFIG) --exists '$(1)' 2>/dev/null && echo yes),yes,no)
 ifndef WITH_AMQP
-WITH_AMQP := $(if $(shell $(PKG_CONFIG) --exists librabbitmq 2>/dev/null && echo yes),yes,no)
+WITH_AMQP := $(call there,librabbitmq)
 endif
-# Likewise with WITH_REDIS.
 ifndef WITH_REDIS
-WITH_REDIS := $(if $(shell $(PKG_CONFIG) --exists hiredis 2>/dev/null && echo yes),yes,no)
+WITH_REDIS := $(call there,hiredis)
+endif
+ifndef WITH_HTTP
+WITH_HTTP := $(call there,libcurl >= 7.85)
 endif
 ifndef WITH_PGSQL
-WITH_PGSQL := $(if $(shell $(PKG_CONFIG) --exists libpq 2>/dev/null && echo yes),yes,no)
+WITH_PGSQL := $(call there,libpq)
 endif
 
 # Asked once, and only when something is to be compiled.
@@ -82,27 +82,19 @@ OURS = -Iinclude -Isrc
 # The core and the probes' drivers see APR alone, and one file of the core PCRE2: <httpd.h> does not
 # compile there.
 CORE = $(patsubst src/core/%.c,$(O)/core/%.o,$(wildcard src/core/*.c))
-DRIVERS = $(patsubst %,$(O)/probe/%.o,probe_ask probe_dialogue probe_flight probe_gate probe_loop \
+DRIVERS = $(patsubst %,$(O)/probe/%.o,probe_ask probe_connect probe_dialogue probe_flight probe_gate probe_loop \
           probe_queue probe_resolver probe_round probe_script probe_script_file probe_script_match \
           probe_sleep probe_steps probe_stream probe_tcp probe_tls probe_workers)
 GLUE = $(patsubst src/httpd/%.c,$(O)/httpd/%.o,$(wildcard src/httpd/*.c))
 
 MODULES = $(B)/mod_failover.so $(B)/mod_failover_memcached.so $(B)/mod_failover_plugin.so
-ifeq ($(WITH_MYSQL),yes)
-MODULES += $(B)/mod_failover_mysql.so
-endif
-ifeq ($(WITH_AMQP),yes)
-MODULES += $(B)/mod_failover_amqp.so
-endif
-ifeq ($(WITH_REDIS),yes)
-MODULES += $(B)/mod_failover_redis.so
-endif
-ifeq ($(WITH_HTTP),yes)
-MODULES += $(B)/mod_failover_http.so
-endif
-ifeq ($(WITH_PGSQL),yes)
-MODULES += $(B)/mod_failover_pgsql.so
-endif
+MODULES_yes = # of those that may be left out
+MODULES_$(WITH_MYSQL) += $(B)/mod_failover_mysql.so
+MODULES_$(WITH_AMQP) += $(B)/mod_failover_amqp.so
+MODULES_$(WITH_REDIS) += $(B)/mod_failover_redis.so
+MODULES_$(WITH_HTTP) += $(B)/mod_failover_http.so
+MODULES_$(WITH_PGSQL) += $(B)/mod_failover_pgsql.so
+MODULES += $(MODULES_yes)
 
 all: $(MODULES)
 
@@ -112,17 +104,20 @@ LINK_MODULE = $(LINK) -shared -Wl,--version-script=$(B)/exports.map -o $@ $(filt
 $(B)/mod_failover.so: $(O)/mod_failover.o $(GLUE) $(DRIVERS) $(CORE) $(B)/exports.map
 	$(LINK_MODULE) $(PCRE_LIBS) $(JANSSON_LIBS) $(OPENSSL_LIBS)
 
+# What several of the modules have of their own.
 CONNECT = $(O)/probe/probe_connect.o
+IN_TURN = $(O)/probe/probe_in_turn.o
+PARSE = $(O)/core/fo_parse.o
 
 MYSQL = $(patsubst src/probe/%.c,$(O)/probe/%.o,$(wildcard src/probe/probe_mysql*.c))
 MYSQL_LIBS = $(call pkg,libs,$(MYSQL_PC)) $(OPENSSL_LIBS)
 
 $(B)/mod_failover_mysql.so: $(O)/module/mod_failover_mysql.o $(MYSQL) $(O)/probe/probe_tls.o \
-                            $(O)/core/fo_parse.o $(CONNECT) $(B)/exports.map
+                            $(PARSE) $(CONNECT) $(IN_TURN) $(B)/exports.map
 	$(LINK_MODULE) $(MYSQL_LIBS)
 
 $(B)/mod_failover_memcached.so: $(O)/module/mod_failover_memcached.o $(O)/probe/probe_memcached.o \
-                                $(CONNECT) $(B)/exports.map
+                                $(PARSE) $(CONNECT) $(B)/exports.map
 	$(LINK_MODULE)
 
 AMQP = $(O)/probe/probe_amqp.o $(O)/probe/probe_link.o
@@ -131,21 +126,22 @@ AMQP_CFLAGS = $(call pkg,cflags,librabbitmq)
 AMQP_LIBS = $(call pkg,libs,librabbitmq) $(OPENSSL_LIBS)
 
 $(B)/mod_failover_amqp.so: $(O)/module/mod_failover_amqp.o $(AMQP) $(STREAM) $(CONNECT) \
-                           $(B)/exports.map
+                           $(IN_TURN) $(B)/exports.map
 	$(LINK_MODULE) $(AMQP_LIBS)
 
 REDIS = $(patsubst %,$(O)/probe/%.o,probe_redis probe_redis_nodes probe_resp)
 
-$(B)/mod_failover_redis.so: $(O)/module/mod_failover_redis.o $(REDIS) $(B)/exports.map
+$(B)/mod_failover_redis.so: $(O)/module/mod_failover_redis.o $(REDIS) $(PARSE) $(B)/exports.map
 	$(LINK_MODULE) $(call pkg,libs,hiredis)
+
 HTTP = $(patsubst %,$(O)/probe/%.o,probe_curl probe_curl_site probe_http probe_http_options probe_lag \
        probe_lag_json)
 HTTP_CFLAGS = $(call pkg,cflags,libcurl) $(OPENSSL_CFLAGS) $(JANSSON_CFLAGS) \
               -DFO_VERSION='"$(VERSION)"'
 HTTP_LIBS = $(call pkg,libs,libcurl) $(OPENSSL_LIBS) $(JANSSON_LIBS)
 
-$(B)/mod_failover_http.so: $(O)/module/mod_failover_http.o $(HTTP) \
-                           $(O)/core/fo_parse.o $(B)/exports.map
+$(B)/mod_failover_http.so: $(O)/module/mod_failover_http.o $(HTTP) $(PARSE) $(CONNECT) \
+                           $(B)/exports.map
 	$(LINK_MODULE) $(HTTP_LIBS)
 
 PGSQL = $(O)/probe/probe_pgsql.o $(O)/probe/probe_conninfo.o
@@ -153,12 +149,13 @@ PGSQL_CFLAGS = $(call pkg,cflags,libpq)
 PGSQL_LIBS = $(call pkg,libs,libpq) $(OPENSSL_LIBS)
 
 $(B)/mod_failover_pgsql.so: $(O)/module/mod_failover_pgsql.o $(PGSQL) $(O)/probe/probe_tls.o \
-                            $(B)/exports.map
+                            $(PARSE) $(B)/exports.map
 	$(LINK_MODULE) $(PGSQL_LIBS)
 
 PLUGIN = $(patsubst %,$(O)/probe/%.o,probe_plugin probe_plugin_helper probe_plugin_run)
 
-$(B)/mod_failover_plugin.so: $(O)/module/mod_failover_plugin.o $(PLUGIN) $(B)/exports.map
+$(B)/mod_failover_plugin.so: $(O)/module/mod_failover_plugin.o $(PLUGIN) $(PARSE) \
+                             $(B)/exports.map
 	$(LINK_MODULE)
 
 # The module record is all that a module shows.
@@ -217,7 +214,7 @@ $(B)/t/check_fo_%: t/unit/check_fo_%.c $(CORE) $(wildcard t/unit/*.h)
 	@mkdir -p $(@D)
 	$(LINK) $(WARNINGS) $(OURS) $(APR_CFLAGS) $(CHECK_FLAGS) -o $@ $< $(CORE) $(CHECK_LIBS)
 $(B)/t/check_probe_%: t/unit/check_probe_%.c $(CORE) $(DRIVERS) $(MYSQL) \
-                      $(O)/probe/probe_memcached.o $(AMQP) $(CONNECT) $(REDIS) $(HTTP) $(PGSQL) $(PLUGIN) \
+                      $(O)/probe/probe_memcached.o $(AMQP) $(CONNECT) $(IN_TURN) $(REDIS) $(HTTP) $(PGSQL) $(PLUGIN) \
                       $(wildcard t/unit/*.h)
 	@mkdir -p $(@D)
 	$(LINK) $(WARNINGS) $(OURS) $(APR_CFLAGS) $(CHECK_FLAGS) $(call pkg,cflags,$(MYSQL_PC)) \

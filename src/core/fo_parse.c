@@ -404,6 +404,26 @@ const char *fo_parse_url(const char *text, const fo_probe_t *probe, fo_url_t **r
     return NULL;
 }
 
+const char *fo_parse_either(const char *text, const char *yes, const char *no, bool *ret_is_yes,
+                            apr_pool_t *pool)
+{
+    bool is_yes = strcmp(text, yes) == 0;
+
+    if (!is_yes && strcmp(text, no) != 0)
+        return apr_psprintf(pool, "'%s' is neither %s nor %s", text, yes, no);
+    *ret_is_yes = is_yes;
+    return NULL;
+}
+
+const char *fo_parse_socket(const char *text, apr_pool_t *pool)
+{
+    if (text[0] != '/')
+        return apr_psprintf(pool, "'%s' is not an absolute path", text);
+    if (strlen(text) > FO_SOCKET_MAX)
+        return apr_psprintf(pool, "a socket's path has at most %d bytes", FO_SOCKET_MAX);
+    return NULL;
+}
+
 bool fo_is_listed(const char *name, const char *const *list, size_t n)
 {
     for (size_t i = 0; i < n; i++)

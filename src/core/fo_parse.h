@@ -12,6 +12,7 @@
 #define FO_URL_MAX 2048
 #define FO_HOSTS_MAX 64
 #define FO_HOST_MAX 255
+#define FO_SOCKET_MAX 107
 #define FO_SPAN_TEXT 24
 
 /* "100ms", "3s", "5m", "5min", "2h", "1d"; a bare number is seconds. At most 3650 days. */
@@ -26,6 +27,13 @@ const char *fo_parse_weight(const char *text, double *ret_weight, apr_pool_t *po
 
 /* A decimal number from 0 to 1. */
 const char *fo_parse_rate(const char *text, apr_int64_t *ret_millionths, apr_pool_t *pool);
+
+/* One of two words. */
+const char *fo_parse_either(const char *text, const char *yes, const char *no, bool *ret_is_yes,
+                            apr_pool_t *pool);
+
+/* The path of a socket file: absolute, and no longer than the system takes. */
+const char *fo_parse_socket(const char *text, apr_pool_t *pool);
 
 /* The name of a service or an endpoint: [A-Za-z][A-Za-z0-9_-]{0,31}. */
 const char *fo_parse_name(const char *text, apr_pool_t *pool);

@@ -65,7 +65,8 @@ const char *httpd_endpoint_add(httpd_draft_t *draft, const char *name, const cha
 const char *httpd_check_add(httpd_draft_t *draft, apr_array_header_t *checks, const char *url,
                             int argc, char *const argv[]);
 
-/* httpd_tls.c: the options that it takes for this probe; ends with NULL. */
+/* httpd_tls.c: its options, of which it takes those for this probe; both end with NULL. */
+extern const char *const httpd_tls_keys[];
 const char *const *httpd_tls_options(const fo_probe_t *probe);
 
 /* Once all options are read: the check's context, if it is to have one. */

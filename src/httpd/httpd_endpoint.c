@@ -7,7 +7,6 @@
 
 #include <ap_provider.h>
 #include <string.h>
-#include <sys/un.h>
 
 /* Those of mod_failover itself. */
 static const fo_probe_t *const own[] = { &fo_probe_tcp, &fo_probe_unix, &fo_probe_script };
@@ -100,18 +99,16 @@ static const char *option_timeout(httpd_draft_t *draft, const char *value)
 
 static const char *option_check(httpd_draft_t *draft, const char *value)
 {
-    draft->endpoint->is_asked = strcmp(value, "off") != 0;
-    return draft->endpoint->is_asked && strcmp(value, "on") != 0
-               ? apr_psprintf(draft->cmd->pool, "'%s' is neither on nor off", value)
-               : NULL;
+    return fo_parse_either(value, "on", "off", &draft->endpoint->is_asked, draft->cmd->pool);
 }
 
 static const char *option_busy(httpd_draft_t *draft, const char *value)
 {
-    draft->endpoint->busy_fails = strcmp(value, "fail") == 0;
-    return draft->endpoint->busy_fails || strcmp(value, "keep") == 0
-               ? NULL
-               : apr_psprintf(draft->cmd->pool, "'%s' is neither keep nor fail", value);
+    bool keeps = true;
+    const char *error = fo_parse_either(value, "keep", "fail", &keeps, draft->cmd->pool);
+
+    draft->endpoint->busy_fails = !keeps;
+    return error;
 }
 
 static bool file_is_missing(const char *path, apr_pool_t *pool)
@@ -156,11 +153,7 @@ static const char *option_key_password(httpd_draft_t *draft, const char *value)
 static const char *option_socket(httpd_draft_t *draft, const char *value)
 {
     draft->check->socket = value;
-    if (value[0] != '/')
-        return apr_psprintf(draft->cmd->pool, "'%s' is not an absolute path", value);
-    if (strlen(value) >= sizeof(((struct sockaddr_un *)0)->sun_path))
-        return "a socket's path has at most 107 bytes";
-    return NULL;
+    return fo_parse_socket(value, draft->cmd->pool);
 }
 
 static const char *option_alias(httpd_draft_t *draft, const char *value)
@@ -245,11 +238,9 @@ static const char *list_keys(const char *list, const char *const *keys, apr_pool
 /* Where another scheme, as amqps:// beside amqp://, is the one that takes it. */
 static const char *tls_hint(const fo_probe_t *probe, const char *key, apr_pool_t *pool)
 {
-    static const char *const keys[] = { "tls", "ca",           "ca-path", "cert",
-                                        "key", "key-password", "verify" };
     const char *scheme = apr_pstrcat(pool, probe->scheme, "s", NULL);
 
-    if (!fo_is_listed(key, keys, sizeof(keys) / sizeof(keys[0])) || !find_probe(scheme))
+    if (!has_key(httpd_tls_keys, key) || !find_probe(scheme))
         return "";
     return apr_psprintf(pool, "; TLS is %s://", scheme);
 }

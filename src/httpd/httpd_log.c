@@ -136,7 +136,9 @@ static void log_login(const fo_change_t *change, const server_rec *s)
 /* What an administrator can do about a fault of our own side. */
 static const char *remedy(const fo_report_t *report)
 {
-    if (report->status == EACCES && report->stage == FO_STAGE_TLS)
+    bool is_file = report->status == EACCES || report->status == APR_EGENERAL;
+
+    if (report->stage == FO_STAGE_TLS && is_file)
         return "User and Group must be able to read the files of TLS";
     switch (report->status) {
     case EMFILE:
@@ -160,9 +162,7 @@ static const char *remedy(const fo_report_t *report)
     case APR_SUCCESS:
         return "what asks is out of order, not what is asked";
     default:
-        return report->stage == FO_STAGE_TLS
-                   ? "User and Group must be able to read the files of TLS"
-                   : "look at this host's resolver (/etc/resolv.conf)";
+        return "look at this host's resolver (/etc/resolv.conf)";
     }
 }
 

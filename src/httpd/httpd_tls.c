@@ -1,6 +1,7 @@
 /* TLS of connections that mod_failover makes itself: the options, and the contexts they make. */
 #include "httpd/httpd_declare.h"
 
+#include "core/fo_parse.h"
 #include "probe/probe_tls.h"
 
 #include <string.h>
@@ -11,41 +12,46 @@ typedef struct shared_t {
     void *context;
 } shared_t;
 
-static const char *const keys[] = { "ca", "ca-path", "cert", "key", "verify", NULL };
+const char *const httpd_tls_keys[] = { "tls", "ca",           "ca-path", "cert",
+                                       "key", "key-password", "verify",  NULL };
+
+/* All but the first, which is the choice itself. */
+static const char *const *const keys = httpd_tls_keys + 1;
 
 const char *const *httpd_tls_options(const fo_probe_t *probe)
 {
     static const char *const none[] = { NULL };
-    static const char *const choice[] = { "tls", "ca",           "ca-path", "cert",
-                                          "key", "key-password", "verify",  NULL };
 
     switch (probe->tls) {
     case FO_TLS_CHOICE:
-        return choice;
+        return httpd_tls_keys;
     case FO_TLS_ALWAYS:
-        return choice + 1;
+        return keys;
     default:
         return none;
     }
 }
 
-/* False, with a message: it says something of TLS, and that it is not to be. */
-static bool is_wanted(const httpd_draft_t *draft, const char **ret_error)
+/* What has no sense without TLS. */
+static const char *refuse_all(const httpd_draft_t *draft)
 {
-    const char *tls = apr_table_get(draft->tls_options, "tls");
-
-    if (draft->check->probe->tls == FO_TLS_ALWAYS || (tls && strcmp(tls, "on") == 0))
-        return true;
-    if (tls && strcmp(tls, "off") != 0) {
-        *ret_error = apr_psprintf(draft->cmd->pool, "tls=: '%s' is neither on nor off", tls);
-        return false;
-    }
-    for (const char *const *key = keys; draft->check->probe->tls == FO_TLS_CHOICE && *key; key++)
+    if (draft->check->key_secret.kind)
+        return "key-password= takes tls=on beside it";
+    for (const char *const *key = keys; *key; key++)
         if (apr_table_get(draft->tls_options, *key))
-            *ret_error = apr_psprintf(draft->cmd->pool, "%s= takes tls=on beside it", *key);
-    if (draft->check->probe->tls == FO_TLS_CHOICE && draft->check->key_secret.kind)
-        *ret_error = "key-password= takes tls=on beside it";
-    return false;
+            return apr_psprintf(draft->cmd->pool, "%s= takes tls=on beside it", *key);
+    return NULL;
+}
+
+static const char *read_choice(const httpd_draft_t *draft, bool *ret_is_wanted)
+{
+    const char *tls = apr_table_get(draft->tls_options, "tls"), *error = NULL;
+
+    if (tls)
+        error = fo_parse_either(tls, "on", "off", ret_is_wanted, draft->cmd->pool);
+    if (error)
+        return apr_psprintf(draft->cmd->pool, "tls=: %s", error);
+    return *ret_is_wanted ? NULL : refuse_all(draft);
 }
 
 static const char *key_of(const httpd_draft_t *draft)
@@ -96,17 +102,15 @@ void httpd_tls_reset(apr_pool_t *pconf)
 const char *httpd_tls_configure(const httpd_draft_t *draft)
 {
     httpd_check_t *check = draft->check;
-    const char *error = NULL;
+    bool is_wanted = check->probe->tls == FO_TLS_ALWAYS;
+    const char *error = check->probe->tls == FO_TLS_CHOICE ? read_choice(draft, &is_wanted) : NULL;
+    const char *doubt = probe_tls_doubt(draft->tls_options, check->secret.kind);
 
-    if (!is_wanted(draft, &error))
+    if (error || !is_wanted)
         return error;
-    if (probe_tls_trusts_all(draft->tls_options))
+    if (doubt)
         httpd_config_warn(httpd_place_of(draft->cmd),
-                          apr_psprintf(draft->cmd->pool,
-                                       "%s: verify=off: whoever answers there is taken for the "
-                                       "server%s",
-                                       draft->service->name,
-                                       check->secret.kind ? ", and is sent the password" : ""));
+                          apr_pstrcat(draft->cmd->pool, draft->service->name, ": ", doubt, NULL));
     check->key = apr_table_get(draft->tls_options, "key");
     return context_of(draft, &check->tls);
 }

@@ -5,7 +5,7 @@
  */
 #include "probe/probe_amqp.h"
 
-#include "probe/probe_clock.h"
+#include "probe/probe_in_turn.h"
 #include "probe/probe_link.h"
 
 #include <amqp.h>
@@ -372,7 +372,7 @@ static bool reach(talk_t *talk, const fo_ask_t *ask, unsigned i)
     return status ? fail(talk, status, NULL) : true;
 }
 
-static void ask_address(const conf_t *conf, const fo_ask_t *ask, unsigned i, apr_time_t until_at,
+static void ask_address(const void *conf, const fo_ask_t *ask, unsigned i, apr_time_t until_at,
                         fo_report_t *report)
 {
     talk_t talk;
@@ -387,36 +387,9 @@ static void ask_address(const conf_t *conf, const fo_ask_t *ask, unsigned i, apr
     probe_link_close(&talk.link, talk.is_over);
 }
 
-/* The server itself has spoken: another address of it would say the same. */
-static bool is_answer(const fo_report_t *report)
-{
-    return report->code || report->verdict == FO_VERDICT_PASS ||
-           report->verdict == FO_VERDICT_LOGIN;
-}
-
-/* Of several addresses that failed: a time-out first, our own fault last. */
-static unsigned rank_of(const fo_report_t *report)
-{
-    return report->verdict == FO_VERDICT_SELF ? 0 : APR_STATUS_IS_TIMEUP(report->status) ? 2 : 1;
-}
-
 static void ask(const void *conf, const fo_ask_t *ask, fo_report_t *report)
 {
-    const fo_peer_t *peer = ask->peers;
-    apr_time_t deadline_at = probe_clock_now() + ask->budget;
-    fo_report_t worst;
-
-    for (unsigned i = 0; i < peer->n_addresses; i++) {
-        apr_time_t now = probe_clock_now();
-        if (i && now >= deadline_at)
-            break;
-        ask_address(conf, ask, i, now + (deadline_at - now) / (peer->n_addresses - i), report);
-        if (is_answer(report))
-            return;
-        if (i && rank_of(report) < rank_of(&worst))
-            *report = worst;
-        worst = *report;
-    }
+    probe_in_turn(ask_address, conf, ask, report);
 }
 
 const fo_probe_t fo_probe_amqp = {

@@ -1,19 +1,41 @@
 #include "probe/probe_connect.h"
 
+#include "core/fo_parse.h"
+
 #include <apr_strings.h>
 #include <errno.h>
 #include <netdb.h>
-#include <sys/socket.h>
+#include <string.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-/* -1 with errno: it has failed, and the descriptor is closed. */
-static int begin(const struct addrinfo *at)
+_Static_assert(FO_SOCKET_MAX < sizeof(((struct sockaddr_un *)0)->sun_path), "a path fits");
+
+/* It asks nobody, and takes the zone of a link-local address into account. */
+bool probe_connect_address(const char *text, apr_port_t port, struct sockaddr_storage *ret_address,
+                           socklen_t *ret_length)
 {
-    int fd = socket(at->ai_family, at->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    struct addrinfo hints = { .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV,
+                              .ai_socktype = SOCK_STREAM };
+    struct addrinfo *at = NULL;
+    char service[sizeof("65535")];
+
+    apr_snprintf(service, sizeof(service), "%u", (unsigned)port);
+    if (getaddrinfo(text, service, &hints, &at) != 0)
+        return false;
+    memcpy(ret_address, at->ai_addr, at->ai_addrlen);
+    *ret_length = at->ai_addrlen;
+    freeaddrinfo(at);
+    return true;
+}
+
+/* -1 with errno: it has failed, and the descriptor is closed. */
+static int begin(const struct sockaddr *address, socklen_t length, int type)
+{
+    int fd = socket(address->sa_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     int error;
 
-    if (fd < 0 || connect(fd, at->ai_addr, at->ai_addrlen) == 0 || errno == EINPROGRESS)
+    if (fd < 0 || connect(fd, address, length) == 0 || errno == EINPROGRESS)
         return fd;
     error = errno;
     close(fd);
@@ -21,35 +43,21 @@ static int begin(const struct addrinfo *at)
     return -1;
 }
 
-int probe_connect(const char *address, apr_port_t port, int type)
+int probe_connect(const char *text, apr_port_t port, int type)
 {
-    struct addrinfo hints = { .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV, .ai_socktype = type };
-    struct addrinfo *at = NULL;
-    char service[sizeof("65535")];
-    int fd, error;
+    struct sockaddr_storage address;
+    socklen_t length;
 
-    apr_snprintf(service, sizeof(service), "%u", (unsigned)port);
-    if (getaddrinfo(address, service, &hints, &at) != 0) {
-        errno = ENOMEM; /* a numeric address does not fail to resolve */
-        return -1;
-    }
-    fd = begin(at);
-    error = errno;
-    freeaddrinfo(at);
-    errno = error;
-    return fd;
+    if (probe_connect_address(text, port, &address, &length))
+        return begin((struct sockaddr *)&address, length, type);
+    errno = ENOMEM; /* a numeric address does not fail to resolve */
+    return -1;
 }
 
 int probe_connect_file(const char *path)
 {
     struct sockaddr_un address = { .sun_family = AF_UNIX };
-    struct addrinfo at = {
-        .ai_family = AF_UNIX,
-        .ai_socktype = SOCK_STREAM,
-        .ai_addr = (struct sockaddr *)&address,
-        .ai_addrlen = sizeof(address),
-    };
 
     apr_cpystrn(address.sun_path, path, sizeof(address.sun_path));
-    return begin(&at);
+    return begin((struct sockaddr *)&address, sizeof(address), SOCK_STREAM);
 }

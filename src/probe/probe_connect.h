@@ -8,6 +8,12 @@
 #define PROBE_CONNECT_H
 
 #include <apr_network_io.h>
+#include <stdbool.h>
+#include <sys/socket.h>
+
+/* Of a numeric address. False: no memory. */
+bool probe_connect_address(const char *text, apr_port_t port, struct sockaddr_storage *ret_address,
+                           socklen_t *ret_length);
 
 int probe_connect(const char *address, apr_port_t port, int type);
 int probe_connect_file(const char *path);

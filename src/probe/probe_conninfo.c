@@ -1,5 +1,6 @@
 #include "probe/probe_conninfo.h"
 
+#include "core/fo_parse.h"
 #include "probe/probe_tls.h"
 
 #include <apr_file_info.h>
@@ -14,7 +15,6 @@
 #define NO_PASSWORD "none"
 
 #define SOCKET_NAME ".s.PGSQL."
-#define SOCKET_PATH_MAX 107 /* of the file, with its end */
 
 /* The database that every cluster begins with. */
 #define ANY_DATABASE "postgres"
@@ -60,11 +60,6 @@ static const char *const bundles[] = {
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/tls/certs/ca-bundle.crt",
     "/etc/ssl/cert.pem",
-};
-
-static const char *const roles[] = {
-    [PROBE_ROLE_PRIMARY] = "primary",
-    [PROBE_ROLE_REPLICA] = "replica",
 };
 
 /* ---- writing ---- */
@@ -189,25 +184,22 @@ static const char *read_switch(const apr_table_t *options, const char *key, bool
                                apr_pool_t *pool)
 {
     const char *value = apr_table_get(options, key);
+    const char *error = value ? fo_parse_either(value, "on", "off", ret_is_on, pool) : NULL;
 
-    *ret_is_on = value && strcmp(value, "on") == 0;
-    if (!value || *ret_is_on || strcmp(value, "off") == 0)
-        return NULL;
-    return apr_psprintf(pool, "%s=: '%s' is neither on nor off", key, value);
+    return error ? apr_psprintf(pool, "%s=: %s", key, error) : NULL;
 }
 
 static const char *read_role(const apr_table_t *options, probe_role_e *ret_role, apr_pool_t *pool)
 {
-    const char *value = apr_table_get(options, "role");
+    const char *value = apr_table_get(options, "role"), *error;
+    bool is_primary = false;
 
     *ret_role = PROBE_ROLE_ANY;
     if (!value)
         return NULL;
-    for (int role = PROBE_ROLE_PRIMARY; role <= PROBE_ROLE_REPLICA; role++)
-        if (strcmp(value, roles[role]) == 0)
-            *ret_role = (probe_role_e)role;
-    return *ret_role ? NULL
-                     : apr_psprintf(pool, "role=: '%s' is neither primary nor replica", value);
+    error = fo_parse_either(value, "primary", "replica", &is_primary, pool);
+    *ret_role = is_primary ? PROBE_ROLE_PRIMARY : PROBE_ROLE_REPLICA;
+    return error ? apr_psprintf(pool, "role=: %s", error) : NULL;
 }
 
 static bool is_port(const char *text)
@@ -236,7 +228,7 @@ static const char *read_socket(const char *path, const fo_url_t *url, probe_conn
         return apr_psprintf(pool,
                             "socket=: %s does not end in a port, as in /run/postgresql/%s5432",
                             path, SOCKET_NAME);
-    if (strlen(folder) + 1 + strlen(SOCKET_NAME) + strlen(port) > SOCKET_PATH_MAX)
+    if (strlen(folder) + 1 + strlen(SOCKET_NAME) + strlen(port) > FO_SOCKET_MAX)
         return "socket=: the path is too long for a Unix socket";
     conninfo->is_local = true;
     conninfo->fixed = with(conninfo->fixed, "host", folder, pool);
@@ -286,16 +278,10 @@ static const char *find_bundle(apr_pool_t *pool)
     return NULL;
 }
 
-/* That nothing is wrong with the files is found out by reading them as the other probes do. */
 static const char *check_files(const apr_table_t *options, bool is_locked, apr_pool_t *pool)
 {
-    apr_pool_t *own;
-    void *context;
-    const char *error;
+    const char *error = probe_tls_check(options, is_locked, pool);
 
-    apr_pool_create(&own, pool);
-    error = apr_pstrdup(pool, probe_tls_context(options, is_locked, &context, own));
-    apr_pool_destroy(own);
     return error ? error : check_key(apr_table_get(options, "key"), pool);
 }
 
@@ -346,11 +332,12 @@ static const char *read_tls(const apr_table_t *options, const fo_login_t *login,
 }
 
 /* NULL: nothing is doubtful. */
-static const char *find_doubt(const apr_table_t *options, const fo_login_t *login, apr_pool_t *pool)
+static const char *find_doubt(const apr_table_t *options, const fo_login_t *login)
 {
-    if (probe_tls_trusts_all(options))
-        return apr_psprintf(pool, "verify=off: whoever answers there is taken for the server%s",
-                            login->has_secret ? ", and is sent the password" : "");
+    const char *doubt = probe_tls_doubt(options, login->has_secret);
+
+    if (doubt)
+        return doubt;
     if (getenv("PGSERVICE")) /* the one that cannot be said otherwise */
         return "PGSERVICE is set in httpd's environment: libpq looks that service up for each "
                "ping, and makes none if there is no such";
@@ -382,7 +369,7 @@ const char *probe_conninfo_read(const fo_url_t *url, const fo_login_t *login,
         error = read_tls(options, login, conninfo, pool);
     if (error)
         return error;
-    *ret_warning = find_doubt(options, login, pool);
+    *ret_warning = find_doubt(options, login);
     *ret_conninfo = conninfo;
     return NULL;
 }

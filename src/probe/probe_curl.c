@@ -1,10 +1,11 @@
 #include "probe/probe_curl.h"
 
 #include "probe/probe_clock.h"
+#include "probe/probe_connect.h"
 #include "probe/probe_curl_site.h"
+#include "probe/probe_words.h"
 
 #include <fcntl.h>
-#include <netdb.h>
 #include <openssl/x509.h>
 #include <poll.h>
 #include <string.h>
@@ -48,18 +49,14 @@ void probe_curl_child_init(void)
 /* The driver's address in place of the one that libcurl was told, which stands for any. */
 static bool set_address(const fo_peer_t *peer, struct curl_sockaddr *address)
 {
-    struct addrinfo hints = { .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV,
-                              .ai_socktype = SOCK_STREAM };
-    struct addrinfo *at = NULL;
-    char service[sizeof("65535")];
+    struct sockaddr_storage at;
+    socklen_t length;
 
-    apr_snprintf(service, sizeof(service), "%u", (unsigned)peer->port);
-    if (getaddrinfo(peer->addresses[0], service, &hints, &at) != 0)
-        return false; /* for a numeric address: no memory */
-    address->family = at->ai_family;
-    address->addrlen = at->ai_addrlen;
-    memcpy(&address->addr, at->ai_addr, at->ai_addrlen);
-    freeaddrinfo(at);
+    if (!probe_connect_address(peer->addresses[0], peer->port, &at, &length))
+        return false;
+    address->family = at.ss_family;
+    address->addrlen = length;
+    memcpy(&address->addr, &at, length);
     return true;
 }
 
@@ -118,13 +115,6 @@ static CURLcode on_tls(CURL *easy, void *context, void *opaque)
     return CURLE_OUT_OF_MEMORY;
 }
 
-static void make_printable(char *text)
-{
-    for (; *text; text++)
-        if (*text < 0x20 || *text > 0x7e)
-            *text = '?';
-}
-
 /* "HTTP/1.1 503 Service Unavailable\r\n" */
 static void keep_reason(probe_curl_t *curl, const char *line, apr_size_t length)
 {
@@ -141,7 +131,6 @@ static void keep_reason(probe_curl_t *curl, const char *line, apr_size_t length)
     n = n < sizeof(curl->reason) ? n : sizeof(curl->reason) - 1;
     memcpy(curl->reason, word + 1, n);
     curl->reason[n] = '\0';
-    make_printable(curl->reason);
 }
 
 /* One line; of an interim answer too, and of trailers. */
@@ -358,7 +347,7 @@ static void judge(probe_curl_t *curl, CURLcode code, fo_report_t *report)
         status = meaning->status;
     fo_report_fill(report, fo_status_is_self(status) ? FO_VERDICT_SELF : FO_VERDICT_FAIL, status, 0,
                    text);
-    make_printable(report->text);
+    probe_words_mask(report->text);
 }
 
 /* The answer is whole, or as long as it may be. */
@@ -449,7 +438,7 @@ void probe_curl_refuse(const probe_curl_t *curl, fo_verdict_e verdict, const cha
 
     apr_snprintf(text, sizeof(text), "%d%s%s%s%s", curl->status, curl->reason[0] ? " " : "",
                  curl->reason, words[0] ? ": " : "", words);
-    make_printable(text);
+    probe_words_mask(text);
     fo_report_fill(report, verdict, 0, curl->status, text);
 }
 

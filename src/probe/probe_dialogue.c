@@ -2,17 +2,13 @@
 #include "probe/probe_flight.h"
 
 #include "core/fo_report.h"
+#include "probe/probe_connect.h"
 #include "probe/probe_stream.h"
 
-#include <netinet/in.h>
 #include <poll.h>
 #include <string.h>
-#include <arpa/inet.h>
-#include <netdb.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
 
 #define IN_BYTES (16 * 1024)
 #define OUT_BYTES (4 * 1024)
@@ -39,16 +35,6 @@ typedef struct connection_t {
     char out[OUT_BYTES];
     _Alignas(max_align_t) char state[]; /* the probe's, zeroed */
 } connection_t;
-
-typedef struct address_t {
-    union {
-        struct sockaddr any;
-        struct sockaddr_in6 in6;
-        struct sockaddr_un un;
-        struct sockaddr_storage storage;
-    } name;
-    socklen_t length;
-} address_t;
 
 static const fo_dialogue_t *dialogue_of(const probe_flight_t *flight)
 {
@@ -81,58 +67,24 @@ static void settle_stream(probe_flight_t *flight, const connection_t *connection
     }
 }
 
-static bool path_address(const char *path, address_t *ret_address)
-{
-    struct sockaddr_un *un = &ret_address->name.un;
-
-    if (strlen(path) >= sizeof(un->sun_path))
-        return false;
-    un->sun_family = AF_UNIX;
-    memcpy(un->sun_path, path, strlen(path) + 1);
-    ret_address->length = sizeof(*un);
-    return true;
-}
-
-/* text is numeric, so this asks nobody; it takes the zone of a link-local address into account. */
-static bool host_address(const char *text, apr_port_t port, address_t *ret_address)
-{
-    struct addrinfo hints = {
-        .ai_socktype = SOCK_STREAM,
-        .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV,
-    };
-    struct addrinfo *found = NULL;
-    char service[8];
-
-    apr_snprintf(service, sizeof(service), "%u", (unsigned)port);
-    if (getaddrinfo(text, service, &hints, &found) != 0)
-        return false;
-    memcpy(&ret_address->name, found->ai_addr, found->ai_addrlen);
-    ret_address->length = found->ai_addrlen;
-    freeaddrinfo(found);
-    return true;
-}
-
 static const char *path_of(const fo_check_t *check)
 {
     return check->socket ? check->socket : check->url->path;
 }
 
-/* 0, or the errno of what failed; EINPROGRESS while connecting. */
-static int start_connect(probe_flight_t *flight, connection_t *connection)
+/* Reached by a path. */
+static bool is_file(const probe_flight_t *flight)
+{
+    return flight->peer.name[0] == '\0';
+}
+
+/* The descriptor, or -1 with errno. */
+static int start_connect(const probe_flight_t *flight)
 {
     const fo_peer_t *peer = &flight->peer;
-    address_t address;
-    int fd;
-    bool ok;
 
-    memset(&address, 0, sizeof(address));
-    ok = peer->name[0] ? host_address(peer->addresses[0], peer->port, &address)
-                       : path_address(path_of(flight->order.check), &address);
-    if (!ok)
-        return EINVAL;
-    fd = socket(address.name.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    connection->stream.fd = fd;
-    return fd < 0 || connect(fd, &address.name.any, address.length) != 0 ? errno : 0;
+    return is_file(flight) ? probe_connect_file(path_of(flight->order.check))
+                           : probe_connect(peer->addresses[0], peer->port, SOCK_STREAM);
 }
 
 /*
@@ -228,7 +180,7 @@ static void shake(probe_flight_t *flight, connection_t *connection, apr_time_t n
 /* Of a socket the name is the URL's. */
 static const char *name_of(const probe_flight_t *flight)
 {
-    return flight->peer.name[0] ? flight->peer.name : flight->order.check->url->hosts[0].name;
+    return is_file(flight) ? flight->order.check->url->hosts[0].name : flight->peer.name;
 }
 
 static void secure(probe_flight_t *flight, connection_t *connection, apr_time_t now)
@@ -252,27 +204,23 @@ static void connected(probe_flight_t *flight, connection_t *connection, apr_time
         begin_talk(flight, connection, now);
 }
 
-/* Of a Unix socket whose queue is full: there is nothing to be polled for. */
-static bool is_queue_full(const probe_flight_t *flight, int error)
-{
-    return error == EAGAIN && flight->peer.name[0] == '\0';
-}
-
+/*
+ * A socket file is connected at once, or not at all; where its queue is full, there is nothing to
+ * be polled for.
+ */
 static void try_connect(probe_flight_t *flight, connection_t *connection, apr_time_t now)
 {
-    int error = start_connect(flight, connection);
+    int error;
 
-    flight->fd = connection->stream.fd;
+    connection->stream.fd = flight->fd = start_connect(flight);
+    error = flight->fd < 0 ? errno : 0;
     flight->events = POLLOUT;
-    if (is_queue_full(flight, error)) {
-        probe_stream_close(&connection->stream, false);
-        flight->fd = -1;
+    if (error == EAGAIN && is_file(flight))
         flight->wake_at = now + RETRY;
-    } else if (error && error != EINPROGRESS) {
+    else if (error)
         settle_error(flight, FO_STAGE_CONNECT, error, now);
-    } else if (!error) {
+    else if (is_file(flight))
         connected(flight, connection, now);
-    }
 }
 
 /* In whole pages, so that most dialogues' are of one size. */

@@ -5,14 +5,15 @@
  */
 #include "probe/probe_memcached.h"
 
+#include "core/fo_parse.h"
 #include "probe/probe_clock.h"
 #include "probe/probe_connect.h"
+#include "probe/probe_words.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #define NODES_MAX 64
@@ -69,16 +70,15 @@ static const char *configure(const fo_url_t *url, const fo_login_t *login,
                              apr_pool_t *pool)
 {
     const char *path = apr_table_get(options, "socket");
+    const char *error = path ? fo_parse_socket(path, pool) : NULL;
 
     (void)ret_warning;
     if (url->user || login->user || login->has_secret)
         return "memcached:// takes no user and no password: `version` is asked without a login";
     if (url->path[0] && strcmp(url->path, "/") != 0)
         return apr_psprintf(pool, "%s: memcached:// takes no path", url->text);
-    if (path && path[0] != '/')
-        return apr_psprintf(pool, "socket=: '%s' is not an absolute path", path);
-    if (path && strlen(path) >= sizeof(((struct sockaddr_un *)0)->sun_path))
-        return "socket=: a socket's path has at most 107 bytes";
+    if (error)
+        return apr_psprintf(pool, "socket=: %s", error);
     if (path && url->n_hosts > 1)
         return "socket= is one server's, and the URL names several";
     *ret_conf = path ? apr_pstrdup(pool, path) : NULL;
@@ -165,9 +165,7 @@ static void judge(node_t *node)
     for (size_t i = 0; end && i < sizeof(meanings) / sizeof(meanings[0]); i++)
         if (strncmp(node->answer, meanings[i].prefix, strlen(meanings[i].prefix)) == 0)
             verdict = meanings[i].verdict;
-    for (char *c = node->answer; *c; c++)
-        if (*c < 0x20 || *c > 0x7e)
-            *c = '?';
+    probe_words_mask(node->answer);
     finish(node, verdict, 0);
 }
 

@@ -5,7 +5,6 @@
 #include "probe/probe_tls.h"
 
 #include <string.h>
-#include <sys/un.h>
 
 /* A backtick would end the name. */
 static const char *grant_name(const char *name, apr_pool_t *pool)
@@ -55,13 +54,11 @@ static const char *needs_user(const fo_url_t *url, const char *database, apr_poo
 
 static const char *read_role(const char *value, probe_mysql_conf_t *conf, apr_pool_t *pool)
 {
-    if (strcmp(value, "primary") == 0)
-        conf->role = PROBE_MYSQL_PRIMARY;
-    else if (strcmp(value, "replica") == 0)
-        conf->role = PROBE_MYSQL_REPLICA;
-    else
-        return apr_psprintf(pool, "role=: '%s' is neither primary nor replica", value);
-    return NULL;
+    bool is_primary = false;
+    const char *error = fo_parse_either(value, "primary", "replica", &is_primary, pool);
+
+    conf->role = is_primary ? PROBE_MYSQL_PRIMARY : PROBE_MYSQL_REPLICA;
+    return error ? apr_psprintf(pool, "role=: %s", error) : NULL;
 }
 
 /* Servers tell how far they are behind in whole seconds. */
@@ -86,12 +83,10 @@ static const char *read_query(const char *value, probe_mysql_conf_t *conf, apr_p
 
 static const char *read_socket(const char *value, probe_mysql_conf_t *conf, apr_pool_t *pool)
 {
-    if (value[0] != '/')
-        return apr_psprintf(pool, "socket=: '%s' is not an absolute path", value);
-    if (strlen(value) >= sizeof(((struct sockaddr_un *)0)->sun_path))
-        return "socket=: a socket's path has at most 107 bytes";
+    const char *error = fo_parse_socket(value, pool);
+
     conf->socket = apr_pstrdup(pool, value);
-    return NULL;
+    return error ? apr_psprintf(pool, "socket=: %s", error) : NULL;
 }
 
 static const struct {
@@ -150,16 +145,12 @@ static const char *keep(const apr_table_t *options, const char *key, apr_pool_t 
     return value ? apr_pstrdup(pool, value) : NULL;
 }
 
-/*
- * The library makes its own context with each ping, of the same files: this one shows what is wrong
- * with them.
- */
+/* The library makes its own context with each ping, of the same files. */
 static const char *read_tls(const fo_login_t *login, const apr_table_t *options,
                             const probe_mysql_tls_t **ret_tls, const char **ret_warning,
                             apr_pool_t *pool)
 {
     probe_mysql_tls_t *tls = apr_palloc(pool, sizeof(*tls));
-    void *unused = NULL;
 
     *tls = (probe_mysql_tls_t){
         .verifies = !probe_tls_trusts_all(options),
@@ -169,12 +160,8 @@ static const char *read_tls(const fo_login_t *login, const apr_table_t *options,
         .key = keep(options, "key", pool),
     };
     *ret_tls = tls;
-    if (!tls->verifies)
-        *ret_warning = login->has_secret
-                           ? "verify=off: whoever answers there is taken for the server, and is "
-                             "sent the password"
-                           : "verify=off: whoever answers there is taken for the server";
-    return probe_tls_context(options, login->has_key_password, &unused, pool);
+    *ret_warning = probe_tls_doubt(options, login->has_secret);
+    return probe_tls_check(options, login->has_key_password, pool);
 }
 
 static const char *configure_tls(const fo_url_t *url, const fo_login_t *login,

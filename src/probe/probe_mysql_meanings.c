@@ -1,6 +1,8 @@
 /* What MySQL's and MariaDB's codes mean, and those of the client library. */
 #include "probe/probe_mysql_own.h"
 
+#include "probe/probe_words.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -155,14 +157,6 @@ static const meaning_t *meaning_of(MYSQL *mysql, bool is_question)
     return &own_words;
 }
 
-/* One line of ASCII: the words may come from anyone. */
-static void make_printable(char *text)
-{
-    for (; *text; text++)
-        if (*text < 0x20 || *text > 0x7e)
-            *text = '?';
-}
-
 /*
  * What an account that may not ask finds out is that the server is alive, and no more: where more
  * is asked for, the state stays.
@@ -210,5 +204,5 @@ void probe_mysql_judge(MYSQL *mysql, bool asks_more, bool is_question, fo_report
         judge_before_tls(code, words, report);
     else
         judge_answer(mysql, asks_more, is_question, report);
-    make_printable(report->text);
+    probe_words_mask(report->text);
 }

@@ -10,6 +10,7 @@
 #include "probe/probe_mysql_own.h"
 
 #include "probe/probe_clock.h"
+#include "probe/probe_in_turn.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -205,39 +206,12 @@ static bool can_read(const char *key, const char *path, fo_report_t *report)
     return false;
 }
 
-/* The server itself has spoken: another address of it would say the same. */
-static bool is_answer(const fo_report_t *report)
-{
-    return report->code ||
-           (report->verdict != FO_VERDICT_FAIL && report->verdict != FO_VERDICT_SELF);
-}
-
-/* Of several addresses that failed: a time-out first, our own fault last. */
-static unsigned rank_of(const fo_report_t *report)
-{
-    return report->verdict == FO_VERDICT_SELF ? 0 : APR_STATUS_IS_TIMEUP(report->status) ? 2 : 1;
-}
-
 void probe_mysql_tls_ask(const void *opaque_conf, const fo_ask_t *ask, fo_report_t *report)
 {
     const probe_mysql_conf_t *conf = opaque_conf;
     const probe_mysql_tls_t *tls = conf->tls;
-    unsigned n = ask->peers->n_addresses;
-    apr_time_t deadline_at = probe_clock_now() + ask->budget;
-    fo_report_t worst;
 
-    if (!can_read("ca", tls->ca, report) || !can_read("ca-path", tls->ca_path, report) ||
-        !can_read("cert", tls->cert, report) || !can_read("key", tls->key, report))
-        return;
-    for (unsigned i = 0; i < n; i++) {
-        apr_time_t now = probe_clock_now();
-        if (i && now >= deadline_at)
-            break;
-        ask_address(conf, ask, i, now + (deadline_at - now) / (n - i), report);
-        if (is_answer(report))
-            return;
-        if (i && rank_of(report) < rank_of(&worst))
-            *report = worst;
-        worst = *report;
-    }
+    if (can_read("ca", tls->ca, report) && can_read("ca-path", tls->ca_path, report) &&
+        can_read("cert", tls->cert, report) && can_read("key", tls->key, report))
+        probe_in_turn(ask_address, conf, ask, report);
 }

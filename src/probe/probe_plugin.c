@@ -1,5 +1,6 @@
 #include "probe/probe_plugin.h"
 
+#include "core/fo_parse.h"
 #include "probe/probe_plugin_wire.h"
 
 #include <poll.h>
@@ -83,10 +84,11 @@ static const char *check_file(const char *path, apr_pool_t *pool)
 
 static const char *read_warning(const char *value, bool *ret_fails, apr_pool_t *pool)
 {
-    *ret_fails = value && strcmp(value, "fail") == 0;
-    return !value || *ret_fails || strcmp(value, "pass") == 0
-               ? NULL
-               : apr_psprintf(pool, "warning=: '%s' is neither pass nor fail", value);
+    bool passes = true;
+    const char *error = value ? fo_parse_either(value, "pass", "fail", &passes, pool) : NULL;
+
+    *ret_fails = !passes;
+    return error ? apr_psprintf(pool, "warning=: %s", error) : NULL;
 }
 
 /* Split as a shell would, without one. */

@@ -4,6 +4,7 @@
  */
 #include "probe/probe_redis.h"
 
+#include "core/fo_parse.h"
 #include "probe/probe_redis_nodes.h"
 #include "probe/probe_resp.h"
 
@@ -49,22 +50,21 @@ typedef struct state_t {
 
 static const char *read_role(const char *value, role_e *ret_role, apr_pool_t *pool)
 {
+    bool is_primary = false;
+    const char *error;
+
     if (!value)
         return NULL;
-    *ret_role = strcmp(value, "primary") == 0   ? ROLE_PRIMARY
-                : strcmp(value, "replica") == 0 ? ROLE_REPLICA
-                                                : ROLE_ANY;
-    return *ret_role == ROLE_ANY
-               ? apr_psprintf(pool, "role=: '%s' is neither primary nor replica", value)
-               : NULL;
+    error = fo_parse_either(value, "primary", "replica", &is_primary, pool);
+    *ret_role = is_primary ? ROLE_PRIMARY : ROLE_REPLICA;
+    return error ? apr_psprintf(pool, "role=: %s", error) : NULL;
 }
 
 static const char *read_cluster(const char *value, bool *ret_cluster, apr_pool_t *pool)
 {
-    *ret_cluster = value && strcmp(value, "on") == 0;
-    return !value || *ret_cluster || strcmp(value, "off") == 0
-               ? NULL
-               : apr_psprintf(pool, "cluster=: '%s' is neither on nor off", value);
+    const char *error = value ? fo_parse_either(value, "on", "off", ret_cluster, pool) : NULL;
+
+    return error ? apr_psprintf(pool, "cluster=: %s", error) : NULL;
 }
 
 static const char *read_database(const fo_url_t *url, const char **ret_database, apr_pool_t *pool)

@@ -65,7 +65,7 @@ static int errno_of_file(void)
 /* After an SSL call that did not succeed. */
 static apr_status_t judge(probe_stream_t *stream, int result)
 {
-    int error = errno_of_file() ? errno_of_file() : errno;
+    int own = errno, file = errno_of_file();
 
     switch (SSL_get_error(stream->ssl, result)) {
     case SSL_ERROR_WANT_READ:
@@ -75,7 +75,7 @@ static apr_status_t judge(probe_stream_t *stream, int result)
     case SSL_ERROR_ZERO_RETURN:
         return APR_EOF;
     case SSL_ERROR_SYSCALL:
-        return error ? error : APR_EOF;
+        return file ? file : own ? own : APR_EOF;
     default:
         return broken(stream);
     }

@@ -1,7 +1,8 @@
 #include "probe/probe_tcp.h"
 
+#include "core/fo_parse.h"
+
 #include <string.h>
-#include <sys/un.h>
 
 /* Silence after the connect that counts as "stays open". */
 #define QUIET (20 * 1000)
@@ -22,6 +23,8 @@ static const char *configure(const fo_url_t *url, const fo_login_t *login,
                              const apr_table_t *options, void **ret_conf, const char **ret_warning,
                              apr_pool_t *pool)
 {
+    const char *error = url->n_hosts ? NULL : fo_parse_socket(url->path, pool);
+
     (void)options;
     if (login->user || login->has_secret)
         return apr_psprintf(pool, "%s:// does not log in: it takes no user and no password",
@@ -30,8 +33,8 @@ static const char *configure(const fo_url_t *url, const fo_login_t *login,
         return "tcp:// takes no path, as in tcp://app.example.com:5000";
     if (url->n_hosts == 0 && url->path[1] == '\0')
         return "the socket's path is missing, as in unix:///run/app.sock";
-    if (url->n_hosts == 0 && strlen(url->path) >= sizeof(((struct sockaddr_un *)0)->sun_path))
-        return "a socket's path has at most 107 bytes";
+    if (error)
+        return error;
     for (size_t i = 0; url->n_hosts && i < sizeof(harmed) / sizeof(harmed[0]); i++)
         if (url->hosts[0].port == harmed[i].port)
             *ret_warning = harmed[i].warning;

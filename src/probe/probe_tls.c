@@ -1,5 +1,7 @@
 #include "probe/probe_tls.h"
 
+#include "core/fo_parse.h"
+
 #include <apr_file_info.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
@@ -65,10 +67,9 @@ static const char *check_file(const char *key, const char *path, apr_pool_t *poo
 
 static const char *read_verify(const char *value, bool *ret_verify, apr_pool_t *pool)
 {
-    *ret_verify = !value || strcmp(value, "on") == 0;
-    if (*ret_verify || strcmp(value, "off") == 0)
-        return NULL;
-    return apr_psprintf(pool, "verify=: '%s' is neither on nor off", value);
+    const char *error = value ? fo_parse_either(value, "on", "off", ret_verify, pool) : NULL;
+
+    return error ? apr_psprintf(pool, "verify=: %s", error) : NULL;
 }
 
 /* A file is read now, a folder of hashed names when a certificate is to be verified. */
@@ -144,6 +145,15 @@ bool probe_tls_trusts_all(const apr_table_t *options)
     return verify && strcmp(verify, "off") == 0;
 }
 
+const char *probe_tls_doubt(const apr_table_t *options, bool has_secret)
+{
+    if (!probe_tls_trusts_all(options))
+        return NULL;
+    return has_secret ? "verify=off: whoever answers there is taken for the server, and is sent "
+                        "the password"
+                      : "verify=off: whoever answers there is taken for the server";
+}
+
 const char *probe_tls_context(const apr_table_t *options, bool is_locked, void **ret_context,
                               apr_pool_t *pool)
 {
@@ -170,6 +180,19 @@ const char *probe_tls_context(const apr_table_t *options, bool is_locked, void *
         error = load_pair(context, apr_table_get(options, "cert"), apr_table_get(options, "key"),
                           is_locked, pool);
     *ret_context = error ? NULL : context;
+    return error;
+}
+
+/* The system's authorities are over a megabyte: none of it is kept. */
+const char *probe_tls_check(const apr_table_t *options, bool is_locked, apr_pool_t *pool)
+{
+    apr_pool_t *own;
+    void *context = NULL;
+    const char *error;
+
+    apr_pool_create(&own, pool);
+    error = apr_pstrdup(pool, probe_tls_context(options, is_locked, &context, own));
+    apr_pool_destroy(own);
     return error;
 }
 

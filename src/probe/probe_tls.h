@@ -20,7 +20,13 @@ const char *probe_tls_context(const apr_table_t *options, bool is_locked, void *
 const char *probe_tls_unlock(void *context, const char *key, const char *password,
                              apr_pool_t *pool);
 
+/* For a library that makes its own context of the same files: that nothing is wrong with them. */
+const char *probe_tls_check(const apr_table_t *options, bool is_locked, apr_pool_t *pool);
+
 /* The options say that whoever answers is taken for the server. */
 bool probe_tls_trusts_all(const apr_table_t *options);
+
+/* A warning, if they do; else NULL. */
+const char *probe_tls_doubt(const apr_table_t *options, bool has_secret);
 
 #endif

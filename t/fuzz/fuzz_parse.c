@@ -217,6 +217,17 @@ static void url(const char *text, apr_pool_t *pool)
     }
 }
 
+static void words(const char *text, apr_pool_t *pool)
+{
+    bool is_on = strcmp(text, "on") == 0, is_word = is_on || strcmp(text, "off") == 0;
+    bool answer = !is_on;
+
+    FUZZ_HOLDS(!fo_parse_either(text, "on", "off", &answer, pool) == is_word, "%s", text);
+    FUZZ_HOLDS(answer == (is_word ? is_on : !is_on), "%s", text);
+    if (!fo_parse_socket(text, pool))
+        FUZZ_HOLDS(text[0] == '/' && strlen(text) <= FO_SOCKET_MAX, "%s", text);
+}
+
 static void fuzz_one(const char *text, size_t length, apr_pool_t *pool)
 {
     (void)length;
@@ -225,6 +236,7 @@ static void fuzz_one(const char *text, size_t length, apr_pool_t *pool)
     weight(text, pool);
     rate(text, pool);
     names(text, pool);
+    words(text, pool);
     (void)fo_parse_variable(text, pool);
     pair(text, pool);
     url(text, pool);

@@ -357,6 +357,41 @@ START_TEST(spans_for_people)
 }
 END_TEST
 
+static const struct {
+    const char *text, *words;
+    bool is_yes;
+} either[] = {
+    { "on", NULL, true },
+    { "off", NULL, false },
+    { "On", "'On' is neither on nor off", true },
+    { "", "'' is neither on nor off", true },
+    { "one", "'one' is neither on nor off", true },
+};
+
+/* What is no word leaves the answer as it was. */
+START_TEST(one_of_two_words)
+{
+    bool is_yes = true;
+
+    unit_expect(fo_parse_either(either[_i].text, "on", "off", &is_yes, pool), either[_i].words);
+    ck_assert_int_eq(is_yes, either[_i].is_yes);
+}
+END_TEST
+
+START_TEST(socket_paths)
+{
+    char path[FO_SOCKET_MAX + 2] = "/";
+
+    unit_expect(fo_parse_socket("/run/app.sock", pool), NULL);
+    unit_expect(fo_parse_socket("run/app.sock", pool), "'run/app.sock' is not an absolute path");
+    unit_expect(fo_parse_socket("", pool), "'' is not an absolute path");
+    memset(path + 1, 'x', FO_SOCKET_MAX - 1);
+    unit_expect(fo_parse_socket(path, pool), NULL);
+    path[FO_SOCKET_MAX] = 'x';
+    unit_expect(fo_parse_socket(path, pool), "a socket's path has at most 107 bytes");
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("fo_parse");
@@ -375,6 +410,8 @@ static Suite *suite(void)
     tcase_add_loop_test(tc, names_equal_as_variables, 0, COUNT(equals));
     tcase_add_test(tc, names_as_variables);
     tcase_add_loop_test(tc, spans_for_people, 0, COUNT(spans));
+    tcase_add_loop_test(tc, one_of_two_words, 0, COUNT(either));
+    tcase_add_test(tc, socket_paths);
     suite_add_tcase(s, tc);
     return s;
 }

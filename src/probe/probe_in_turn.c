@@ -1,0 +1,34 @@
+#include "probe/probe_in_turn.h"
+
+#include "probe/probe_clock.h"
+
+static bool is_answer(const fo_report_t *report)
+{
+    return report->code ||
+           (report->verdict != FO_VERDICT_FAIL && report->verdict != FO_VERDICT_SELF);
+}
+
+static unsigned rank_of(const fo_report_t *report)
+{
+    return report->verdict == FO_VERDICT_SELF ? 0 : APR_STATUS_IS_TIMEUP(report->status) ? 2 : 1;
+}
+
+void probe_in_turn(probe_in_turn_fn ask_address, const void *conf, const fo_ask_t *ask,
+                   fo_report_t *report)
+{
+    unsigned n = ask->peers->n_addresses;
+    apr_time_t deadline_at = probe_clock_now() + ask->budget;
+    fo_report_t worst;
+
+    for (unsigned i = 0; i < n; i++) {
+        apr_time_t now = probe_clock_now();
+        if (i && now >= deadline_at)
+            break;
+        ask_address(conf, ask, i, now + (deadline_at - now) / (n - i), report);
+        if (is_answer(report))
+            return;
+        if (i && rank_of(report) < rank_of(&worst))
+            *report = worst;
+        worst = *report;
+    }
+}
