@@ -1,9 +1,8 @@
 #include "probe/probe_memcached.h"
 
 #include "probe_peer.h"
+#include "unit.h"
 
-#include <apr_general.h>
-#include <errno.h>
 #include <sys/resource.h>
 #include <sys/un.h>
 
@@ -11,20 +10,7 @@
 #define BYTES(text) .bytes = text, .length = sizeof(text) - 1
 #define SAYS(text) { .await = QUESTION, BYTES(text) }
 
-static apr_pool_t *pool;
 static fo_report_t report;
-
-static void setup(void)
-{
-    apr_initialize();
-    apr_pool_create(&pool, NULL);
-}
-
-static void teardown(void)
-{
-    apr_pool_destroy(pool);
-    apr_terminate();
-}
 
 static const struct {
     const char *user, *path, *socket;
@@ -401,14 +387,13 @@ START_TEST(socket_is_full)
 }
 END_TEST
 
-#define COUNT(array) (int)(sizeof(array) / sizeof((array)[0]))
 
 static Suite *suite(void)
 {
     Suite *s = suite_create("probe_memcached");
     TCase *tc = tcase_create("all");
 
-    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_add_checked_fixture(tc, unit_setup, unit_teardown);
     tcase_add_loop_test(tc, configures, 0, COUNT(urls));
     tcase_add_loop_test(tc, one_node_answers, 0, COUNT(answers));
     tcase_add_test(tc, refused);
@@ -431,14 +416,4 @@ static Suite *suite(void)
     return s;
 }
 
-int main(void)
-{
-    SRunner *runner = srunner_create(suite());
-    int failed;
-
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
-}
+UNIT_MAIN(suite)

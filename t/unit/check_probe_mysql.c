@@ -1,9 +1,8 @@
 #include "probe/probe_mysql.h"
 
 #include "probe_peer.h"
+#include "unit.h"
 
-#include <apr_general.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/resource.h>
@@ -22,7 +21,6 @@
 #define OK(number) "\x07\0\0" number "\0\0\0\x02\0\0\0"
 #define BYTES(text) .bytes = text, .length = sizeof(text) - 1
 
-static apr_pool_t *pool;
 static peer_t peer;
 static fo_report_t report;
 static apr_interval_time_t budget;
@@ -41,16 +39,9 @@ int close(int fd)
 
 static void setup(void)
 {
-    apr_initialize();
-    apr_pool_create(&pool, NULL);
+    unit_setup();
     fo_probe_mysqls.child_init();
     budget = PEER_BUDGET;
-}
-
-static void teardown(void)
-{
-    apr_pool_destroy(pool);
-    apr_terminate();
 }
 
 /* configure() */
@@ -817,14 +808,13 @@ START_TEST(folder_has_gone)
 }
 END_TEST
 
-#define COUNT(array) (int)(sizeof(array) / sizeof((array)[0]))
 
 static Suite *suite(void)
 {
     Suite *s = suite_create("probe_mysql");
     TCase *tc = tcase_create("all");
 
-    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_add_checked_fixture(tc, setup, unit_teardown);
     tcase_add_loop_test(tc, configures, 0, COUNT(urls));
     tcase_add_test(tc, warns_of_verify_off);
     tcase_add_test(tc, refused);
@@ -863,14 +853,4 @@ static Suite *suite(void)
     return s;
 }
 
-int main(void)
-{
-    SRunner *runner = srunner_create(suite());
-    int failed;
-
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
-}
+UNIT_MAIN(suite)

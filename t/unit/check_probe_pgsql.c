@@ -2,9 +2,8 @@
 #include "probe/probe_pgsql.h"
 
 #include "probe_peer.h"
+#include "unit.h"
 
-#include <apr_general.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/resource.h>
@@ -12,7 +11,6 @@
 #include <sys/un.h>
 
 #define PASSWORD "it's \\ \"Geheim7\""
-#define COUNT(array) (int)(sizeof(array) / sizeof((array)[0]))
 #define BYTES(text) .bytes = text, .length = sizeof(text) - 1
 
 #define AUTH_OK "R\0\0\0\x08\0\0\0\0"
@@ -29,7 +27,6 @@
     "D\0\0\0\x0b\0\x01\0\0\0\x01" value "C\0\0\0\x0dSELECT 1\0" READY
 #define GOODBYE "X\0\0\0\x04"
 
-static apr_pool_t *pool;
 static peer_t peer;
 static fo_report_t report;
 static apr_interval_time_t budget = 10 * PEER_BUDGET;
@@ -37,15 +34,8 @@ static const char *secret;
 
 static void setup(void)
 {
-    apr_initialize();
-    apr_pool_create(&pool, NULL);
+    unit_setup();
     fo_probe_pgsql.child_init();
-}
-
-static void teardown(void)
-{
-    apr_pool_destroy(pool);
-    apr_terminate();
 }
 
 /* configure() */
@@ -758,7 +748,7 @@ static Suite *suite(void)
     TCase *tc = tcase_create("all");
 
     tcase_set_timeout(tc, 60);
-    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_add_checked_fixture(tc, setup, unit_teardown);
     tcase_add_loop_test(tc, configures, 0, COUNT(urls));
     tcase_add_test(tc, refused);
     tcase_add_test(tc, unreachable);
@@ -797,14 +787,4 @@ static Suite *suite(void)
     return s;
 }
 
-int main(void)
-{
-    SRunner *runner = srunner_create(suite());
-    int failed;
-
-    srunner_set_tap(runner, "-");
-    srunner_run_all(runner, CK_SILENT);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
-}
+UNIT_MAIN(suite)
