@@ -21,6 +21,7 @@ struct fo_alarm_t {
     _Atomic apr_uint64_t *trips;  /* by service */
     atomic_bool is_tripped;
     _Atomic apr_uint64_t *learned; /* hashes: FO_ALARM_ADDRESSES for each host of each target */
+    atomic_bool is_any_learned;    /* false: no host need be looked through */
     unsigned *first_host;          /* by target: where its hosts begin there, in hosts */
     unsigned n_hosts;
     unsigned *target_of; /* by host */
@@ -106,6 +107,8 @@ void fo_alarm_learn(fo_alarm_t *alarm, const fo_target_t *target, unsigned host,
     const fo_host_t *known = fo_target_host(target, host);
     bool is_news = address && strcmp(address, known->name) != 0;
 
+    if (is_news)
+        atomic_store_explicit(&alarm->is_any_learned, true, memory_order_relaxed);
     atomic_store_explicit(&alarm->learned[row * FO_ALARM_ADDRESSES + i],
                           is_news ? fo_host_hash(address, strlen(address), known->port) : 0,
                           memory_order_relaxed);
@@ -146,6 +149,8 @@ static void look_up(const fo_alarm_t *alarm, const char *host, apr_size_t length
 
     for (; known && known < end && known->hash == hash; known++)
         name_target(named, known->target, word);
+    if (!atomic_load_explicit(&alarm->is_any_learned, memory_order_relaxed))
+        return;
     for (unsigned i = 0; i < alarm->n_hosts; i++)
         if (alarm->ports[i] == port && has_learned(alarm, i, hash))
             name_target(named, alarm->target_of[i], word);
