@@ -3,17 +3,16 @@
 
 #include "core/fo_report.h"
 #include "probe/probe_connect.h"
+#include "probe/probe_pages.h"
 #include "probe/probe_stream.h"
 
+#include <netinet/in.h>
 #include <poll.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 
 #define IN_BYTES (16 * 1024)
 #define OUT_BYTES (4 * 1024)
-
-#define PAGE ((size_t)4096)
 
 /* Between two tries to connect to a Unix socket whose queue is full. */
 #define RETRY (20 * 1000)
@@ -28,12 +27,13 @@ typedef struct connection_t {
     probe_stream_t stream;
     phase_e phase;
     short wants; /* what it takes to send the rest of `out`, and to receive */
+    char *in;
+    char *out;
     apr_size_t in_length;
     apr_size_t out_length; /* said and not yet sent */
+    apr_size_t in_most;    /* that it has held */
     fo_talk_t talk;
-    char in[IN_BYTES];
-    char out[OUT_BYTES];
-    _Alignas(max_align_t) char state[]; /* the probe's, zeroed */
+    _Alignas(max_align_t) char state[]; /* the probe's, zeroed; then `out` and `in` */
 } connection_t;
 
 static const fo_dialogue_t *dialogue_of(const probe_flight_t *flight)
@@ -223,48 +223,34 @@ static void try_connect(probe_flight_t *flight, connection_t *connection, apr_ti
         connected(flight, connection, now);
 }
 
-/* In whole pages, so that most dialogues' are of one size. */
-static size_t size_of_connection(const probe_flight_t *flight)
+static size_t size_of_head(const probe_flight_t *flight)
 {
-    size_t size = sizeof(connection_t) + dialogue_of(flight)->state_size;
-
-    return (size + PAGE - 1) / PAGE * PAGE;
+    return sizeof(connection_t) + dialogue_of(flight)->state_size;
 }
 
-/*
- * Memory comes from the system itself and goes back to it: a burst of pings is not to stay in the
- * heap. But for one, wiped, for the next ping: most come one at a time.
- */
-static _Thread_local struct {
-    connection_t *connection; /* NULL: none */
-    size_t size;
-} spare;
+static size_t size_of_connection(const probe_flight_t *flight)
+{
+    return size_of_head(flight) + OUT_BYTES + IN_BYTES;
+}
 
-/* Zeroed; NULL: no memory. */
+/* NULL: no memory. */
 static connection_t *make_connection(const probe_flight_t *flight)
 {
-    size_t size = size_of_connection(flight);
-    void *memory = spare.connection;
+    connection_t *connection = probe_pages_take(size_of_connection(flight));
 
-    if (memory && spare.size == size) {
-        spare.connection = NULL;
-        return memory;
-    }
-    memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    return memory == MAP_FAILED ? NULL : memory;
+    if (!connection)
+        return NULL;
+    connection->out = (char *)connection + size_of_head(flight);
+    connection->in = connection->out + OUT_BYTES;
+    connection->stream.fd = -1;
+    return connection;
 }
 
 static void drop_connection(const probe_flight_t *flight, connection_t *connection)
 {
-    size_t size = size_of_connection(flight);
-
-    if (spare.connection) {
-        munmap(connection, size);
-        return;
-    }
-    explicit_bzero(connection, size);
-    spare.connection = connection;
-    spare.size = size;
+    explicit_bzero(connection->in, connection->in_most);
+    explicit_bzero(connection, size_of_head(flight) + OUT_BYTES);
+    probe_pages_give(connection, size_of_connection(flight));
 }
 
 static void begin(probe_flight_t *flight, apr_time_t now)
@@ -277,34 +263,45 @@ static void begin(probe_flight_t *flight, apr_time_t now)
         settle_error(flight, FO_STAGE_CONNECT, ENOMEM, now);
         return;
     }
-    connection->stream.fd = -1;
     if (dialogue->begin)
         dialogue->begin(connection->state, flight->order.check->conf, &flight->ask);
     try_connect(flight, connection, now);
 }
 
 /* Where nobody listens on a port of the ephemeral range, a socket can connect to itself. */
-static bool is_own_echo(int fd)
+static bool is_own_echo(int fd, apr_port_t port)
 {
-    struct sockaddr_storage own, peer;
+    union {
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+        struct sockaddr_storage room;
+    } own = { 0 }, peer = { 0 };
     socklen_t own_length = sizeof(own), peer_length = sizeof(peer);
 
-    memset(&own, 0, sizeof(own));
-    memset(&peer, 0, sizeof(peer));
-    return getsockname(fd, (struct sockaddr *)&own, &own_length) == 0 &&
-           getpeername(fd, (struct sockaddr *)&peer, &peer_length) == 0 &&
-           own.ss_family != AF_UNIX && own_length == peer_length &&
+    return getsockname(fd, &own.any, &own_length) == 0 &&
+           (own.any.sa_family == AF_INET ? own.v4.sin_port : own.v6.sin6_port) == htons(port) &&
+           getpeername(fd, &peer.any, &peer_length) == 0 && own_length == peer_length &&
            memcmp(&own, &peer, own_length) == 0;
 }
 
-static void connect_ended(probe_flight_t *flight, connection_t *connection, apr_time_t now)
+/* Of a connect that has failed poll() says so. */
+static int error_of(int fd, short events)
 {
     int error = 0;
     socklen_t length = sizeof(error);
 
-    if (getsockopt(connection->stream.fd, SOL_SOCKET, SO_ERROR, &error, &length) != 0)
-        error = errno;
-    if (!error && is_own_echo(connection->stream.fd))
+    if (!(events & (POLLERR | POLLHUP)))
+        return 0;
+    return getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length) == 0 ? error : errno;
+}
+
+static void connect_ended(probe_flight_t *flight, connection_t *connection, short events,
+                          apr_time_t now)
+{
+    int error = error_of(connection->stream.fd, events);
+
+    if (!error && is_own_echo(connection->stream.fd, flight->peer.port))
         error = ECONNREFUSED;
     if (error)
         settle_error(flight, FO_STAGE_CONNECT, error, now);
@@ -337,6 +334,8 @@ static received_e receive(probe_flight_t *flight, connection_t *connection, apr_
     }
     flight->report.stage = FO_STAGE_ANSWER;
     connection->in_length += n;
+    if (connection->in_length > connection->in_most)
+        connection->in_most = connection->in_length;
     if (!status)
         return take_turn(flight, connection, FO_TALK_DATA, now) ? SOME : OVER;
     if (!APR_STATUS_IS_EOF(status) || take_turn(flight, connection, FO_TALK_CLOSED, now))
@@ -363,10 +362,9 @@ static void ready(probe_flight_t *flight, short events, apr_time_t now)
 {
     connection_t *connection = flight->state;
 
-    (void)events;
     switch (connection->phase) {
     case CONNECTING:
-        connect_ended(flight, connection, now);
+        connect_ended(flight, connection, events, now);
         break;
     case SECURING:
         shake(flight, connection, now);

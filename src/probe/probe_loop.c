@@ -2,6 +2,7 @@
 
 #include "core/fo_report.h"
 #include "probe/probe_clock.h"
+#include "probe/probe_pages.h"
 #include "probe/probe_queue.h"
 #include "probe/probe_round.h"
 #include "probe/probe_sleep.h"
@@ -243,6 +244,13 @@ static void mind_timer(probe_loop_t *loop, apr_time_t now)
         want(loop, fo_plan_target_at(loop->plan, i), FO_TRIGGER_TIMER, nobody, now);
 }
 
+/* What a crowd of them took is for others. */
+static void give_back(void)
+{
+    probe_pages_drop();
+    malloc_trim(0);
+}
+
 static void remove_round(probe_loop_t *loop, unsigned index)
 {
     probe_round_t *round = loop->rounds[index];
@@ -253,7 +261,7 @@ static void remove_round(probe_loop_t *loop, unsigned index)
     loop->n_ended++;
     if (loop->n_rounds == 0) {
         if (loop->n_ended > CROWD)
-            malloc_trim(0); /* what a crowd of them took is for others */
+            give_back();
         loop->n_ended = 0;
     }
 }

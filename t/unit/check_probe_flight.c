@@ -264,6 +264,86 @@ START_TEST(decided_before_the_farewell)
 }
 END_TEST
 
+/*
+ * A dialogue that leaves its secret wherever it may write, and finds nothing of the ping before.
+ * What lies behind its input is looked at once that is empty.
+ */
+#define REMAINS "Geheim7"
+
+typedef struct litter_t {
+    char text[64];
+} litter_t;
+
+static void expect_zeroes(const char *bytes, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        ck_assert_msg(bytes[i] == 0, "byte %zu is %d", i, bytes[i]);
+}
+
+static void litter_begin(void *state, const void *conf, const fo_ask_t *ask)
+{
+    (void)conf;
+    (void)ask;
+    expect_zeroes(state, sizeof(litter_t));
+    strcpy(((litter_t *)state)->text, REMAINS);
+}
+
+static fo_progress_e litter_turn(void *state, fo_talk_event_e event, fo_talk_t *talk,
+                                 fo_report_t *report)
+{
+    (void)state;
+    if (event == FO_TALK_CONNECTED) {
+        expect_zeroes(talk->out, talk->out_room);
+        expect_zeroes(talk->in, 4 * sizeof(REMAINS));
+        for (apr_size_t i = 0; i + sizeof(REMAINS) < talk->out_room; i += sizeof(REMAINS))
+            strcpy(talk->out + i, REMAINS);
+        return FO_MORE;
+    }
+    talk->taken = talk->in_length;
+    if (event != FO_TALK_QUIET)
+        talk->quiet = 1;
+    if (event == FO_TALK_DATA)
+        return FO_MORE;
+    fo_report_fill(report, FO_VERDICT_PASS, 0, 0, NULL);
+    return FO_DONE;
+}
+
+static const fo_dialogue_t litter_dialogue = {
+    .state_size = sizeof(litter_t),
+    .begin = litter_begin,
+    .turn = litter_turn,
+};
+
+static const fo_probe_t litter_probe = {
+    .abi = FO_PROBE_ABI,
+    .size = sizeof(fo_probe_t),
+    .scheme = "litter",
+    .dialogue = &litter_dialogue,
+};
+
+START_TEST(finds_nothing_of_the_ping_before)
+{
+    int fds[3];
+
+    peer_mute(&peer);
+    for (int i = 0; i < COUNT(fds); i++) {
+        start_local(&litter_probe);
+        fds[i] = accept_one();
+        say(fds[i], REMAINS);
+        pump();
+        await_input();
+        pump();
+        now += 1;
+        probe_flight_tick(flight, now);
+        expect(FO_VERDICT_PASS, FO_STAGE_ANSWER, 0);
+        probe_flight_free(flight);
+        flight = NULL;
+    }
+    for (int i = 0; i < COUNT(fds); i++)
+        close(fds[i]);
+}
+END_TEST
+
 START_TEST(descriptors_close_on_exec)
 {
     peer_mute(&peer);
@@ -1042,6 +1122,7 @@ static TCase *dialogue_case(void)
     tcase_add_test(tc, connection_refused);
     tcase_add_test(tc, answer_is_too_long);
     tcase_add_loop_test(tc, decided_before_the_farewell, 0, 2);
+    tcase_add_test(tc, finds_nothing_of_the_ping_before);
     tcase_add_test(tc, descriptors_close_on_exec);
     tcase_add_test(tc, no_descriptor_is_our_own_fault);
     tcase_add_test(tc, times_out_while_connecting);
