@@ -3,7 +3,7 @@ use strict;
 use warnings;
 use Test::More;
 
-my $time  = 5;
+my $time  = 2;
 my @names = map { m{([^/]+)\.c$} } glob 't/fuzz/fuzz_*.c';
 BAIL_OUT('there are no fuzzers in t/fuzz') unless @names;
 

@@ -1,7 +1,9 @@
-# The unit tests under ASan and UBSan, and under TSan. `make check` builds them.
+# The unit tests under ASan and UBSan, and those with threads under TSan; `make tsan` runs all. `make
+# check` builds them.
 use v5.36;
 use Test::More;
 use Failover::Units;
 
-run_units(qw(build/asan build/tsan));
+run_units('build/asan');
+run_threaded_units('build/tsan');
 done_testing;

@@ -69,6 +69,16 @@ apr_time_t httpd_child_started_at(void)
     return child.started_at;
 }
 
+fo_retry_t httpd_child_retry(void)
+{
+    return (fo_retry_t){
+        .plan = httpd_config()->plan,
+        .shared = httpd_config()->shared,
+        .slot = child.slot,
+        .now = probe_clock_now(),
+    };
+}
+
 apr_interval_time_t httpd_child_trigger(const fo_scope_t *scope, fo_trigger_e trigger, bool waits)
 {
     apr_interval_time_t waited = probe_gate_ask(child.gate, scope, trigger,

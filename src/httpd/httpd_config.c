@@ -62,7 +62,7 @@ void *httpd_config_merge_directory(apr_pool_t *pool, void *base, void *over)
 
     if (above->says == 0)
         return base;
-    if ((below->says & ~above->says) == 0)
+    if ((below->says & (~above->says | HTTPD_SAYS_CLOSED)) == 0)
         return over;
     merged = apr_pmemdup(pool, above, sizeof(*above));
     merged->says |= below->says;
@@ -72,6 +72,8 @@ void *httpd_config_merge_directory(apr_pool_t *pool, void *base, void *over)
         merged->shows_status = below->shows_status;
     if (!(above->says & HTTPD_SAYS_USES))
         merged->uses = below->uses;
+    httpd_closure_merge(&below->requires, &merged->requires, pool);
+    httpd_closure_merge(&below->documents, &merged->documents, pool);
     return merged;
 }
 
@@ -90,6 +92,7 @@ int httpd_config_reset(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp)
     httpd_tls_reset(pconf);
     httpd_expr_reset(pconf);
     httpd_uses_reset(pconf);
+    httpd_closure_reset(pconf);
     return OK;
 }
 

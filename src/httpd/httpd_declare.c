@@ -19,6 +19,13 @@ const char *httpd_prefixed(cmd_parms *cmd, const char *message)
     return message ? apr_pstrcat(cmd->pool, cmd->cmd->name, ": ", message, NULL) : NULL;
 }
 
+const char *httpd_misplaced(httpd_place_t place, const char *directive, const char *error,
+                            apr_pool_t *pool)
+{
+    return apr_psprintf(pool, "Syntax error on line %d of %s: %s: %s", place.line, place.file,
+                        directive, error);
+}
+
 const char *httpd_declare_outside(cmd_parms *cmd)
 {
     return apr_psprintf(cmd->pool, "%s stands inside <FailoverService NAME> only", cmd->cmd->name);

@@ -35,6 +35,10 @@ const char *httpd_declare_alias(cmd_parms *cmd, void *unused, const char *alias,
 httpd_place_t httpd_place_of(const cmd_parms *cmd);
 const char *httpd_prefixed(cmd_parms *cmd, const char *message); /* by the directive's name */
 
+/* What is found once all is read, as httpd itself says it. */
+const char *httpd_misplaced(httpd_place_t place, const char *directive, const char *error,
+                            apr_pool_t *pool);
+
 /* httpd_settings.c */
 fo_setting_t *httpd_setting_add(apr_array_header_t *settings, fo_setting_e kind, const char *name,
                                 const char *value);

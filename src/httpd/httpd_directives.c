@@ -272,6 +272,11 @@ const command_rec httpd_directives[] = {
     AP_INIT_TAKE_ARGV("FailoverUses", httpd_uses_declare, NULL, RSRC_CONF | ACCESS_CONF,
                       "NAME ... or none: the services that requests here depend on, whose outcome "
                       "counts for their breakers"),
+    AP_INIT_TAKE_ARGV("FailoverRequire", httpd_closure_require, NULL, OR_FILEINFO,
+                      "NAME ... or none: services without which nothing is served here (503)"),
+    AP_INIT_TAKE123("FailoverOutageDocument", httpd_closure_document, NULL, OR_FILEINFO,
+                    "NAME /local/url [status], or none: what is served here instead while a "
+                    "service is down (503)"),
     AP_INIT_TAKE1("FailoverStatus", set_status, NULL, RSRC_CONF | ACCESS_CONF,
                   "On or Off: the handler failover-status shows the status here (Off)"),
     { .name = NULL },

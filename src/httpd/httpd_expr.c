@@ -2,6 +2,8 @@
 #include "httpd/httpd_failover.h"
 
 #include "core/fo_parse.h"
+#include "httpd/httpd_declare.h"
+#include "httpd/httpd_named.h"
 #include "probe/probe_clock.h"
 
 #include <ap_expr.h>
@@ -24,12 +26,9 @@ typedef const char *(*part_fn)(const view_t *view, apr_pool_t *pool);
 
 /* A reference to a service in an expression; the name is resolved once the plan is there. */
 typedef struct reference_t {
-    const char *name;
+    httpd_named_t named; /* by the setting that it stands in; elsewhere the server is NULL */
     part_fn part;
     bool wants_detail;
-    const fo_service_t **services; /* by scope; an element is NULL where there is none */
-    const server_rec *server;      /* whose setting it stands in; NULL: elsewhere */
-    httpd_place_t place;           /* of that setting */
 } reference_t;
 
 /* While the configuration is read: references to be resolved, and the watch over one value. */
@@ -148,9 +147,9 @@ static const char *evaluate_reference(ap_expr_eval_ctx_t *ctx, const void *data,
     const fo_service_t *service;
 
     (void)arg;
-    if (!scope || !reference->services)
+    if (!scope || !reference->named.services)
         return "";
-    service = reference->services[scope->index];
+    service = httpd_named_in(&reference->named, scope);
     return service ? show(ctx->r, service, reference, false, ctx->p) : "";
 }
 
@@ -159,8 +158,8 @@ static const char *read_reference(const char *text, reference_t *reference, apr_
 {
     const char *dot = strchr(text, '.');
 
-    reference->name = dot ? apr_pstrndup(pool, text, (apr_size_t)(dot - text))
-                          : apr_pstrdup(pool, text);
+    reference->named.name = dot ? apr_pstrndup(pool, text, (apr_size_t)(dot - text))
+                                : apr_pstrdup(pool, text);
     reference->part = part_state;
     for (size_t i = 0; dot && i < sizeof(parts) / sizeof(parts[0]); i++) {
         if (strcmp(dot + 1, parts[i].name) == 0) {
@@ -173,30 +172,12 @@ static const char *read_reference(const char *text, reference_t *reference, apr_
                             "failover: '%s' is no part of a service; there are endpoint, "
                             "host, port, since and reason",
                             dot + 1);
-    return fo_parse_name(reference->name, pool);
-}
-
-/* True when the name is known in at least one scope. */
-static bool resolve(reference_t *reference, const fo_plan_t *plan, apr_pool_t *pool)
-{
-    bool is_known = false;
-
-    reference->services = apr_pcalloc(pool, sizeof(*reference->services) *
-                                                (size_t)(plan->scopes->nelts + 1));
-    for (unsigned i = 0; i < (unsigned)plan->services->nelts; i++) {
-        const fo_service_t *service = fo_plan_service(plan, i);
-        if (!fo_name_equal(service->name, reference->name))
-            continue;
-        is_known = true;
-        for (int j = 0; j < service->places->nelts; j++)
-            reference->services[APR_ARRAY_IDX(service->places, j, fo_place_t).scope] = service;
-    }
-    return is_known;
+    return fo_parse_name(reference->named.name, pool);
 }
 
 static const char *unknown(const reference_t *reference, apr_pool_t *pool)
 {
-    return apr_psprintf(pool, "failover: there is no service '%s'", reference->name);
+    return apr_psprintf(pool, "there is no service '%s'", reference->named.name);
 }
 
 /* A name that a .htaccess file uses is judged at once: the plan is there. */
@@ -205,11 +186,12 @@ static const char *note_reference(reference_t *reference, apr_pool_t *pool)
     const fo_plan_t *plan = httpd_config()->plan;
 
     if (plan)
-        return resolve(reference, plan, pool) ? NULL : unknown(reference, pool);
+        return httpd_named_find(&reference->named, plan, pool)
+                   ? NULL
+                   : apr_pstrcat(pool, "failover: ", unknown(reference, pool), NULL);
     if (setting) {
-        reference->server = setting->server;
-        reference->place.file = setting->directive->filename;
-        reference->place.line = setting->directive->line_num;
+        reference->named.server = setting->server;
+        reference->named.place = httpd_place_of(setting);
     }
     APR_ARRAY_PUSH(references, reference_t *) = reference;
     return NULL;
@@ -228,7 +210,7 @@ static int lookup_failover(ap_expr_lookup_parms *parms)
         error = apr_psprintf(parms->pool,
                              "failover: only the state is to be had here, as "
                              "failover('%s')",
-                             reference->name);
+                             reference->named.name);
     if (!error)
         error = note_reference(reference, parms->pool);
     if (error) {
@@ -358,14 +340,14 @@ static const ap_directive_t *find_directive(const ap_directive_t *directive, con
 /* A setting of the server's holds in every scope, one of a virtual host's in that host's. */
 static bool is_known_where_needed(const reference_t *reference, const fo_plan_t *plan)
 {
-    const fo_scope_t *scope = reference->server ? httpd_server_of(reference->server)->scope : NULL;
+    const server_rec *server = reference->named.server;
 
-    if (!reference->server)
+    if (!server)
         return true;
-    if (reference->server->is_virtual)
-        return reference->services[scope->index] != NULL;
+    if (server->is_virtual)
+        return httpd_named_in(&reference->named, httpd_server_of(server)->scope) != NULL;
     for (unsigned i = 0; i < (unsigned)plan->scopes->nelts; i++)
-        if (!reference->services[i])
+        if (!reference->named.services[i])
             return false;
     return true;
 }
@@ -374,9 +356,9 @@ static httpd_place_t place_of(const reference_t *reference)
 {
     const ap_directive_t *directive = NULL;
 
-    if (reference->server)
-        return reference->place;
-    directive = find_directive(ap_conftree, reference->name);
+    if (reference->named.server)
+        return reference->named.place;
+    directive = find_directive(ap_conftree, reference->named.name);
     return (httpd_place_t){
         .file = directive ? directive->filename : "the configuration",
         .line = directive ? directive->line_num : 0,
@@ -387,16 +369,17 @@ const char *httpd_expr_resolve(const fo_plan_t *plan, apr_pool_t *pool)
 {
     for (int i = 0; i < references->nelts; i++) {
         reference_t *reference = APR_ARRAY_IDX(references, i, reference_t *);
-        bool is_known = resolve(reference, plan, pool);
-        httpd_place_t place;
+        bool is_known = httpd_named_find(&reference->named, plan, pool);
         if (is_known && is_known_where_needed(reference, plan))
             continue;
-        place = place_of(reference);
-        return apr_psprintf(pool, "Syntax error on line %d of %s: %s%s", place.line, place.file,
-                            unknown(reference, pool),
-                            is_known ? " for all requests that this setting holds for; there is "
-                                       "one in some virtual host"
-                                     : "");
+        return httpd_misplaced(
+            place_of(reference), "failover",
+            apr_pstrcat(pool, unknown(reference, pool),
+                        is_known ? " for all requests that this setting holds for; there is one "
+                                   "in some virtual host"
+                                 : NULL,
+                        NULL),
+            pool);
     }
     return NULL;
 }

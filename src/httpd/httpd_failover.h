@@ -10,6 +10,7 @@
 #include "core/fo_breaker.h"
 #include "core/fo_monitor.h"
 #include "core/fo_plan.h"
+#include "core/fo_retry.h"
 #include "core/fo_rules.h"
 #include "core/fo_settings.h"
 
@@ -104,7 +105,8 @@ typedef struct httpd_server_t {
 typedef enum {
     HTTPD_SAYS_MONITOR = 1,
     HTTPD_SAYS_STATUS = 2,
-    HTTPD_SAYS_USES = 4
+    HTTPD_SAYS_USES = 4,
+    HTTPD_SAYS_CLOSED = 8
 } httpd_says_e;
 
 /* The most services that a FailoverUses names: httpd drops what is beyond 64 words, unsaid. */
@@ -112,12 +114,20 @@ typedef enum {
 
 typedef struct httpd_uses_t httpd_uses_t;
 
+/* Services during whose outages something is closed. */
+typedef struct httpd_closures_t {
+    bool resets;                    /* what the sections around say of it does not hold here */
+    const apr_array_header_t *rows; /* const httpd_closure_t *; NULL: none */
+} httpd_closures_t;
+
 /* Its part. */
 typedef struct httpd_directory_t {
     unsigned says;                   /* which of these it says, as httpd_says_e */
     int monitor;                     /* httpd_monitor_e */
     bool shows_status;               /* the status may be seen here */
     const struct httpd_uses_t *uses; /* the services that requests here depend on; NULL: none */
+    httpd_closures_t requires;       /* FailoverRequire */
+    httpd_closures_t documents;      /* FailoverOutageDocument */
 } httpd_directory_t;
 
 /* What the whole configuration comes to; reset before it is read. */
@@ -210,6 +220,7 @@ void httpd_child_init(apr_pool_t *pchild, server_rec *s);
 fo_board_t *httpd_child_board(void);
 fo_alarm_t *httpd_child_alarm(void); /* NULL: no error is of interest here */
 apr_time_t httpd_child_started_at(void);
+fo_retry_t httpd_child_retry(void); /* as of now */
 /* Returns how long the request waited; 0: not at all. */
 apr_interval_time_t httpd_child_trigger(const fo_scope_t *scope, fo_trigger_e trigger, bool waits);
 void httpd_child_wake(void); /* any thread, signal handlers too */
@@ -229,6 +240,19 @@ int httpd_uses_count(request_rec *r);
 /* Any thread, signal handlers too: whether it counts; and an entry of it spoke of these targets. */
 bool httpd_uses_any(const request_rec *r);
 void httpd_uses_found(const request_rec *r, unsigned word, apr_uint64_t bits);
+
+/* httpd_closure.c */
+void httpd_closure_reset(apr_pool_t *pconf);
+const char *httpd_closure_require(cmd_parms *cmd, void *directory, int argc, char *const argv[]);
+const char *httpd_closure_document(cmd_parms *cmd, void *directory, const char *name,
+                                   const char *path, const char *status);
+/* NULL or a message with its place. */
+const char *httpd_closure_resolve(const fo_plan_t *plan, apr_pool_t *pool);
+void httpd_closure_merge(const httpd_closures_t *below, httpd_closures_t *above, apr_pool_t *pool);
+/* DECLINED where it is open; else what the request is to be ended with. */
+int httpd_closure_check(request_rec *r, const fo_snapshot_t *snapshot);
+/* The request was turned away: no service has seen it. */
+bool httpd_closure_is_ours(const request_rec *r);
 
 /* httpd_event.c */
 void httpd_event_observe(void *baton, const fo_change_t *change); /* the monitor's observer */

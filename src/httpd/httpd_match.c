@@ -158,8 +158,7 @@ const char *httpd_match_rules(const fo_plan_t *plan, const apr_array_header_t *d
         const char *error = service->matches->nelts ? make_set(rules, below, service->matches, &set)
                                                     : set_of_server(rules, sets, below, &set);
         if (error)
-            return apr_psprintf(plan->pool, "Syntax error on line %d of %s: FailoverErrorMatch: %s",
-                                service->place.line, service->place.file, error);
+            return httpd_misplaced(service->place, "FailoverErrorMatch", error, plan->pool);
         fo_rules_listen(rules, fo_plan_service(plan, (unsigned)i), set);
     }
     fo_rules_finish(rules);

@@ -2,6 +2,7 @@
 #include "httpd/httpd_failover.h"
 
 #include "core/fo_parse.h"
+#include "httpd/httpd_declare.h"
 #include "httpd/httpd_match.h"
 
 #include <apr_hash.h>
@@ -199,13 +200,14 @@ static const char *check_lease(const httpd_config_t *config, apr_pool_t *pool)
                                           : target->timeout_down;
         if (longest < lease)
             continue;
-        return apr_psprintf(pool,
-                            "Syntax error on line %d of %s: FailoverScope: lease=%s is not longer "
-                            "than the %s that a ping of %s may take: give it more, or the ping "
-                            "less (FailoverPingTimeout)",
-                            config->lease_place.line, config->lease_place.file,
-                            fo_span_text(lease, span), fo_span_text(longest, timeout),
-                            fo_target_endpoint(target, 0)->service->full_name);
+        return httpd_misplaced(
+            config->lease_place, "FailoverScope",
+            apr_psprintf(pool,
+                         "lease=%s is not longer than the %s that a ping of %s may take: give it "
+                         "more, or the ping less (FailoverPingTimeout)",
+                         fo_span_text(lease, span), fo_span_text(longest, timeout),
+                         fo_target_endpoint(target, 0)->service->full_name),
+            pool);
     }
     return NULL;
 }
@@ -231,5 +233,7 @@ const char *httpd_plan_build(httpd_config_t *config, server_rec *main_server, ap
     error = check_lease(config, pool);
     if (!error)
         error = httpd_uses_resolve(config->plan, declared, pool);
+    if (!error)
+        error = httpd_closure_resolve(config->plan, pool);
     return error ? error : httpd_match_rules(config->plan, declared, &config->rules);
 }

@@ -307,16 +307,25 @@ static APART int ask_and_write(request_rec *r, const httpd_server_t *server)
         ask_directory(r, server);
     if (state && state->is_written && is_lost(r, state))
         write_settings(r, state, false);
-    return DECLINED;
+    return state ? httpd_closure_check(r, state->snapshot) : DECLINED;
+}
+
+/* All was up when it began. */
+static APART int check_closed(request_rec *r, const httpd_server_t *server)
+{
+    if (fo_board_is_calm(httpd_child_board(), server->scope, FO_TRIGGER_COUNT))
+        return DECLINED;
+    return httpd_closure_check(r, NULL);
 }
 
 int httpd_request_header_parser(request_rec *r)
 {
     const httpd_server_t *server = httpd_server_of(r->server);
 
-    if (state_of(r) == &all_up && !server->asks_directory)
-        return DECLINED;
-    return ask_and_write(r, server);
+    if (state_of(r) != &all_up || server->asks_directory)
+        return ask_and_write(r, server);
+    return httpd_directory_of(r->per_dir_config)->says & HTTPD_SAYS_CLOSED ? check_closed(r, server)
+                                                                           : DECLINED;
 }
 
 static APART int write_late(request_rec *r)

@@ -8,6 +8,7 @@
 #include "core/fo_breaker.h"
 #include "core/fo_parse.h"
 #include "httpd/httpd_declare.h"
+#include "httpd/httpd_named.h"
 
 #include <http_protocol.h>
 #include <stdatomic.h>
@@ -26,8 +27,7 @@ typedef struct counter_t {
 
 /* One word of one FailoverUses. */
 typedef struct use_t {
-    const char *name;
-    httpd_place_t place;
+    httpd_named_t named;
     counter_t *counters; /* by scope */
 } use_t;
 
@@ -61,10 +61,8 @@ static const char *read_word(cmd_parms *cmd, const char *name, httpd_uses_t *lis
 {
     use_t *use = apr_pcalloc(cmd->pool, sizeof(*use));
 
-    use->name = apr_pstrdup(cmd->pool, name);
-    use->place = httpd_place_of(cmd);
     list->words[list->n++] = use;
-    return httpd_prefixed(cmd, fo_parse_name(name, cmd->pool));
+    return httpd_prefixed(cmd, httpd_named_read(&use->named, cmd, name));
 }
 
 const char *httpd_uses_declare(cmd_parms *cmd, void *directory, int argc, char *const argv[])
@@ -93,22 +91,17 @@ const char *httpd_uses_declare(cmd_parms *cmd, void *directory, int argc, char *
 
 static const char *resolve(use_t *use, const fo_plan_t *plan, apr_pool_t *pool)
 {
-    bool is_known = false;
+    const char *error = httpd_named_need(&use->named, plan, pool);
 
     use->counters = apr_pcalloc(pool, sizeof(*use->counters) * (size_t)(plan->scopes->nelts + 1));
-    for (unsigned i = 0; i < (unsigned)plan->scopes->nelts; i++) {
-        const fo_service_t *service = fo_scope_find(fo_plan_scope_at(plan, i), use->name);
-        is_known = is_known || service;
+    for (int i = 0; !error && i < plan->scopes->nelts; i++) {
+        const fo_service_t *service = use->named.services[i];
         if (!service || !fo_breaker_is_on(&service->policy))
             continue;
         use->counters[i].service = service;
         use->counters[i].part = fo_breaker_part(&service->policy);
     }
-    return is_known ? NULL
-                    : apr_psprintf(pool,
-                                   "Syntax error on line %d of %s: FailoverUses: there is no "
-                                   "service '%s'",
-                                   use->place.line, use->place.file, use->name);
+    return error ? httpd_misplaced(use->named.place, "FailoverUses", error, pool) : NULL;
 }
 
 /* Told of each word of each list, and of each scope of it. */
@@ -362,12 +355,24 @@ static void count(const counter_t *counter, const request_rec *r, bool has_faile
         httpd_child_trip(counter->service, &tally);
 }
 
-/* Of an aborted one nobody knows how it would have ended. */
+static bool was_turned_away(const request_rec *r)
+{
+    while (r && !httpd_closure_is_ours(r))
+        r = r->next;
+    return r != NULL;
+}
+
+/*
+ * Of an aborted one nobody knows how it would have ended; one that was turned away has called
+ * nobody.
+ */
 static __attribute__((noinline)) int count_each(const request_rec *r, const httpd_uses_t *list)
 {
     apr_uint64_t failed = take_mark(r);
 
-    for (int i = 0; i < list->n && !r->connection->aborted; i++) {
+    if (r->connection->aborted || was_turned_away(r))
+        return DECLINED;
+    for (int i = 0; i < list->n; i++) {
         const counter_t *counter = counter_of(list, i, r);
         if (counter->breaker)
             count(counter, r, failed >> i & 1);

@@ -662,6 +662,28 @@ subtest 'several endpoints' => sub {
     warned( in_block( '<FailoverEndpoint one tcp://h:1>', 'FailoverSetEnv X y', '</FailoverEndpoint>', $two[1] ), 2, 'db: the settings of endpoint one never hold', 'it is the primary' );
 };
 
+subtest 'closed parts' => sub {
+    my $db = "FailoverService db tcp://h:1\n";
+    good( "$db$_" ) for 'FailoverRequire db', 'FailoverRequire DB db', 'FailoverRequire NONE', "FailoverRequire none\nFailoverRequire db",
+        "<Location /x>\nFailoverRequire db\n</Location>", "<Directory />\nFailoverOutageDocument db /x.html\n</Directory>",
+        'FailoverOutageDocument none', 'FailoverOutageDocument db /x.html?a=b 200', 'FailoverOutageDocument db / 599', "<If \"true\">\nFailoverRequire db\n</If>";
+    good("FailoverRequire db\n$db");
+    good("FailoverRequire db\n<VirtualHost *:1>\n$db</VirtualHost>");
+    bad( 'FailoverRequire',     1, 'FailoverRequire NAME ... or none: a word is missing' );
+    bad( 'FailoverRequire 1st', 1, "FailoverRequire: '1st'" );
+    bad( "${db}FailoverRequire db bd", 2, "FailoverRequire: there is no service 'bd'" );
+    bad( "${db}FailoverRequire db none", 2, "FailoverRequire: there is no service 'none'" );
+    bad( "$db<Location /x>\nFailoverRequire bd\n</Location>", 3, "FailoverRequire: there is no service 'bd'" );
+    bad( "<VirtualHost *:1>\n$db</VirtualHost>\n<VirtualHost *:2>\nFailoverRequire db\n</VirtualHost>", 5, "FailoverRequire: there is no service 'db' in this virtual host, though there is one in another" );
+    bad( "${db}FailoverOutageDocument", 2, 'FailoverOutageDocument takes one, two or three arguments' );
+    bad( "${db}FailoverOutageDocument db", 2, 'FailoverOutageDocument NAME /local/url [status], or none: the URL is missing' );
+    bad( "${db}FailoverOutageDocument bd /x", 2, "FailoverOutageDocument: there is no service 'bd'" );
+    bad( "${db}FailoverOutageDocument db $_", 2, "FailoverOutageDocument: '$_' is not a local path: it is to begin with one slash, as in /outage.html" ) for 'x.html', 'http://h/x', '//h/x';
+    bad( "${db}FailoverOutageDocument db /x $_", 2, "FailoverOutageDocument: '$_' is not an HTTP status of 200 to 599" ) for qw(1 100 199 600 50x 0503 -503);
+    bad( "${db}FailoverOutageDocument db /x $_", 2, "FailoverOutageDocument: a response of status $_ has no page" ) for qw(204 205 301 304);
+    bad( in_block( 'FailoverEndpoint one tcp://h:1', "$_" ), 3, 'FailoverService' ) for 'FailoverRequire db', 'FailoverOutageDocument db /x';
+};
+
 subtest 'the breaker' => sub {
     my @two = ( 'FailoverEndpoint one tcp://h:1', 'FailoverEndpoint two tcp://h:2 weight=0.5' );
     my $used = "FailoverUses db\n";

@@ -11,7 +11,7 @@ my $NOISE = 10;    # by which two equal cases may differ
 
 # More than the same request with an idle thread instead of us.
 sub delta (%arg) {
-    my %bare = map { $_ => $arg{$_} } grep { !/^(?:services|variables|down|endpoints|uses)$/ } keys %arg;
+    my %bare = map { $_ => $arg{$_} } grep { !/^(?:services|variables|down|endpoints|uses|closed)$/ } keys %arg;
     $bare{directory} = 'merged' if ( $bare{directory} // '' ) eq 'monitor';
     return measure_once(%arg)->{instructions} - measure_once(%bare)->{instructions};
 }
@@ -32,6 +32,9 @@ cmp_ok $many_endpoints, '<=', budget(), "1000 services of 3 endpoints: +$many_en
 my $counting = delta( services => 1, uses => 1, directory => 'plain' ) - $healthy{'1 plain'};
 cmp_ok $counting, '<=', 60, "counting costs +$counting";
 cmp_ok $counting, '>',  20, 'and is done';
+my $closed = delta( services => 1, closed => 1, directory => 'plain' ) - $healthy{'1 plain'};
+cmp_ok $closed, '<=', 60, "FailoverRequire and FailoverOutageDocument cost +$closed";
+cmp_ok $closed, '>',  20, 'and are looked at';
 
 # Sections of ours are merged for each request, and looked at where the directory is known.
 my $sections = delta( services => 1, directory => 'monitor' );

@@ -208,6 +208,32 @@ under_each_mpm 'an error document', sub ($mpm) {
     $httpd->done;
 };
 
+# What FailoverRequire turns away has called nobody: neither a failure nor a success.
+subtest 'turned away' => sub {
+    my ( $peer, $gone ) = ( Failover::Peer->new, Failover::Peer->new( mode => 'refuse' ) );
+    my $httpd = start( 'event', 'count=5xx consecutive=2', one($peer) . <<~"CONF", pinged => [$peer], files => { 'htdocs/sorry.txt' => "sorry\n" } );
+        <FailoverService gone>
+            FailoverEndpoint one tcp://@{[ $gone->address ]}
+            FailoverBreaker off
+        </FailoverService>
+        <Location /app/closed>
+            FailoverRequire gone
+        </Location>
+        <Location /app/closed/page>
+            FailoverOutageDocument gone /sorry.txt
+        </Location>
+        CONF
+    $httpd->expect_log(qr/FO0001: gone outage/);
+    wait_for( sub { $httpd->get('/app/closed')->status == 503 }, 'it to be closed' );
+    my $pings = $peer->connections;
+    ask( $httpd, $_, 3 ) for qw(/app/closed /app/closed/page);
+    ok rested($peer), 'no failure';
+    ask( $httpd, $_ ) for qw(/app/fail /app/closed /app/closed/page /app/fail);
+    wait_for( sub { $peer->connections > $pings }, 'the ping' );
+    pass('nor a success: two in a row');
+    $httpd->done;
+};
+
 # With a real database that is there and refuses all work, as pings alone would not find out.
 subtest 'a database' => sub {
     my $db = Failover::Server::MariaDB->new->start;

@@ -61,9 +61,10 @@ sub measure_once (%arg) {
 #   directory  'plain', 'merged' from three sections, or 'monitor': each of them has FailoverMonitor
 #   endpoints  of each service; 1
 #   uses       1: each request counts for the breaker of the first service
+#   closed     1: FailoverRequire and FailoverOutageDocument name the first service
 #   cgi        1: the environment holds 40 variables when we write for the last time
 sub measure (%arg) {
-    my %all = ( services => 0, directory => 'plain', cgi => 0, endpoints => 1, uses => 0, down => defined $arg{variables} ? 1 : 0, %arg );
+    my %all = ( services => 0, directory => 'plain', cgi => 0, endpoints => 1, uses => 0, closed => 0, down => defined $arg{variables} ? 1 : 0, %arg );
     my $down = Failover::Peer->new( mode => 'refuse' );
     my @up   = map { Failover::Peer->new } 1 .. $all{endpoints};
     my $httpd = Failover::Httpd->new(
@@ -126,6 +127,7 @@ sub _service ( $number, @up ) {
 
 sub _services ( $all, $down, @up ) {
     my @line = map { join '', _service( $_, @up ) } 1 .. $all->{services};
+    push @line, "FailoverRequire s1\nFailoverOutageDocument s1 /sorry.html\n" if $all->{closed};
     push @line, "FailoverBreaker window=10s\nFailoverUses s1\n" if $all->{uses};
     for my $number ( 1 .. $all->{down} ) {
         my @pair = map {"DATABASE_${number}_$_=spare"} 1 .. $all->{variables};
@@ -148,7 +150,7 @@ sub _sections ($kind) {
 sub _name ($all) {
     return join ', ', "$all->{services} services", "$all->{directory} directory",
         defined $all->{variables} ? "$all->{down} down with $all->{variables} variables" : 'all up',
-        "$all->{endpoints} endpoints", $all->{uses} ? 'counting' : (), $all->{cgi} ? 'a CGI environment' : ();
+        "$all->{endpoints} endpoints", $all->{uses} ? 'counting' : (), $all->{closed} ? 'closed while it is down' : (), $all->{cgi} ? 'a CGI environment' : ();
 }
 
 sub _idle_module () {

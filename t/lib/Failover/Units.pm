@@ -1,11 +1,15 @@
 # Runs the unit tests' programs of these builds, each as one test.
+#
+#     run_units(qw(build build/asan));    # all of them
+#     run_threaded_units('build/tsan');   # those that have more than one thread
 package Failover::Units;
 
 use v5.36;
 use Exporter qw(import);
+use Failover::File;
 use Test::More;
 
-our @EXPORT = qw(run_units);
+our @EXPORT = qw(run_units run_threaded_units);
 
 my %environment = (
     'build'      => {},
@@ -15,12 +19,18 @@ my %environment = (
 );
 
 sub run_units (@folder) {
-    my @source = map { m{([^/]+)\.c$} } glob 't/unit/check_*.c';
-    BAIL_OUT('there are no unit tests in t/unit') unless @source;
-    for my $folder (@folder) {
-        local @ENV{ keys $environment{$folder}->%* } = values $environment{$folder}->%*;
-        _run("$folder/t/$_") for @source;
-    }
+    for my $folder (@folder) { _run_all( $folder, glob 't/unit/check_*.c' ) }
+    return;
+}
+
+sub run_threaded_units ($folder) {
+    return _run_all( $folder, grep { slurp($_) =~ /\b(?:pthread_create|probe_workers_make|probe_resolver_make)\b/ } glob 't/unit/check_*.c' );
+}
+
+sub _run_all ( $folder, @source ) {
+    BAIL_OUT('there are no such unit tests in t/unit') unless @source;
+    local @ENV{ keys $environment{$folder}->%* } = values $environment{$folder}->%*;
+    _run("$folder/t/$_") for map { m{([^/]+)\.c$} } @source;
     return;
 }
 
