@@ -350,6 +350,11 @@ static bool raise_bits(fo_alarm_t *alarm, unsigned word, apr_uint64_t bits)
     return bits && bits & ~atomic_fetch_or(&alarm->raised[word], bits);
 }
 
+bool fo_alarm_raise(fo_alarm_t *alarm, const fo_target_t *target)
+{
+    return raise_bits(alarm, target->index / 64, (apr_uint64_t)1 << target->index % 64);
+}
+
 /* The last one said counts: failures in the lower half, calls above; 0: nothing. */
 void fo_alarm_trip(fo_alarm_t *alarm, const fo_service_t *service, const fo_tally_t *tally)
 {

@@ -51,6 +51,9 @@ bool fo_alarm_take_trip(fo_alarm_t *alarm, const fo_service_t *service, fo_tally
 bool fo_alarm_is_raised(const fo_alarm_t *alarm, const fo_target_t *target);
 bool fo_alarm_is_any_raised(const fo_alarm_t *alarm);
 
+/* Any thread: an application says that it failed. True: whoever pings is to be woken. */
+bool fo_alarm_raise(fo_alarm_t *alarm, const fo_target_t *target);
+
 /* Monitor thread: a ping of this target is about to begin. */
 void fo_alarm_lower(fo_alarm_t *alarm, const fo_target_t *target);
 

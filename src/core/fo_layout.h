@@ -28,6 +28,7 @@ typedef struct fo_slot_words_t {
     _Atomic apr_int64_t beat_at;
     _Atomic apr_uint64_t waits;
     _Atomic apr_int64_t waited;
+    _Atomic apr_uint64_t unknown_errors;
 } fo_slot_words_t;
 
 typedef struct fo_service_words_t {

@@ -46,6 +46,7 @@ int fo_slot_claim(fo_shared_t *shared, apr_int64_t pid, apr_uint64_t generation,
     fo_row_clear(shared, (unsigned)found);
     atomic_store(&slot->waits, 0);
     atomic_store(&slot->waited, 0);
+    atomic_store(&slot->unknown_errors, 0);
     atomic_store(&slot->started_at, now);
     atomic_store(&slot->beat_at, now);
     atomic_store(&slot->generation, generation);
@@ -64,6 +65,12 @@ void fo_slot_count_wait(fo_shared_t *shared, int slot, apr_interval_time_t waite
         return;
     atomic_fetch_add_explicit(&shared->slots[slot].waits, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&shared->slots[slot].waited, waited, memory_order_relaxed);
+}
+
+void fo_slot_count_unknown(fo_shared_t *shared, int slot)
+{
+    if (slot != FO_SLOT_NONE)
+        atomic_fetch_add_explicit(&shared->slots[slot].unknown_errors, 1, memory_order_relaxed);
 }
 
 /* The generation first: who sees the slot taken again must not take its child for a newer one. */
@@ -100,6 +107,7 @@ bool fo_slot_read(const fo_shared_t *shared, unsigned slot, fo_slot_t *ret_slot)
         .beat_at = atomic_load(&words->beat_at),
         .waits = atomic_load(&words->waits),
         .waited = atomic_load(&words->waited),
+        .unknown_errors = atomic_load(&words->unknown_errors),
     };
     return ret_slot->pid != 0;
 }

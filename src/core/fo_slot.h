@@ -15,9 +15,10 @@ typedef struct fo_slot_t {
     apr_int64_t pid;
     apr_uint64_t generation; /* of its configuration */
     apr_time_t started_at;
-    apr_time_t beat_at;         /* when its monitor thread last ran */
-    apr_uint64_t waits;         /* requests that waited for a ping */
-    apr_interval_time_t waited; /* by all of them together */
+    apr_time_t beat_at;          /* when its monitor thread last ran */
+    apr_uint64_t waits;          /* requests that waited for a ping */
+    apr_interval_time_t waited;  /* by all of them together */
+    apr_uint64_t unknown_errors; /* of services that nobody knows, reported by applications */
 } fo_slot_t;
 
 /*
@@ -31,6 +32,9 @@ void fo_slot_beat(fo_shared_t *shared, int slot, apr_time_t now);
 
 /* Any thread of it: a request has waited for a ping. */
 void fo_slot_count_wait(fo_shared_t *shared, int slot, apr_interval_time_t waited);
+
+/* Likewise: an application has named a service that there is not. */
+void fo_slot_count_unknown(fo_shared_t *shared, int slot);
 
 /* Parent: this child has died. */
 void fo_slot_release(fo_shared_t *shared, apr_int64_t pid);

@@ -54,6 +54,11 @@ void httpd_child_wake(void)
     probe_gate_wake(child.gate);
 }
 
+void httpd_child_unknown_error(void)
+{
+    fo_slot_count_unknown(httpd_config()->shared, child.slot);
+}
+
 void httpd_child_trip(const fo_service_t *service, const fo_tally_t *tally)
 {
     fo_alarm_t *alarm = httpd_child_alarm();

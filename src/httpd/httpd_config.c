@@ -72,6 +72,8 @@ void *httpd_config_merge_directory(apr_pool_t *pool, void *base, void *over)
         merged->shows_status = below->shows_status;
     if (!(above->says & HTTPD_SAYS_USES))
         merged->uses = below->uses;
+    if (!(above->says & HTTPD_SAYS_ERROR_HEADER))
+        merged->error_header = below->error_header;
     httpd_closure_merge(&below->requires, &merged->requires, pool);
     httpd_closure_merge(&below->documents, &merged->documents, pool);
     return merged;
@@ -93,6 +95,7 @@ int httpd_config_reset(apr_pool_t *pconf, apr_pool_t *plog, apr_pool_t *ptemp)
     httpd_expr_reset(pconf);
     httpd_uses_reset(pconf);
     httpd_closure_reset(pconf);
+    httpd_error_header_reset();
     return OK;
 }
 

@@ -277,6 +277,9 @@ const command_rec httpd_directives[] = {
     AP_INIT_TAKE123("FailoverOutageDocument", httpd_closure_document, NULL, OR_FILEINFO,
                     "NAME /local/url [status], or none: what is served here instead while a "
                     "service is down (503)"),
+    AP_INIT_TAKE1("FailoverErrorHeader", httpd_error_header_declare, NULL, RSRC_CONF | ACCESS_CONF,
+                  "NAME or none: a response header by which an application reports errors of "
+                  "services (none)"),
     AP_INIT_TAKE1("FailoverStatus", set_status, NULL, RSRC_CONF | ACCESS_CONF,
                   "On or Off: the handler failover-status shows the status here (Off)"),
     { .name = NULL },

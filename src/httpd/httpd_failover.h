@@ -106,7 +106,8 @@ typedef enum {
     HTTPD_SAYS_MONITOR = 1,
     HTTPD_SAYS_STATUS = 2,
     HTTPD_SAYS_USES = 4,
-    HTTPD_SAYS_CLOSED = 8
+    HTTPD_SAYS_CLOSED = 8,
+    HTTPD_SAYS_ERROR_HEADER = 16
 } httpd_says_e;
 
 /* The most services that a FailoverUses names: httpd drops what is beyond 64 words, unsaid. */
@@ -128,6 +129,7 @@ typedef struct httpd_directory_t {
     const struct httpd_uses_t *uses; /* the services that requests here depend on; NULL: none */
     httpd_closures_t requires;       /* FailoverRequire */
     httpd_closures_t documents;      /* FailoverOutageDocument */
+    const char *error_header;        /* FailoverErrorHeader; NULL: none */
 } httpd_directory_t;
 
 /* What the whole configuration comes to; reset before it is read. */
@@ -224,6 +226,7 @@ fo_retry_t httpd_child_retry(void); /* as of now */
 /* Returns how long the request waited; 0: not at all. */
 apr_interval_time_t httpd_child_trigger(const fo_scope_t *scope, fo_trigger_e trigger, bool waits);
 void httpd_child_wake(void); /* any thread, signal handlers too */
+void httpd_child_unknown_error(void);
 bool httpd_child_first_time(unsigned setting_serial);
 
 /* The outcomes of requests are too much: a ping decides, or the endpoint is left. Any thread. */
@@ -253,6 +256,10 @@ void httpd_closure_merge(const httpd_closures_t *below, httpd_closures_t *above,
 int httpd_closure_check(request_rec *r, const fo_snapshot_t *snapshot);
 /* The request was turned away: no service has seen it. */
 bool httpd_closure_is_ours(const request_rec *r);
+
+/* httpd_error_header.c */
+void httpd_error_header_reset(void);
+const char *httpd_error_header_declare(cmd_parms *cmd, void *directory, const char *name);
 
 /* httpd_event.c */
 void httpd_event_observe(void *baton, const fo_change_t *change); /* the monitor's observer */

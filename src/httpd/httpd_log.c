@@ -286,3 +286,11 @@ void httpd_log_event_log(const server_rec *s, apr_status_t status, const httpd_p
                  "FO0023: %s:%d: FailoverEventLog %s cannot be opened", place->file, place->line,
                  target);
 }
+
+void httpd_log_unknown_error(request_rec *r, const char *header, const char *name)
+{
+    ap_log_rerror(APLOG_MARK, APLOG_WARNING, 0, r,
+                  "FO0024: the response header %s names '%.64s', which is no service here: it is "
+                  "ignored, as all such will be (Process ID: %d)",
+                  header, name, (int)getpid());
+}

@@ -41,4 +41,7 @@ void httpd_log_listener(const server_rec *s, const char *module, const fo_event_
 void httpd_log_event_log(const server_rec *s, apr_status_t status, const httpd_place_t *place,
                          const char *target);
 
+/* FO0024: an application names a service that there is not; once per child. */
+void httpd_log_unknown_error(request_rec *r, const char *header, const char *name);
+
 #endif

@@ -183,13 +183,14 @@ json_t *httpd_status_child_part(const fo_view_t *view, const fo_view_child_t *ch
 
     for (unsigned i = 0; i < child->n_down && i < FO_VIEW_NAMES; i++)
         json_array_append_new(names, text_part(child->down[i]->full_name, scratch));
-    return json_pack("{s:I, s:I, s:b, s:o, s:o, s:o, s:o, s:I, s:I, s:i, s:o}", "pid",
+    return json_pack("{s:I, s:I, s:b, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:i, s:o}", "pid",
                      (json_int_t)slot->pid, "generation", (json_int_t)slot->generation, "counted",
                      (int)child->is_counted, "started", instant_part(view, slot->started_at),
                      "started_seconds", age_part(view, slot->started_at), "beat",
                      instant_part(view, slot->beat_at), "beat_seconds",
                      age_part(view, slot->beat_at), "waits", (json_int_t)slot->waits, "waited_us",
-                     (json_int_t)slot->waited, "down", (int)child->n_down, "down_names", names);
+                     (json_int_t)slot->waited, "unknown_errors", (json_int_t)slot->unknown_errors,
+                     "down", (int)child->n_down, "down_names", names);
 }
 
 static int write_bytes(const char *bytes, size_t length, void *r)

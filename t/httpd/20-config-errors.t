@@ -684,6 +684,14 @@ subtest 'closed parts' => sub {
     bad( in_block( 'FailoverEndpoint one tcp://h:1', "$_" ), 3, 'FailoverService' ) for 'FailoverRequire db', 'FailoverOutageDocument db /x';
 };
 
+subtest 'the error header' => sub {
+    good("FailoverErrorHeader $_") for 'Failover-Error', 'X-Err', 'none', 'NONE';
+    good("<Location /x>\nFailoverErrorHeader Failover-Error\n</Location>");
+    bad( 'FailoverErrorHeader', 1, 'FailoverErrorHeader takes one argument' );
+    bad( "FailoverErrorHeader '$_'", 1, "FailoverErrorHeader: '$_' cannot be the name of a header" ) for 'Failover Error', 'Failover:', 'F@i';
+    bad( "FailoverErrorHeader $_",   1, "FailoverErrorHeader: $_ has a meaning of its own: take another, as Failover-Error" ) for qw(Set-Cookie Content-Type);
+};
+
 subtest 'the breaker' => sub {
     my @two = ( 'FailoverEndpoint one tcp://h:1', 'FailoverEndpoint two tcp://h:2 weight=0.5' );
     my $used = "FailoverUses db\n";

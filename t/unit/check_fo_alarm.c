@@ -154,6 +154,17 @@ START_TEST(nothing_is_raised_at_first)
 }
 END_TEST
 
+START_TEST(an_application_raises_one)
+{
+    ck_assert(fo_alarm_raise(bell, target_at(1)));
+    ck_assert(!fo_alarm_raise(bell, target_at(1)));
+    ck_assert(fo_alarm_is_raised(bell, target_at(1)));
+    ck_assert(!fo_alarm_is_raised(bell, target_at(0)));
+    fo_alarm_lower(bell, target_at(1));
+    ck_assert(fo_alarm_raise(bell, target_at(1)));
+}
+END_TEST
+
 START_TEST(raised_stays_until_it_is_lowered)
 {
     hear(host, RIG_PROXY, ECONNREFUSED, "x");
@@ -743,6 +754,7 @@ static TCase *entries_case(void)
     tcase_add_loop_test(tc, an_entry_raises_who_listens, 0, COUNT(entries));
     tcase_add_test(tc, a_scope_hears_its_own_entries);
     tcase_add_test(tc, nothing_is_raised_at_first);
+    tcase_add_test(tc, an_application_raises_one);
     tcase_add_test(tc, raised_stays_until_it_is_lowered);
     tcase_add_test(tc, heard_is_what_is_new);
     tcase_add_test(tc, an_bellover_many_checks);

@@ -60,11 +60,14 @@ START_TEST(a_beat_is_the_slots_own)
     fo_slot_count_wait(shared, slot, 300);
     fo_slot_count_wait(shared, slot, 600);
     fo_slot_count_wait(shared, FO_SLOT_NONE, 1);
+    fo_slot_count_unknown(shared, slot);
+    fo_slot_count_unknown(shared, FO_SLOT_NONE);
     fo_slot_read(shared, (unsigned)slot, &seen);
     ck_assert_int_eq(seen.started_at, 100);
     ck_assert_int_eq(seen.beat_at, 150);
     ck_assert_uint_eq(seen.waits, 2);
     ck_assert_int_eq(seen.waited, 900);
+    ck_assert_uint_eq(seen.unknown_errors, 1);
     fo_slot_read(shared, (unsigned)other, &seen);
     ck_assert_int_eq(seen.beat_at, 100);
     ck_assert_uint_eq(seen.waits, 0);
