@@ -16,6 +16,9 @@
 /* The note of a request that was turned away. No service's, whose notes begin failover: */
 #define CLOSED "failover-closed"
 
+/* Likewise of one that is let in although all around it is closed. */
+#define EXEMPT "failover-exempt"
+
 /* One name of a FailoverRequire, or one FailoverOutageDocument. */
 typedef struct closure_t {
     httpd_named_t named;
@@ -27,6 +30,8 @@ typedef struct closure_t {
 static apr_array_header_t *unresolved; /* closure_t *: until the plan is there */
 
 /* ---------------------------------------------------------------- declared, resolved, merged */
+
+static int check_again(request_rec *r);
 
 void httpd_closure_reset(apr_pool_t *pconf)
 {
@@ -44,6 +49,8 @@ static const char *add(cmd_parms *cmd, httpd_closures_t *closures, closure_t *cl
 
     if (!error && plan)
         error = httpd_named_need(&closure->named, plan, cmd->pool);
+    if (!plan && unresolved->nelts == 0) /* each hook costs every request */
+        ap_hook_handler(check_again, NULL, NULL, APR_HOOK_REALLY_FIRST);
     if (!plan)
         APR_ARRAY_PUSH(unresolved, closure_t *) = closure;
     APR_ARRAY_PUSH(rows, const closure_t *) = closure;
@@ -223,6 +230,16 @@ static bool has_handler_of_ours(request_rec *r)
     return false;
 }
 
+static bool is_exempt(request_rec *r, const httpd_closures_t *documents)
+{
+    if (apr_table_get(r->notes, EXEMPT))
+        return true;
+    if (!stands_in(r) && !is_document(r, documents) && !has_handler_of_ours(r))
+        return false;
+    apr_table_setn(r->notes, EXEMPT, "");
+    return true;
+}
+
 /* Until all that the page needs may be back; 0: nobody can tell. */
 static apr_int64_t wait_for_all(const httpd_directory_t *directory, const fo_scope_t *scope,
                                 const fo_snapshot_t *snapshot)
@@ -296,7 +313,19 @@ int httpd_closure_check(request_rec *r, const fo_snapshot_t *snapshot)
 
     if (!closure)
         closure = find_down(&directory->requires, scope, snapshot);
-    if (!closure || stands_in(r) || is_document(r, &directory->documents) || has_handler_of_ours(r))
+    if (!closure || is_exempt(r, &directory->documents))
         return DECLINED;
     return turn_away(r, closure, wait_for_all(directory, scope, snapshot));
+}
+
+/*
+ * mod_dir may have put a file in the place of a directory, which has sections of its own. Then the
+ * path is not the one any more that was read with the request.
+ */
+static int check_again(request_rec *r)
+{
+    if (r->uri == r->parsed_uri.path || r->main ||
+        !(httpd_directory_of(r->per_dir_config)->says & HTTPD_SAYS_CLOSED))
+        return DECLINED;
+    return httpd_request_closed(r);
 }

@@ -271,6 +271,7 @@ int httpd_request_early(request_rec *r);
 int httpd_request_header_parser(request_rec *r);
 int httpd_request_late(request_rec *r);
 const fo_snapshot_t *httpd_request_snapshot(request_rec *r);
+int httpd_request_closed(request_rec *r); /* as httpd_closure_check() */
 
 /* httpd_status.c */
 void httpd_status_serve(void);    /* somebody may see it: hooks the handler; not during requests */

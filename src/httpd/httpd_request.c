@@ -318,6 +318,16 @@ static APART int check_closed(request_rec *r, const httpd_server_t *server)
     return httpd_closure_check(r, NULL);
 }
 
+int httpd_request_closed(request_rec *r)
+{
+    const state_t *state = state_of(r);
+
+    if (!state)
+        return DECLINED;
+    return state == &all_up ? check_closed(r, httpd_server_of(r->server))
+                            : httpd_closure_check(r, state->snapshot);
+}
+
 int httpd_request_header_parser(request_rec *r)
 {
     const httpd_server_t *server = httpd_server_of(r->server);

@@ -46,6 +46,9 @@ my $httpd = Failover::Httpd->new( modules => [qw(alias dir mime include authn_co
     <Files "*.cart">
         FailoverRequire cache
     </Files>
+    <Directory "@DIR@/htdocs/indexed">
+        DirectoryIndex page.cart
+    </Directory>
     <If "%{QUERY_STRING} == 'closed'">
         FailoverRequire db
     </If>
@@ -96,7 +99,7 @@ my $httpd = Failover::Httpd->new( modules => [qw(alias dir mime include authn_co
     </VirtualHost>
     CONF
 $httpd->file( "htdocs/$_", "this is $_\n" )
-    for qw(page.txt shop/page.txt shop/open/page.txt shop/cart/page.txt shop/only-cache/page.txt a.cart watched/page.txt secret/page.txt own/page.txt own/sorry.html
+    for qw(page.txt indexed/page.cart shop/page.txt shop/open/page.txt shop/cart/page.txt shop/only-cache/page.txt a.cart watched/page.txt secret/page.txt own/page.txt own/sorry.html
     page/page.txt page/inside/page.txt page/both/page.txt page/open/page.txt page/gone/page.txt outage.html cache.html outage/part.txt ht/page.txt bad/page.txt worse/page.txt);
 $httpd->file( 'htdocs/shop.shtml',         'a page with <!--#include virtual="/shop/page.txt" -->' );
 $httpd->file( 'htdocs/outage/index.shtml', 'closed: <!--#include virtual="/outage/part.txt" --><!--#echo var="REDIRECT_STATUS" -->' );
@@ -188,6 +191,7 @@ subtest 'a whole site' => sub {
 down('cache');
 is answer('/ht/page.txt'),            '503 this is cache.html', '.htaccess';
 is answer('/a.cart'),                 '503 the canned words',   'Files';
+is answer('/indexed/'),               '503 the canned words',   'a file in the place of its directory';
 is answer('/page/inside/page.txt'),   '200 this is outage.html', 'of two documents the first whose service is down';
 is answer('/shop/only-cache/page.txt'), '503 the canned words', 'none, and another';
 down('watched');
