@@ -17,15 +17,6 @@ static bool is_young(const fo_row_t *row, const fo_policy_t *policy, apr_time_t 
     return row->pinged_at && now - row->pinged_at < 2 * policy->value[frequency];
 }
 
-/* It was measured before somebody discovered the contrary. */
-static bool is_outdated(const fo_shared_t *shared, const fo_target_t *target, const fo_row_t *row)
-{
-    bool is_down = !fo_state_is_usable((fo_state_e)row->state);
-    bool told_down = fo_shared_hint(shared, target->seat) & FO_HINT_DOWN;
-
-    return is_down != told_down && row->pinged_at < fo_shared_told_at(shared, target->seat);
-}
-
 static void count(votes_t *votes, const fo_row_t *row)
 {
     bool is_down = !fo_state_is_usable((fo_state_e)row->state);
@@ -47,7 +38,7 @@ bool fo_heritage_find(const fo_shared_t *shared, const fo_endpoint_t *endpoint, 
         fo_row_t row;
         if (fo_slot_was_used(shared, slot) && fo_row_read(shared, slot, endpoint->seat, &row) &&
             is_young(&row, &endpoint->service->policy, now) &&
-            !is_outdated(shared, endpoint->target, &row))
+            !fo_row_is_outdated(shared, endpoint->target, &row))
             count(&votes, &row);
     }
     n = votes.n[0] + votes.n[1];

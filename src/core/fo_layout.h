@@ -26,6 +26,7 @@ typedef struct fo_slot_words_t {
     _Atomic apr_uint64_t generation;
     _Atomic apr_int64_t started_at;
     _Atomic apr_int64_t beat_at;
+    _Atomic apr_int64_t wakes_at;
     _Atomic apr_uint64_t waits;
     _Atomic apr_int64_t waited;
     _Atomic apr_uint64_t unknown_errors;

@@ -60,8 +60,8 @@ void fo_monitor_leave(fo_monitor_t *monitor);
 apr_time_t fo_monitor_look_at(const fo_monitor_t *monitor);
 void fo_monitor_look(fo_monitor_t *monitor, apr_time_t now);
 
-/* The child lives. */
-void fo_monitor_beat(fo_monitor_t *monitor, apr_time_t now);
+/* The child lives, and means to look again at wakes_at, at the latest. */
+void fo_monitor_beat(fo_monitor_t *monitor, apr_time_t now, apr_time_t wakes_at);
 
 /* From when this target is due for that trigger; FO_NEVER while a ping is under way. */
 apr_time_t fo_monitor_due_at(const fo_monitor_t *monitor, const fo_target_t *target,

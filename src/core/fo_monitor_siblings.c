@@ -182,8 +182,8 @@ void fo_monitor_leave(fo_monitor_t *monitor)
         fo_lease_give_up(monitor->shared, monitor->leader.slot);
 }
 
-void fo_monitor_beat(fo_monitor_t *monitor, apr_time_t now)
+void fo_monitor_beat(fo_monitor_t *monitor, apr_time_t now, apr_time_t wakes_at)
 {
     if (monitor->shared)
-        fo_slot_beat(monitor->shared, monitor->leader.slot, now);
+        fo_slot_beat(monitor->shared, monitor->leader.slot, now, wakes_at);
 }

@@ -60,3 +60,13 @@ void fo_row_clear(fo_shared_t *shared, unsigned slot)
             atomic_store(version, next_version(seen, FO_LAYOUT_ROW_EMPTY));
     }
 }
+
+bool fo_row_is_outdated(const fo_shared_t *shared, const fo_target_t *target, const fo_row_t *row)
+{
+    bool is_down = !fo_state_is_usable((fo_state_e)row->state);
+    bool told_down = fo_shared_hint(shared, target->seat) & FO_HINT_DOWN;
+    apr_time_t told_at = fo_shared_told_at(shared, target->seat);
+
+    return row->state != FO_STATE_UNKNOWN && is_down != told_down && row->pinged_at < told_at &&
+           row->since_at < told_at;
+}

@@ -29,6 +29,12 @@ void fo_row_write(fo_shared_t *shared, int slot, unsigned endpoint, const fo_row
 /* False: nothing has been written there, or not to its end. */
 bool fo_row_read(const fo_shared_t *shared, unsigned slot, unsigned endpoint, fo_row_t *ret_row);
 
+/*
+ * It was measured before somebody discovered the contrary of this target, and nothing has changed
+ * in it since.
+ */
+bool fo_row_is_outdated(const fo_shared_t *shared, const fo_target_t *target, const fo_row_t *row);
+
 /* None has been written in this slot. */
 void fo_row_clear(fo_shared_t *shared, unsigned slot);
 

@@ -49,14 +49,22 @@ int fo_slot_claim(fo_shared_t *shared, apr_int64_t pid, apr_uint64_t generation,
     atomic_store(&slot->unknown_errors, 0);
     atomic_store(&slot->started_at, now);
     atomic_store(&slot->beat_at, now);
+    atomic_store(&slot->wakes_at, now);
     atomic_store(&slot->generation, generation);
     return found;
 }
 
-void fo_slot_beat(fo_shared_t *shared, int slot, apr_time_t now)
+void fo_slot_beat(fo_shared_t *shared, int slot, apr_time_t now, apr_time_t wakes_at)
 {
-    if (slot != FO_SLOT_NONE)
-        atomic_store_explicit(&shared->slots[slot].beat_at, now, memory_order_relaxed);
+    if (slot == FO_SLOT_NONE)
+        return;
+    atomic_store_explicit(&shared->slots[slot].beat_at, now, memory_order_relaxed);
+    atomic_store_explicit(&shared->slots[slot].wakes_at, wakes_at, memory_order_relaxed);
+}
+
+bool fo_slot_is_late(const fo_slot_t *slot, apr_time_t now)
+{
+    return now - slot->wakes_at > FO_SLOT_PATIENCE;
 }
 
 void fo_slot_count_wait(fo_shared_t *shared, int slot, apr_interval_time_t waited)
@@ -105,6 +113,7 @@ bool fo_slot_read(const fo_shared_t *shared, unsigned slot, fo_slot_t *ret_slot)
         .generation = atomic_load(&words->generation),
         .started_at = atomic_load(&words->started_at),
         .beat_at = atomic_load(&words->beat_at),
+        .wakes_at = atomic_load(&words->wakes_at),
         .waits = atomic_load(&words->waits),
         .waited = atomic_load(&words->waited),
         .unknown_errors = atomic_load(&words->unknown_errors),

@@ -16,6 +16,7 @@ typedef struct fo_slot_t {
     apr_uint64_t generation; /* of its configuration */
     apr_time_t started_at;
     apr_time_t beat_at;          /* when its monitor thread last ran */
+    apr_time_t wakes_at;         /* when it means to run again, at the latest */
     apr_uint64_t waits;          /* requests that waited for a ping */
     apr_interval_time_t waited;  /* by all of them together */
     apr_uint64_t unknown_errors; /* of services that nobody knows, reported by applications */
@@ -28,7 +29,14 @@ typedef struct fo_slot_t {
 int fo_slot_claim(fo_shared_t *shared, apr_int64_t pid, apr_uint64_t generation, apr_time_t now);
 
 /* The monitor thread of the child that has it. */
-void fo_slot_beat(fo_shared_t *shared, int slot, apr_time_t now);
+void fo_slot_beat(fo_shared_t *shared, int slot, apr_time_t now, apr_time_t wakes_at);
+
+/*
+ * It should have run for so long: it is stopped or hangs, and what it published says nothing of
+ * now. Less may come of a busy machine.
+ */
+#define FO_SLOT_PATIENCE (5 * APR_USEC_PER_SEC)
+bool fo_slot_is_late(const fo_slot_t *slot, apr_time_t now);
 
 /* Any thread of it: a request has waited for a ping. */
 void fo_slot_count_wait(fo_shared_t *shared, int slot, apr_interval_time_t waited);

@@ -12,26 +12,41 @@ static const int endpoint_states[] = { FO_STATE_DOWN, FO_STATE_RISING, FO_STATE_
 
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 
-/* The state that most see of those n; `unknown` where none is seen. */
-static int most_seen(const fo_view_part_t *parts, const int *states, size_t n, int unknown)
+/* The state that most see of those n, or most of the fresh; `unknown` where none is seen. */
+static int most_of(const fo_view_part_t *parts, bool of_fresh, const int *states, size_t n,
+                   int unknown)
 {
     int found = unknown;
     unsigned most = 0;
 
     for (size_t i = 0; i < n; i++) {
-        if (parts[states[i]].n <= most)
+        const fo_view_part_t *part = &parts[states[i]];
+        unsigned seen = of_fresh ? part->n_fresh : part->n;
+        if (seen <= most)
             continue;
         found = states[i];
-        most = parts[found].n;
+        most = seen;
     }
     return found;
 }
 
-static void add_to_part(fo_view_part_t *part, apr_time_t since_at)
+static int most_seen(const fo_view_part_t *parts, const int *states, size_t n, int unknown)
 {
-    if (part->n == 0 || since_at < part->since_at)
+    int found = most_of(parts, true, states, n, unknown);
+
+    return found == unknown ? most_of(parts, false, states, n, unknown) : found;
+}
+
+/* The first that is fresh takes the place of those that are not. */
+static void add_to_part(fo_view_part_t *part, apr_time_t since_at, bool is_fresh)
+{
+    bool is_earlier = part->n == 0 || since_at < part->since_at;
+    bool has_fresh = part->n_fresh > 0;
+
+    if (is_fresh == has_fresh ? is_earlier : is_fresh)
         part->since_at = since_at;
     part->n++;
+    part->n_fresh += is_fresh;
 }
 
 static const fo_endpoint_t *primary_of(const fo_service_t *service)
@@ -52,6 +67,7 @@ typedef struct sight_t {
     apr_time_t since_at; /* the last change of an endpoint */
     unsigned epoch;
     bool is_open; /* it uses an endpoint that it does not know yet */
+    bool is_fresh;
 } sight_t;
 
 static void add_row(sight_t *sight, const fo_endpoint_t *endpoint, const fo_row_t *row,
@@ -71,9 +87,9 @@ static void add_row(sight_t *sight, const fo_endpoint_t *endpoint, const fo_row_
 }
 
 static void add_to_endpoint(fo_view_endpoint_t *seen, const fo_row_t *row, apr_time_t since_at,
-                            bool pings)
+                            bool is_fresh, bool pings)
 {
-    add_to_part(&seen->parts[row->state], since_at);
+    add_to_part(&seen->parts[row->state], since_at, is_fresh);
     seen->n_users += row->is_in_use != 0;
     if (row->pinged_at > seen->pinged_at) {
         seen->pinged_at = row->pinged_at;
@@ -91,19 +107,22 @@ static bool pings_itself(const fo_view_t *view, const fo_view_child_t *child)
 
 static sight_t look(fo_view_t *view, const fo_service_t *service, const fo_view_child_t *child)
 {
-    sight_t sight = { .state = FO_VIEW_UNKNOWN };
+    sight_t sight = { .state = FO_VIEW_UNKNOWN, .is_fresh = !child->is_late };
 
     for (unsigned rank = 0; rank < (unsigned)service->endpoints->nelts; rank++) {
         const fo_endpoint_t *endpoint = fo_service_endpoint(service, rank);
         apr_time_t since_at;
+        bool is_fresh;
         fo_row_t row;
         if (!fo_row_read(view->shared, child->number, endpoint->seat, &row) ||
             row.state >= FO_STATE_COUNT || row.verdict >= FO_VERDICT_COUNT)
             continue;
         since_at = row.since_at ? row.since_at : child->slot.started_at;
+        is_fresh = !child->is_late && !fo_row_is_outdated(view->shared, endpoint->target, &row);
+        sight.is_fresh = sight.is_fresh && is_fresh;
         add_row(&sight, endpoint, &row, since_at);
         if (child->is_counted)
-            add_to_endpoint(&view->endpoints[endpoint->index], &row, since_at,
+            add_to_endpoint(&view->endpoints[endpoint->index], &row, since_at, is_fresh,
                             pings_itself(view, child));
     }
     if (sight.is_open && sight.state == FO_VIEW_DOWN)
@@ -132,7 +151,7 @@ static void view_service(fo_view_t *view, const fo_service_t *service)
             add_to_child(child, service);
         if (!child->is_counted)
             continue;
-        add_to_part(&seen->parts[sight.state], sight.since_at);
+        add_to_part(&seen->parts[sight.state], sight.since_at, sight.is_fresh);
         if (sight.epoch > seen->epoch)
             seen->epoch = sight.epoch;
     }
@@ -159,6 +178,7 @@ static void view_children(fo_view_t *view, apr_pool_t *pool)
         if (!fo_slot_read(view->shared, i, &child.slot))
             continue;
         child.is_counted = child.slot.generation == view->plan->generation;
+        child.is_late = fo_slot_is_late(&child.slot, view->now);
         view->n_counted += child.is_counted;
         APR_ARRAY_PUSH(children, fo_view_child_t) = child;
     }
@@ -177,8 +197,9 @@ static void view_lease(fo_view_t *view)
             view->leader = view->children[i].slot.pid;
 }
 
-const fo_view_t *fo_view_make(const fo_plan_t *plan, const fo_shared_t *shared, apr_time_t now,
-                              apr_time_t wall_at, apr_pool_t *pool)
+const fo_view_t *fo_view_of(const fo_plan_t *plan, const apr_array_header_t *services,
+                            const fo_shared_t *shared, apr_time_t now, apr_time_t wall_at,
+                            apr_pool_t *pool)
 {
     size_t n_services = (size_t)plan->services->nelts, n_endpoints = (size_t)plan->endpoints->nelts;
     fo_view_t *view = apr_pcalloc(pool, sizeof(*view));
@@ -189,6 +210,8 @@ const fo_view_t *fo_view_make(const fo_plan_t *plan, const fo_shared_t *shared, 
     view->wall_at = wall_at;
     view->services = apr_pcalloc(pool, sizeof(fo_view_service_t) * (n_services + 1));
     view->endpoints = apr_pcalloc(pool, sizeof(fo_view_endpoint_t) * (n_endpoints + 1));
+    for (unsigned i = 0; i < n_services; i++)
+        view->services[i].state = FO_VIEW_UNKNOWN;
     for (unsigned i = 0; i < n_endpoints; i++) {
         view->endpoints[i].endpoint = fo_plan_endpoint(plan, i);
         view->endpoints[i].due_at = FO_NEVER;
@@ -197,11 +220,17 @@ const fo_view_t *fo_view_make(const fo_plan_t *plan, const fo_shared_t *shared, 
         view_children(view, pool);
         view_lease(view);
     }
-    for (unsigned i = 0; i < n_services; i++)
-        view_service(view, fo_plan_service(plan, i));
+    for (int i = 0; i < services->nelts; i++)
+        view_service(view, APR_ARRAY_IDX(services, i, fo_service_t *));
     for (unsigned i = 0; i < n_endpoints; i++)
         view_endpoint(&view->endpoints[i]);
     return view;
+}
+
+const fo_view_t *fo_view_make(const fo_plan_t *plan, const fo_shared_t *shared, apr_time_t now,
+                              apr_time_t wall_at, apr_pool_t *pool)
+{
+    return fo_view_of(plan, plan->services, shared, now, wall_at, pool);
 }
 
 bool fo_view_tally(const fo_view_t *view, const fo_service_t *service, fo_tally_t *ret_tally)

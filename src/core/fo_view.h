@@ -1,6 +1,10 @@
 /*
  * fo_view.h: what the whole server sees of its services, for people: gathered from the shared
  * memory, where the children publish it, and never from the one child that happens to answer.
+ *
+ * What a child sees is fresh unless its monitor is late (fo_slot.h), or another child has
+ * discovered the contrary since (fo_row.h). A state is the one that most of those children see
+ * whose sight is fresh; where none is, that of most.
  */
 #ifndef FO_VIEW_H
 #define FO_VIEW_H
@@ -24,12 +28,14 @@ typedef enum {
 /* Those children that see one state. */
 typedef struct fo_view_part_t {
     unsigned n;
-    apr_time_t since_at; /* when the first of them saw it; 0: there is none */
+    unsigned n_fresh; /* of them */
+    apr_time_t
+        since_at; /* when the first of these saw it, or of all if none is; 0: there is none */
 } fo_view_part_t;
 
 typedef struct fo_view_service_t {
     const fo_service_t *service;
-    fo_view_state_e state; /* what most of those see that know */
+    fo_view_state_e state; /* of those children that know it */
     fo_view_part_t parts[FO_VIEW_STATE_COUNT];
     unsigned epoch;      /* the highest */
     bool is_unavailable; /* down for as long as FailoverAttempts says */
@@ -50,7 +56,8 @@ typedef struct fo_view_child_t {
     unsigned number; /* of its slot */
     fo_slot_t slot;
     bool is_counted; /* it has the configuration of this plan: the states above are of such alone */
-    unsigned n_down; /* services that it sees down */
+    bool is_late;    /* its monitor is */
+    unsigned n_down; /* services that it sees down, of those that were looked at */
     const fo_service_t *down[FO_VIEW_NAMES]; /* the first of them */
 } fo_view_child_t;
 
@@ -71,6 +78,14 @@ typedef struct fo_view_t {
 /* shared may be NULL. Lives in pool. */
 const fo_view_t *fo_view_make(const fo_plan_t *plan, const fo_shared_t *shared, apr_time_t now,
                               apr_time_t wall_at, apr_pool_t *pool);
+
+/*
+ * The same of these services alone (fo_service_t *), for who asks often: of the others it is as if
+ * nobody knew them.
+ */
+const fo_view_t *fo_view_of(const fo_plan_t *plan, const apr_array_header_t *services,
+                            const fo_shared_t *shared, apr_time_t now, apr_time_t wall_at,
+                            apr_pool_t *pool);
 
 /* What the service's breaker has counted; false: it has none, or nothing is shared. */
 bool fo_view_tally(const fo_view_t *view, const fo_service_t *service, fo_tally_t *ret_tally);

@@ -322,6 +322,8 @@ static apr_time_t wake_at(const probe_loop_t *loop, apr_time_t now)
     if (loop->publish_at < at)
         at = loop->publish_at;
     at = look_at < at ? look_at : at;
+    if (now + PROBE_SLEEP_MAX < at)
+        at = now + PROBE_SLEEP_MAX;
     if (loop->n_rounds > 0 && now + PROBE_SLEEP_TICK < at)
         at = now + PROBE_SLEEP_TICK;
     for (unsigned i = 0; i < loop->n_rounds; i++) {
@@ -334,15 +336,16 @@ static apr_time_t wake_at(const probe_loop_t *loop, apr_time_t now)
 
 static void sleep_on_flights(probe_loop_t *loop)
 {
-    apr_time_t now = loop->sleep.woke_at;
+    apr_time_t now = loop->sleep.woke_at, at = wake_at(loop, now);
 
+    fo_monitor_beat(loop->monitor, now, at);
     probe_sleep_clear(&loop->sleep);
     for (unsigned i = 0; i < loop->n_rounds; i++)
         for (unsigned j = 0; j < loop->rounds[i]->n_lanes; j++)
             if (loop->rounds[i]->lanes[j].flight)
                 probe_sleep_watch(&loop->sleep, loop->rounds[i]->lanes[j].flight);
     probe_sleep_until(&loop->sleep, probe_gate_fd(loop->gate),
-                      loop->is_leading ? loop->shared_fd : -1, wake_at(loop, now), now);
+                      loop->is_leading ? loop->shared_fd : -1, at, now);
 }
 
 static void drop_rounds(probe_loop_t *loop)
@@ -392,6 +395,7 @@ static void one_round(probe_loop_t *loop)
 
     sleep_on_flights(loop);
     now = loop->sleep.woke_at;
+    fo_monitor_beat(loop->monitor, now, now); /* at work: what hangs from here on is late soon */
     probe_gate_drain(loop->gate);
     lead(loop, now);
     take_ended_calls(loop, now);
@@ -407,7 +411,6 @@ static void one_round(probe_loop_t *loop)
     land_ended(loop, now);
     fo_monitor_hear_hints(loop->monitor, now); /* its own discoveries are no news to a request */
     publish_due(loop);
-    fo_monitor_beat(loop->monitor, now);
 }
 
 static void close_field(probe_loop_t *loop)

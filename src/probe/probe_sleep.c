@@ -26,7 +26,7 @@ static int poll_timeout(apr_time_t at, apr_time_t now)
         return -1;
     if (at <= now)
         return 0;
-    return at - now > 60 * APR_USEC_PER_SEC ? 60000 : (int)((at - now + 999) / 1000);
+    return (int)(((at - now < PROBE_SLEEP_MAX ? at - now : PROBE_SLEEP_MAX) + 999) / 1000);
 }
 
 /*

@@ -15,6 +15,9 @@
 /* How long it sleeps at most while a ping is under way, so that a starved process shows. */
 #define PROBE_SLEEP_TICK (100 * 1000)
 
+/* How long at most in any case: a child that lives shows it now and then. */
+#define PROBE_SLEEP_MAX (60 * APR_USEC_PER_SEC)
+
 typedef struct probe_sleep_t {
     struct pollfd polled[PROBE_SLEEP_FLIGHTS + 2];
     probe_flight_t *flights[PROBE_SLEEP_FLIGHTS]; /* flights[i] is polled[i + 2]'s */

@@ -149,6 +149,44 @@ START_TEST(one_that_was_left_half_written)
 }
 END_TEST
 
+/* Of what was seen, and what somebody has told since. */
+START_TEST(a_later_discovery_of_the_contrary)
+{
+    static const struct {
+        fo_state_e state;
+        apr_time_t pinged_at, since_at;
+        bool told_down, is_outdated;
+    } cases[] = {
+        { FO_STATE_UP, 99, 50, true, true },       { FO_STATE_UP, 99, 50, false, false },
+        { FO_STATE_DOWN, 99, 50, false, true },    { FO_STATE_DOWN, 99, 50, true, false },
+        { FO_STATE_FAILING, 99, 50, true, true },  { FO_STATE_FAILING, 99, 50, false, false },
+        { FO_STATE_RISING, 99, 50, false, true },  { FO_STATE_RISING, 99, 50, true, false },
+        { FO_STATE_UP, 100, 50, true, false },     { FO_STATE_DOWN, 101, 50, false, false },
+        { FO_STATE_UP, 99, 0, true, true },        { FO_STATE_DOWN, 99, 0, false, true },
+        { FO_STATE_DOWN, 99, 100, false, false }, /* a breaker has opened it since */
+        { FO_STATE_UNKNOWN, 0, 0, true, false },
+    };
+    fo_target_t target = { .seat = 0 };
+
+    for (int i = 0; i < COUNT(cases); i++) {
+        fo_row_t row = { .state = (apr_byte_t)cases[i].state, .pinged_at = cases[i].pinged_at,
+                         .since_at = cases[i].since_at };
+        fo_shared_tell(shared, target.seat, cases[i].told_down, 100);
+        ck_assert_msg(fo_row_is_outdated(shared, &target, &row) == cases[i].is_outdated, "%d", i);
+    }
+}
+END_TEST
+
+/* Nobody has told of anything: then all that is down is news of its own. */
+START_TEST(nothing_was_discovered)
+{
+    fo_target_t target = { .seat = 0 };
+
+    for (int state = 0; state < FO_STATE_COUNT; state++)
+        ck_assert(!fo_row_is_outdated(shared, &target, &(fo_row_t){ .state = (apr_byte_t)state }));
+}
+END_TEST
+
 /* Processes */
 
 static atomic_int *is_over;
@@ -232,6 +270,8 @@ static Suite *suite(void)
     tcase_add_test(tc, without_a_slot_nothing_is_written);
     tcase_add_test(tc, no_version_comes_twice);
     tcase_add_test(tc, one_that_was_left_half_written);
+    tcase_add_test(tc, a_later_discovery_of_the_contrary);
+    tcase_add_test(tc, nothing_was_discovered);
     tcase_add_test(tc, no_row_is_torn_whoever_is_killed);
     suite_add_tcase(s, tc);
     return s;

@@ -308,7 +308,7 @@ START_TEST(bigger_memory_takes_all_over)
 
     for (int i = 0; i < 2; i++)
         slots[i] = fo_slot_claim(shared, 100 + i, before->generation, now + i);
-    fo_slot_beat(shared, slots[0], now + 9);
+    fo_slot_beat(shared, slots[0], now + 9, now + 99);
     fo_slot_count_wait(shared, slots[0], 4);
     leave_marks(shared, service_of(before, "a"), slots[1], 5);
     leave_marks(shared, service_of(before, "b"), slots[1], 6);
@@ -323,6 +323,7 @@ START_TEST(bigger_memory_takes_all_over)
     ck_assert_int_eq(seen.pid, 100);
     ck_assert_uint_eq(seen.generation, before->generation);
     ck_assert_int_eq(seen.beat_at, now + 9);
+    ck_assert_int_eq(seen.wakes_at, now + 99);
     ck_assert_uint_eq(seen.waits, 1);
     ck_assert(!fo_news_is_open(next, service_of(plan, "x")));
     expect_marks(shared, service_of(before, "b"), slots[1], 6); /* the old one is as it was */

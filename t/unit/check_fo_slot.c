@@ -55,8 +55,8 @@ START_TEST(a_beat_is_the_slots_own)
     shared = make(2);
     slot = fo_slot_claim(shared, 1, 1, 100);
     other = fo_slot_claim(shared, 2, 1, 100);
-    fo_slot_beat(shared, slot, 150);
-    fo_slot_beat(shared, FO_SLOT_NONE, 999);
+    fo_slot_beat(shared, slot, 150, 400);
+    fo_slot_beat(shared, FO_SLOT_NONE, 999, 999);
     fo_slot_count_wait(shared, slot, 300);
     fo_slot_count_wait(shared, slot, 600);
     fo_slot_count_wait(shared, FO_SLOT_NONE, 1);
@@ -65,12 +65,43 @@ START_TEST(a_beat_is_the_slots_own)
     fo_slot_read(shared, (unsigned)slot, &seen);
     ck_assert_int_eq(seen.started_at, 100);
     ck_assert_int_eq(seen.beat_at, 150);
+    ck_assert_int_eq(seen.wakes_at, 400);
     ck_assert_uint_eq(seen.waits, 2);
     ck_assert_int_eq(seen.waited, 900);
     ck_assert_uint_eq(seen.unknown_errors, 1);
     fo_slot_read(shared, (unsigned)other, &seen);
     ck_assert_int_eq(seen.beat_at, 100);
+    ck_assert_int_eq(seen.wakes_at, 100);
     ck_assert_uint_eq(seen.waits, 0);
+}
+END_TEST
+
+/* By what it said itself; one that never ran said so when it began. */
+START_TEST(who_does_not_wake_in_time_is_late)
+{
+    static const struct {
+        apr_time_t wakes_at, now;
+        bool is_late;
+    } cases[] = {
+        { 100 * SEC, 40 * SEC, false },
+        { 100 * SEC, 100 * SEC + FO_SLOT_PATIENCE, false },
+        { 100 * SEC, 100 * SEC + FO_SLOT_PATIENCE + 1, true },
+        { APR_INT64_MAX, 100 * SEC, false },
+        { 0, 100 * SEC, true },
+    };
+    fo_slot_t seen;
+    int slot;
+
+    shared = make(1);
+    slot = fo_slot_claim(shared, 1, 1, 10 * SEC);
+    fo_slot_read(shared, (unsigned)slot, &seen);
+    ck_assert(!fo_slot_is_late(&seen, 11 * SEC));
+    ck_assert(fo_slot_is_late(&seen, 16 * SEC));
+    for (int i = 0; i < COUNT(cases); i++) {
+        fo_slot_beat(shared, slot, 20 * SEC, cases[i].wakes_at);
+        fo_slot_read(shared, (unsigned)slot, &seen);
+        ck_assert_int_eq(fo_slot_is_late(&seen, cases[i].now), cases[i].is_late);
+    }
 }
 END_TEST
 
@@ -99,7 +130,7 @@ START_TEST(a_released_slot_keeps_its_rows_until_it_is_claimed)
 
     shared = make(1);
     slot = fo_slot_claim(shared, 100, 1, 10);
-    fo_slot_beat(shared, slot, 20);
+    fo_slot_beat(shared, slot, 20, 30);
     fo_slot_count_wait(shared, slot, 6);
     for (unsigned i = 0; i < 3; i++)
         fo_row_write(shared, slot, i, &row);
@@ -127,7 +158,7 @@ START_TEST(the_stalest_is_claimed)
     for (int i = 0; i < 4; i++)
         slots[i] = fo_slot_claim(shared, 100 + i, 1, 10);
     for (int i = 0; i < 4; i++)
-        fo_slot_beat(shared, slots[i], 100 - 10 * (i * 3 % 4)); /* 100, 70, 80, 90 */
+        fo_slot_beat(shared, slots[i], 100 - 10 * (i * 3 % 4), 0); /* 100, 70, 80, 90 */
     fo_slot_release(shared, 102);
     fo_slot_release(shared, 103);
     fo_slot_release(shared, 100);
@@ -221,7 +252,7 @@ static bool claim_on(int n)
             return false;
         for (unsigned i = 0; i < 3; i++)
             fo_row_write(shared, slot, i, &(fo_row_t){ .pinged_at = n + 1 });
-        fo_slot_beat(shared, slot, 11);
+        fo_slot_beat(shared, slot, 11, 12);
         fo_slot_release(shared, getpid());
     }
 }
@@ -266,6 +297,7 @@ static Suite *suite(void)
     tcase_set_timeout(tc, RIG_LIMIT);
     tcase_add_test(tc, a_claim_says_who_and_when);
     tcase_add_test(tc, a_beat_is_the_slots_own);
+    tcase_add_test(tc, who_does_not_wake_in_time_is_late);
     tcase_add_loop_test(tc, when_all_are_taken_there_is_none, 0, 3);
     tcase_add_test(tc, a_released_slot_keeps_its_rows_until_it_is_claimed);
     tcase_add_test(tc, the_stalest_is_claimed);

@@ -232,6 +232,117 @@ START_TEST(children_of_another_generation)
 }
 END_TEST
 
+/* What a child sees whose monitor wakes when it means to. */
+static int see_fresh(apr_int64_t pid, const fo_service_t *service, fo_row_t row)
+{
+    int slot = child(pid, SEC);
+
+    fo_slot_beat(shared, slot, NOW, NOW);
+    see(slot, service, row);
+    return slot;
+}
+
+/* Stopped, or hung: however many they are, they do not outvote the one that lives. */
+START_TEST(late_children_do_not_decide)
+{
+    static const fo_row_t *const rows[] = { &up, &down };
+    const fo_row_t own = *rows[_i], theirs = *rows[!_i];
+    fo_view_state_e state = _i ? FO_VIEW_DOWN : FO_VIEW_UP;
+    const fo_view_t *now;
+
+    for (int i = 0; i < 3; i++)
+        fo_slot_beat(shared, see_fresh(i + 1, db, theirs), SEC, NOW - FO_SLOT_PATIENCE - 1);
+    now = view();
+    ck_assert_int_ne(seen(now, db)->state, state); /* where none lives, the last words hold */
+    see_fresh(4, db, own);
+    now = view();
+    ck_assert_int_eq(seen(now, db)->state, state);
+    ck_assert_uint_eq(seen(now, db)->parts[state].n, 1);
+    ck_assert_uint_eq(seen(now, db)->parts[state].n_fresh, 1);
+    ck_assert_uint_eq(seen(now, db)->parts[_i ? FO_VIEW_UP : FO_VIEW_DOWN].n, 3);
+    ck_assert_uint_eq(seen(now, db)->parts[_i ? FO_VIEW_UP : FO_VIEW_DOWN].n_fresh, 0);
+    ck_assert_int_eq(seen_endpoint(now, db)->state, _i ? FO_STATE_DOWN : FO_STATE_UP);
+    for (unsigned i = 0; i < 4; i++)
+        ck_assert_int_eq(now->children[i].is_late, now->children[i].slot.pid != 4);
+}
+END_TEST
+
+/* One that is just within its time is heard. */
+START_TEST(those_in_time_decide)
+{
+    fo_slot_beat(shared, see_fresh(1, db, down), SEC, NOW - FO_SLOT_PATIENCE);
+    ck_assert(!view()->children[0].is_late);
+    see_fresh(2, db, up);
+    ck_assert_int_eq(seen(view(), db)->state, FO_VIEW_DOWN);
+    see_fresh(3, db, up);
+    ck_assert_int_eq(seen(view(), db)->state, FO_VIEW_UP);
+}
+END_TEST
+
+/* A child that lives but knows nothing yet does not make the others' last words nothing. */
+START_TEST(one_that_lives_and_does_not_know)
+{
+    see(child(1, SEC), db, down);
+    see_fresh(2, db, unknown);
+    ck_assert_int_eq(seen(view(), db)->state, FO_VIEW_DOWN);
+}
+END_TEST
+
+/* What the others saw before somebody found the contrary counts again once they have looked. */
+START_TEST(a_discovery_outdates_what_was_seen_before)
+{
+    fo_row_t before = up, after = up, found = down;
+    int slots[3];
+
+    before.pinged_at = NOW - 20 * SEC;
+    after.pinged_at = NOW - 5 * SEC;
+    found.pinged_at = found.since_at = NOW - 10 * SEC;
+    for (int i = 0; i < 3; i++)
+        slots[i] = see_fresh(i + 1, db, before);
+    see_fresh(4, db, found);
+    ck_assert_int_eq(seen(view(), db)->state, FO_VIEW_UP);
+    fo_shared_tell(shared, endpoint(db, 0)->target->seat, true, NOW - 10 * SEC);
+    ck_assert_int_eq(seen(view(), db)->state, FO_VIEW_DOWN);
+    ck_assert_uint_eq(seen(view(), db)->parts[FO_VIEW_UP].n, 3);
+    see(slots[0], db, after);
+    see(slots[1], db, after);
+    ck_assert_int_eq(seen(view(), db)->state, FO_VIEW_UP);
+    ck_assert_int_eq(seen(view(), cache)->state, FO_VIEW_UNKNOWN);
+}
+END_TEST
+
+/* When the first of those saw it whose word holds. */
+START_TEST(since_when_for_those_that_decide)
+{
+    see(child(1, SEC), db, since(down, 10 * SEC));
+    ck_assert_int_eq(seen(view(), db)->parts[FO_VIEW_DOWN].since_at, 10 * SEC);
+    see_fresh(2, db, since(down, 40 * SEC));
+    ck_assert_int_eq(seen(view(), db)->parts[FO_VIEW_DOWN].since_at, 40 * SEC);
+    see_fresh(3, db, since(down, 30 * SEC));
+    see(child(4, SEC), db, since(down, 20 * SEC));
+    ck_assert_int_eq(seen(view(), db)->parts[FO_VIEW_DOWN].since_at, 30 * SEC);
+    ck_assert_uint_eq(seen(view(), db)->parts[FO_VIEW_DOWN].n, 4);
+}
+END_TEST
+
+START_TEST(some_services_alone)
+{
+    apr_array_header_t *one = apr_array_make(pool, 1, sizeof(fo_service_t *));
+    int slot = child(1, SEC);
+    const fo_view_t *now;
+
+    APR_ARRAY_PUSH(one, fo_service_t *) = cache;
+    see(slot, db, down);
+    see(slot, cache, down);
+    now = fo_view_of(plan, one, shared, NOW, WALL, pool);
+    ck_assert_int_eq(seen(now, cache)->state, FO_VIEW_DOWN);
+    ck_assert_int_eq(seen(now, db)->state, FO_VIEW_UNKNOWN);
+    ck_assert_int_eq(seen_endpoint(now, db)->state, FO_STATE_UNKNOWN);
+    ck_assert_uint_eq(now->children[0].n_down, 1);
+    ck_assert_uint_eq(now->n_counted, 1);
+}
+END_TEST
+
 START_TEST(what_each_child_sees_down)
 {
     int first = child(1, SEC), second = child(2, SEC);
@@ -240,7 +351,7 @@ START_TEST(what_each_child_sees_down)
     see(first, db, down);
     see(first, cache, down);
     see(second, db, up);
-    fo_slot_beat(shared, second, 50 * SEC);
+    fo_slot_beat(shared, second, 50 * SEC, 60 * SEC);
     fo_slot_count_wait(shared, second, 4000);
     now = view();
     ck_assert_uint_eq(now->children[0].n_down, 2);
@@ -365,6 +476,12 @@ static Suite *suite(void)
     tcase_add_test(tc, since_when);
     tcase_add_test(tc, pings_and_epochs);
     tcase_add_test(tc, children_of_another_generation);
+    tcase_add_loop_test(tc, late_children_do_not_decide, 0, 2);
+    tcase_add_test(tc, those_in_time_decide);
+    tcase_add_test(tc, one_that_lives_and_does_not_know);
+    tcase_add_test(tc, a_discovery_outdates_what_was_seen_before);
+    tcase_add_test(tc, since_when_for_those_that_decide);
+    tcase_add_test(tc, some_services_alone);
     tcase_add_test(tc, what_each_child_sees_down);
     tcase_add_test(tc, names_are_bounded);
     tcase_add_test(tc, the_one_that_pings_for_all);

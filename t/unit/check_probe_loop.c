@@ -6,7 +6,9 @@
 
 #include "core/fo_lease.h"
 #include "core/fo_report.h"
+#include "core/fo_slot.h"
 #include "probe/probe_clock.h"
+#include "probe/probe_sleep.h"
 #include "probe/probe_tcp.h"
 #include "probe_rig.h"
 
@@ -594,6 +596,41 @@ START_TEST(nobody_waits_for_what_is_not_due)
     start_loop(2);
     ck_assert_int_lt(request(LIMIT), LIMIT);
     ck_assert_int_lt(request(LIMIT), LIMIT);
+    stop_loop();
+    expect_balance(rig, 1);
+}
+END_TEST
+
+/*
+ * Before it sleeps it says until when, so that others see whether it lives: until there is
+ * something to do, but never for long.
+ */
+START_TEST(it_says_when_it_wakes)
+{
+    static const struct {
+        apr_interval_time_t frequency, sleep;
+    } cases[] = { { 20 * SEC, 20 * SEC }, { 3600 * SEC, PROBE_SLEEP_MAX } };
+    rig_t *rig = rig_make(RIG_PASS);
+    fo_shared_t *memory = unit_shared(1, 1);
+    apr_interval_time_t sleep = 0;
+    apr_time_t until;
+    fo_slot_t seen;
+
+    policy.value[FO_POLICY_MONITORING] = cases[_i].frequency;
+    add_at("steps", &rig_probe_steps, rig, 1);
+    make_loop(2);
+    fo_monitor_join(monitor, memory, fo_slot_claim(memory, 100, 1, 1));
+    ck_assert(fo_slot_read(memory, 0, &seen) && fo_slot_is_late(&seen, probe_clock_now()));
+    run_loop();
+    request(LIMIT);
+    until = probe_clock_now() + LIMIT;
+    while (sleep <= cases[_i].sleep - LIMIT || sleep >= cases[_i].sleep + LIMIT) {
+        ck_assert_msg(probe_clock_now() < until, "it sleeps for %d ms", (int)(sleep / MS));
+        sched_yield();
+        fo_slot_read(memory, 0, &seen);
+        sleep = seen.wakes_at - seen.beat_at;
+    }
+    ck_assert(!fo_slot_is_late(&seen, probe_clock_now()));
     stop_loop();
     expect_balance(rig, 1);
 }
@@ -1421,6 +1458,7 @@ static TCase *loop_case(void)
     tcase_add_test(tc, ten_hung_ones_beside_a_healthy_one);
     tcase_add_test(tc, a_hung_service_costs_one_wait);
     tcase_add_test(tc, nobody_waits_for_what_is_not_due);
+    tcase_add_loop_test(tc, it_says_when_it_wakes, 0, 2);
     tcase_add_test(tc, confirming_pings_follow_by_themselves);
     tcase_add_test(tc, many_that_fall_together);
     tcase_add_test(tc, due_is_claimed_on_the_board);
