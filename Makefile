@@ -184,6 +184,8 @@ $(O)/probe/%.o: src/probe/%.c
 	$(COMPILE) $(OPENSSL_CFLAGS) -MMD -c -o $@ $<
 $(O)/httpd/httpd_status%.o: src/httpd/httpd_status%.c configure.ac
 	$(COMPILE) $(HTTPD_CFLAGS) $(JANSSON_CFLAGS) -DFO_VERSION='"$(VERSION)"' -MMD -c -o $@ $<
+$(O)/httpd/httpd_health.o: src/httpd/httpd_health.c
+	$(COMPILE) $(HTTPD_CFLAGS) $(JANSSON_CFLAGS) -MMD -c -o $@ $<
 $(O)/httpd/%.o: src/httpd/%.c
 	$(COMPILE) $(HTTPD_CFLAGS) -MMD -c -o $@ $<
 $(O)/module/%.o: src/module/%.c

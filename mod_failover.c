@@ -33,7 +33,7 @@ static void register_hooks(apr_pool_t *pool)
     ap_hook_post_read_request(httpd_request_early, setenvif, NULL, APR_HOOK_MIDDLE);
     ap_hook_header_parser(httpd_request_header_parser, setenvif, NULL, APR_HOOK_MIDDLE);
     ap_hook_fixups(httpd_request_late, env, NULL, APR_HOOK_MIDDLE);
-    /* People. The handler comes with the first FailoverStatus On: each costs every request. */
+    /* People. The handlers come with the first FailoverStatus or FailoverHealth On: each costs. */
     httpd_status_register();
 }
 

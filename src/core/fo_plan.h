@@ -75,6 +75,7 @@ typedef struct fo_service_t {
     apr_array_header_t *settings;  /* fo_setting_t */
     apr_array_header_t *places;    /* fo_place_t */
     bool is_plain;                 /* no setting of it reads what others wrote */
+    bool is_critical;              /* while it is down, this server is not to be sent requests */
     apr_uint64_t initials;         /* bits: what its variables begin with; 0: not all are its own */
     const void *owner;             /* whose log it writes to; the glue's own */
     const char *env_state;         /* FAILOVER_NAME */

@@ -59,9 +59,9 @@ const char *httpd_declare_block(cmd_parms *cmd, void *unused, const char *args)
         return apr_pstrcat(cmd->pool, "<FailoverService>: ", error, NULL);
     service = httpd_service_make(cmd, name);
     error = check_children(cmd, httpd_directive_fits_block,
-                           "<FailoverService>: it takes FailoverEndpoint, FailoverCheck, settings "
-                           "(FailoverSetEnv, FailoverUnsetEnv, FailoverAlias, FailoverNote) and "
-                           "policy");
+                           "<FailoverService>: it takes FailoverEndpoint, FailoverCheck, "
+                           "FailoverCritical, settings (FailoverSetEnv, FailoverUnsetEnv, "
+                           "FailoverAlias, FailoverNote) and policy");
     if (!error)
         error = walk_service(cmd, service);
     if (!error && service->endpoints->nelts == 0)

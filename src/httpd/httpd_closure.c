@@ -184,7 +184,7 @@ static const closure_t *find_down(const httpd_closures_t *closures, const fo_sco
     return NULL;
 }
 
-bool httpd_closure_is_ours(const request_rec *r)
+static bool is_turned_away(const request_rec *r)
 {
     return apr_table_get(r->notes, CLOSED) != NULL;
 }
@@ -193,7 +193,7 @@ bool httpd_closure_is_ours(const request_rec *r)
 static bool stands_in(const request_rec *r)
 {
     for (r = r->prev; r; r = r->prev)
-        if (httpd_closure_is_ours(r))
+        if (is_turned_away(r))
             return true;
     return false;
 }
@@ -292,6 +292,7 @@ static bool has_stale_copy(request_rec *r)
 static int turn_away(request_rec *r, const closure_t *closure, apr_int64_t seconds)
 {
     apr_table_setn(r->notes, CLOSED, closure->named.name);
+    httpd_uses_exempt(r);
     if (has_stale_copy(r)) {
         ap_custom_response(r, HTTP_SERVICE_UNAVAILABLE, "\"");
         return HTTP_SERVICE_UNAVAILABLE;

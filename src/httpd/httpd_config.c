@@ -70,6 +70,8 @@ void *httpd_config_merge_directory(apr_pool_t *pool, void *base, void *over)
         merged->monitor = below->monitor;
     if (!(above->says & HTTPD_SAYS_STATUS))
         merged->shows_status = below->shows_status;
+    if (!(above->says & HTTPD_SAYS_HEALTH))
+        merged->tells_health = below->tells_health;
     if (!(above->says & HTTPD_SAYS_USES))
         merged->uses = below->uses;
     if (!(above->says & HTTPD_SAYS_ERROR_HEADER))

@@ -130,25 +130,50 @@ static const char *set_monitor(cmd_parms *cmd, void *directory, const char *text
     return NULL;
 }
 
-static const char *set_status(cmd_parms *cmd, void *directory, const char *text)
+/* A directive that permits a handler in a section. */
+typedef struct permit_t {
+    httpd_says_e says;
+    size_t offset; /* of a bool, in httpd_directory_t */
+    void (*serve)(void);
+} permit_t;
+
+static const permit_t status = { HTTPD_SAYS_STATUS, offsetof(httpd_directory_t, shows_status),
+                                 httpd_status_serve };
+static const permit_t health = { HTTPD_SAYS_HEALTH, offsetof(httpd_directory_t, tells_health),
+                                 httpd_health_serve };
+
+static const char *set_permit(cmd_parms *cmd, void *directory, const char *text)
 {
-    httpd_directory_t *section = directory;
+    const permit_t *permit = cmd->info;
     apr_int64_t is_on = 0;
     const char *error = httpd_prefixed(cmd, httpd_read_word(cmd, switches, text, &is_on));
 
     if (error)
         return error;
-    section->says |= HTTPD_SAYS_STATUS;
-    section->shows_status = is_on;
+    ((httpd_directory_t *)directory)->says |= permit->says;
+    *(bool *)((char *)directory + permit->offset) = is_on != 0;
     if (is_on)
-        httpd_status_serve();
+        permit->serve();
     return NULL;
+}
+
+static const char *set_critical(cmd_parms *cmd, void *unused, const char *text)
+{
+    httpd_service_t *service = httpd_declare_open(cmd);
+    apr_int64_t is_on = 0;
+    const char *error = service ? httpd_prefixed(cmd, httpd_read_word(cmd, switches, text, &is_on))
+                                : httpd_declare_outside(cmd);
+
+    (void)unused;
+    if (!error)
+        service->is_critical = is_on != 0;
+    return error;
 }
 
 /* What may stand in a block, and only there. */
 static const char *const block_only[] = {
-    "FailoverEndpoint", "<FailoverEndpoint", "FailoverCheck", "FailoverSetEnv",
-    "FailoverUnsetEnv", "FailoverAlias",     "FailoverNote",
+    "FailoverEndpoint", "<FailoverEndpoint", "FailoverCheck", "FailoverCritical",
+    "FailoverSetEnv",   "FailoverUnsetEnv",  "FailoverAlias", "FailoverNote",
 };
 
 /* What may stand in the block of an endpoint. */
@@ -205,6 +230,9 @@ const command_rec httpd_directives[] = {
                      "checks of its own"),
     AP_INIT_TAKE_ARGV("FailoverCheck", httpd_declare_check, NULL, RSRC_CONF,
                       "URL [option=value ...]: what must work as well, for one endpoint or each"),
+    AP_INIT_TAKE1("FailoverCritical", set_critical, NULL, RSRC_CONF,
+                  "On or Off: while the service is down, failover-health says that this server is "
+                  "not ready (Off)"),
     AP_INIT_TAKE123("FailoverSetEnv", httpd_declare_set_env, NULL, RSRC_CONF,
                     "VAR [value [unsafe]]: a variable's value while the service is down"),
     AP_INIT_ITERATE("FailoverUnsetEnv", httpd_declare_unset_env, NULL, RSRC_CONF,
@@ -280,7 +308,9 @@ const command_rec httpd_directives[] = {
     AP_INIT_TAKE1("FailoverErrorHeader", httpd_error_header_declare, NULL, RSRC_CONF | ACCESS_CONF,
                   "NAME or none: a response header by which an application reports errors of "
                   "services (none)"),
-    AP_INIT_TAKE1("FailoverStatus", set_status, NULL, RSRC_CONF | ACCESS_CONF,
+    AP_INIT_TAKE1("FailoverStatus", set_permit, (void *)&status, RSRC_CONF | ACCESS_CONF,
                   "On or Off: the handler failover-status shows the status here (Off)"),
+    AP_INIT_TAKE1("FailoverHealth", set_permit, (void *)&health, RSRC_CONF | ACCESS_CONF,
+                  "On or Off: the handler failover-health answers here (Off)"),
     { .name = NULL },
 };

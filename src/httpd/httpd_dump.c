@@ -199,6 +199,10 @@ static void dump_service(apr_file_t *out, const fo_ways_t *ways, const fo_servic
     dump_policy(out, &service->policy, pool);
     if (service->endpoints->nelts > 1)
         dump_choice(out, service, pool);
+    if (service->is_critical)
+        apr_file_printf(out, "    critical failover-health says not ready while it is down%s\n",
+                        service->policy.value[FO_POLICY_OBSERVE] ? ", but not while it observes"
+                                                                 : "");
     for (int i = 0; i < service->settings->nelts; i++)
         dump_setting(out, &APR_ARRAY_IDX(service->settings, i, fo_setting_t), pool);
 }

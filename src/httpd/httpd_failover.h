@@ -70,7 +70,8 @@ typedef struct httpd_service_t {
     const char *name;
     unsigned serial; /* the order of the configuration, over all servers */
     const server_rec *server;
-    fo_policy_t policy;            /* what it sets itself */
+    fo_policy_t policy; /* what it sets itself */
+    bool is_critical;
     apr_array_header_t *endpoints; /* httpd_endpoint_t * */
     apr_array_header_t *checks;    /* httpd_check_t *: of each endpoint */
     apr_array_header_t *settings;  /* fo_setting_t */
@@ -107,7 +108,8 @@ typedef enum {
     HTTPD_SAYS_STATUS = 2,
     HTTPD_SAYS_USES = 4,
     HTTPD_SAYS_CLOSED = 8,
-    HTTPD_SAYS_ERROR_HEADER = 16
+    HTTPD_SAYS_ERROR_HEADER = 16,
+    HTTPD_SAYS_HEALTH = 32
 } httpd_says_e;
 
 /* The most services that a FailoverUses names: httpd drops what is beyond 64 words, unsaid. */
@@ -126,6 +128,7 @@ typedef struct httpd_directory_t {
     unsigned says;                   /* which of these it says, as httpd_says_e */
     int monitor;                     /* httpd_monitor_e */
     bool shows_status;               /* the status may be seen here */
+    bool tells_health;               /* the health may be asked for here */
     const struct httpd_uses_t *uses; /* the services that requests here depend on; NULL: none */
     httpd_closures_t requires;       /* FailoverRequire */
     httpd_closures_t documents;      /* FailoverOutageDocument */
@@ -143,6 +146,7 @@ typedef struct httpd_config_t {
     fo_ways_t ways;
     httpd_place_t lease_place; /* FailoverScope's */
     bool serves_status;        /* FailoverStatus is On somewhere */
+    bool serves_health;        /* FailoverHealth likewise */
     const char *event_log;     /* FailoverEventLog: a file, or "|program"; NULL: none */
     httpd_place_t event_place;
     int event_fd; /* -1: none */
@@ -243,6 +247,7 @@ int httpd_uses_count(request_rec *r);
 /* Any thread, signal handlers too: whether it counts; and an entry of it spoke of these targets. */
 bool httpd_uses_any(const request_rec *r);
 void httpd_uses_found(const request_rec *r, unsigned word, apr_uint64_t bits);
+void httpd_uses_exempt(const request_rec *r); /* it uses none of them, whatever its section says */
 
 /* httpd_closure.c */
 void httpd_closure_reset(apr_pool_t *pconf);
@@ -254,8 +259,6 @@ const char *httpd_closure_resolve(const fo_plan_t *plan, apr_pool_t *pool);
 void httpd_closure_merge(const httpd_closures_t *below, httpd_closures_t *above, apr_pool_t *pool);
 /* DECLINED where it is open; else what the request is to be ended with. */
 int httpd_closure_check(request_rec *r, const fo_snapshot_t *snapshot);
-/* The request was turned away: no service has seen it. */
-bool httpd_closure_is_ours(const request_rec *r);
 
 /* httpd_error_header.c */
 void httpd_error_header_reset(void);
@@ -276,6 +279,9 @@ int httpd_request_closed(request_rec *r); /* as httpd_closure_check() */
 /* httpd_status.c */
 void httpd_status_serve(void);    /* somebody may see it: hooks the handler; not during requests */
 void httpd_status_register(void); /* with mod_status, if it is there */
+
+/* httpd_health.c: as httpd_status_serve() */
+void httpd_health_serve(void);
 
 /* httpd_error_log.c: which server's entries are of which scope; before there are children. */
 void httpd_error_log_prepare(server_rec *main_server, apr_pool_t *pool);

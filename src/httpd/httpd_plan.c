@@ -76,6 +76,7 @@ static fo_service_t *plan_service(httpd_config_t *config, const httpd_service_t 
     warn_of_idle_settings(config, declared, service);
     service->is_plain = fo_settings_are_plain(declared->settings) && !has_own_settings(service);
     service->initials = fo_settings_initials(service);
+    service->is_critical = declared->is_critical;
     return service;
 }
 

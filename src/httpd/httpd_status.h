@@ -29,6 +29,9 @@ json_t *httpd_status_service_part(const fo_view_t *view, const fo_view_service_t
 json_t *httpd_status_child_part(const fo_view_t *view, const fo_view_child_t *child,
                                 apr_pool_t *scratch);
 
+/* Writes a part and frees it. */
+void httpd_status_write(request_rec *r, json_t *part);
+
 /* httpd_status_text.c: the same in lines of "Key: value". for_html: escaped. */
 void httpd_status_text(request_rec *r, const fo_view_t *view, bool for_html);
 

@@ -26,15 +26,16 @@ static const char marks[FO_VERDICT_COUNT] = {
 
 static const char *const server_heads[] = { "Version",  "Now",   "Generation", "Scope",
                                             "Children", "Slots", NULL };
-static const char *const service_heads[] = { "Service", "State",     "Mode",        "Since",
-                                             "Epoch",   "See it up", "In failover", "Down",
-                                             "Unknown", "Breaker",   NULL };
+static const char *const service_heads[] = { "Service", "State",   "Critical",  "Mode",
+                                             "Since",   "Epoch",   "See it up", "In failover",
+                                             "Down",    "Unknown", "Breaker",   NULL };
 static const char *const endpoint_heads[] = { "Service", "Endpoint",  "URL",         "Probe",
                                               "Weight",  "In use by", "State",       "Children",
                                               "Since",   "Last ping", "Took",        "Next due",
                                               "History", "Pings",     "Last reason", NULL };
-static const char *const child_heads[] = { "Process", "Generation",  "Started",   "Last beat",
-                                           "Waits",   "Waited (us)", "Sees down", NULL };
+static const char *const child_heads[] = { "Process",     "Generation", "Started",
+                                           "Last beat",   "Late",       "Waits",
+                                           "Waited (us)", "Sees down",  NULL };
 
 /* The page while it is written. */
 typedef struct page_t {
@@ -200,6 +201,7 @@ static void write_services(page_t *page)
         begin_row(page);
         cell(page, seen->service->full_name);
         state_cell(page, fo_view_state_name(seen->state));
+        cell(page, seen->service->is_critical ? "yes" : "-");
         cell(page, fo_policy_mode(&seen->service->policy));
         instant_cell(page, seen->parts[seen->state].since_at);
         number_cell(page, seen->epoch);
@@ -271,6 +273,7 @@ static void write_children(page_t *page)
         number_cell(page, child->slot.generation);
         instant_cell(page, child->slot.started_at);
         instant_cell(page, child->slot.beat_at);
+        cell(page, child->is_late ? "yes" : "-");
         number_cell(page, child->slot.waits);
         number_cell(page, (apr_uint64_t)child->slot.waited);
         cell(page, down_text(child, page->pool));

@@ -166,13 +166,14 @@ json_t *httpd_status_service_part(const fo_view_t *view, const fo_view_service_t
         json_array_append_new(endpoints,
                               endpoint_part(view, &view->endpoints[endpoint->index], scratch));
     }
-    return json_pack("{s:o, s:s, s:b, s:s, s:o, s:o, s:i, s:o, s:o, s:o}", "name",
+    return json_pack("{s:o, s:s, s:b, s:b, s:s, s:o, s:o, s:i, s:o, s:o, s:o}", "name",
                      text_part(service->full_name, scratch), "state",
                      fo_view_state_name(seen->state), "unavailable", (int)seen->is_unavailable,
-                     "mode", fo_policy_mode(&service->policy), "since",
-                     instant_part(view, since_at), "since_seconds", age_part(view, since_at),
-                     "epoch", (int)seen->epoch, "children", service_counts(seen), "breaker",
-                     breaker_part(view, service), "endpoints", endpoints);
+                     "critical", (int)service->is_critical, "mode",
+                     fo_policy_mode(&service->policy), "since", instant_part(view, since_at),
+                     "since_seconds", age_part(view, since_at), "epoch", (int)seen->epoch,
+                     "children", service_counts(seen), "breaker", breaker_part(view, service),
+                     "endpoints", endpoints);
 }
 
 json_t *httpd_status_child_part(const fo_view_t *view, const fo_view_child_t *child,
@@ -183,14 +184,15 @@ json_t *httpd_status_child_part(const fo_view_t *view, const fo_view_child_t *ch
 
     for (unsigned i = 0; i < child->n_down && i < FO_VIEW_NAMES; i++)
         json_array_append_new(names, text_part(child->down[i]->full_name, scratch));
-    return json_pack("{s:I, s:I, s:b, s:o, s:o, s:o, s:o, s:I, s:I, s:I, s:i, s:o}", "pid",
+    return json_pack("{s:I, s:I, s:b, s:o, s:o, s:o, s:o, s:b, s:I, s:I, s:I, s:i, s:o}", "pid",
                      (json_int_t)slot->pid, "generation", (json_int_t)slot->generation, "counted",
                      (int)child->is_counted, "started", instant_part(view, slot->started_at),
                      "started_seconds", age_part(view, slot->started_at), "beat",
                      instant_part(view, slot->beat_at), "beat_seconds",
-                     age_part(view, slot->beat_at), "waits", (json_int_t)slot->waits, "waited_us",
-                     (json_int_t)slot->waited, "unknown_errors", (json_int_t)slot->unknown_errors,
-                     "down", (int)child->n_down, "down_names", names);
+                     age_part(view, slot->beat_at), "late", (int)child->is_late, "waits",
+                     (json_int_t)slot->waits, "waited_us", (json_int_t)slot->waited,
+                     "unknown_errors", (json_int_t)slot->unknown_errors, "down", (int)child->n_down,
+                     "down_names", names);
 }
 
 static int write_bytes(const char *bytes, size_t length, void *r)
@@ -198,12 +200,17 @@ static int write_bytes(const char *bytes, size_t length, void *r)
     return ap_rwrite(bytes, (int)length, r) < 0 ? -1 : 0;
 }
 
+void httpd_status_write(request_rec *r, json_t *part)
+{
+    json_dump_callback(part, write_bytes, r, JSON_COMPACT | JSON_REAL_PRECISION(REAL_DIGITS));
+    json_decref(part);
+}
+
 /* Before each but the first of a list comes a comma. */
 static void write_part(request_rec *r, json_t *part, bool is_first)
 {
     ap_rputs(is_first ? "\n" : ",\n", r);
-    json_dump_callback(part, write_bytes, r, JSON_COMPACT | JSON_REAL_PRECISION(REAL_DIGITS));
-    json_decref(part);
+    httpd_status_write(r, part);
 }
 
 void httpd_status_json(request_rec *r, const fo_view_t *view)

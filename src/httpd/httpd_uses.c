@@ -18,6 +18,9 @@
 #define TRIES 4
 #define STALE (3600 * APR_USEC_PER_SEC)
 
+/* The note of a request that counts for nothing. No service's, whose notes begin failover: */
+#define UNCOUNTED "failover-uncounted"
+
 /* What counts for one service. */
 typedef struct counter_t {
     const fo_service_t *service; /* NULL: none of the name, or it has no breaker */
@@ -325,6 +328,16 @@ void httpd_uses_found(const request_rec *r, unsigned word, apr_uint64_t bits)
         mark(root, failed);
 }
 
+/* The mark, if there is room for it, keeps it from the short way, which looks at no notes. */
+void httpd_uses_exempt(const request_rec *r)
+{
+    if (r->main)
+        return;
+    apr_table_setn(r->notes, UNCOUNTED, "");
+    if (uses_of(root_of(r)))
+        mark(root_of(r), 0);
+}
+
 /* ---------------------------------------------------------------- its end */
 
 static bool is_servers_fault(const request_rec *r)
@@ -355,9 +368,10 @@ static void count(const counter_t *counter, const request_rec *r, bool has_faile
         httpd_child_trip(counter->service, &tally);
 }
 
-static bool was_turned_away(const request_rec *r)
+/* It, or what it was redirected to inside. */
+static bool is_uncounted(const request_rec *r)
 {
-    while (r && !httpd_closure_is_ours(r))
+    while (r && !apr_table_get(r->notes, UNCOUNTED))
         r = r->next;
     return r != NULL;
 }
@@ -370,7 +384,7 @@ static __attribute__((noinline)) int count_each(const request_rec *r, const http
 {
     apr_uint64_t failed = take_mark(r);
 
-    if (r->connection->aborted || was_turned_away(r))
+    if (r->connection->aborted || is_uncounted(r))
         return DECLINED;
     for (int i = 0; i < list->n; i++) {
         const counter_t *counter = counter_of(list, i, r);

@@ -62,6 +62,13 @@ subtest 'words' => sub {
     bad(@$_) for (
         [ 'FailoverMode maybe',                    1, "FailoverMode: 'maybe' is none of enforce, observe" ],
         [ 'FailoverMonitor maybe',                 1, "FailoverMonitor: 'maybe' is none of On, Outages, Off" ],
+        ( map { my $name = $_; map { [ "$name $_", 1, "$name: '$_' is none of On, Off" ] } 'maybe', 'yes', '1', 'On,' } qw(FailoverStatus FailoverHealth) ),
+        ( map { [ in_block( 'FailoverEndpoint main tcp://h:1', "FailoverCritical $_" ), 3, "FailoverCritical: '$_' is none of On, Off" ] } qw(maybe yes 1) ),
+        [ in_block( 'FailoverEndpoint main tcp://h:1', 'FailoverCritical' ), 3, 'FailoverCritical takes one argument' ],
+        [ 'FailoverHealth On Off',                 1, 'FailoverHealth takes one argument' ],
+        [ in_block( 'FailoverEndpoint main tcp://h:1', 'FailoverHealth On' ), 3, 'FailoverHealth has no place inside <FailoverService>' ],
+        [ in_block( '<FailoverEndpoint main tcp://h:1>', 'FailoverCritical On', '</FailoverEndpoint>' ), 3, 'FailoverCritical has no place inside <FailoverEndpoint>' ],
+        [ "<Location /x>\nFailoverCritical On\n</Location>", 2, 'FailoverCritical not allowed in <Location> context' ],
         [ 'FailoverThresholds speed=1',            1, "FailoverThresholds: 'speed=1' is none of fall=, rise=, confirm=, cap=" ],
         [ 'FailoverThresholds fall',               1, "'fall' is none of fall=" ],
         [ 'FailoverThresholds FALL=1',             1, "'FALL=1' is none of fall=" ],
@@ -625,7 +632,7 @@ subtest 'foreign directives in a block' => sub {
 
 subtest 'blocks' => sub {
     for my $inner ( 'FailoverEndpoint main tcp://h:1', 'FailoverSetEnv X y', 'FailoverUnsetEnv X', 'FailoverAlias A_ B_',
-        'FailoverNote X y' ) {
+        'FailoverNote X y', 'FailoverCritical On' ) {
         my ($name) = split ' ', $inner;
         bad( $inner, 1, "$name stands inside <FailoverService NAME> only" );
         bad( "FailoverService db tcp://h:1\n<VirtualHost *:81>\n$inner\n</VirtualHost>", 3, "$name stands inside <FailoverService NAME> only" );
@@ -873,8 +880,9 @@ subtest 'what is accepted' => sub {
             'FailoverSetEnv D %{failover:db.port}', 'FailoverUnsetEnv E F', 'FailoverAlias G_ H_', 'FailoverNote i x',
             'FailoverMonitoringPingFrequency 5s', 'FailoverOutagePingFrequency 5s', 'FailoverErrorPingFrequency 5s',
             'FailoverOutageLoggingFrequency 1h', 'FailoverPingTimeout 1s', 'FailoverThresholds fall=2 rise=2',
-            'FailoverMode observe', 'FailoverSpread 10',
+            'FailoverMode observe', 'FailoverSpread 10', 'FailoverCritical off',
         ),
+        ( map {"<$_>\nFailoverHealth On\n</@{[ /^(\w+)/ ]}>"} 'Directory /srv', 'DirectoryMatch ^/srv', 'Location /x', 'LocationMatch ^/x', 'Files x', 'FilesMatch x$', 'If "true"', 'VirtualHost *:81' ),
         "FailoverService db tcp://h:1\n<VirtualHost *:81>\nFailoverSpread 1\nFailoverMonitor Off\nFailoverService db tcp://h:2\nFailoverService web tcp://h:3\n</VirtualHost>\n"
             . q{Header set X "expr=%{failover:web}"},
         "failoverservice db tcp://h:1\n<failoverservice b>\nfailoverendpoint main tcp://h:1\n</failoverservice>",
@@ -949,8 +957,10 @@ subtest 'DUMP_FAILOVER' => sub {
             FailoverThresholds fall=3 rise=2 confirm=1s cap=10s
             FailoverMode     observe
             FailoverSpread   0
+            FailoverCritical On
         </FailoverService>
         <FailoverService redis>
+            FailoverCritical On
             FailoverEndpoint east tcp://east.example.com:6379 weight=0.5
             <FailoverEndpoint west tcp://west.example.com:6379 timeout=1s>
                 FailoverCheck tcp://west.example.com:26379 timeout=2s
@@ -976,6 +986,7 @@ subtest 'DUMP_FAILOVER' => sub {
         'blogdb@shop.example.com:81', 'pings per second', 'DB_PASSWORD=***', 'API_TOKEN=***', 'AWS_SECRET=***', 'SSL_KEY=***',
         'each ping 3 probes, 250ms apart, all must pass: 6500ms, down 6500ms', 'checks tcp://west.example.com:26379 timeout 2s, down 2s',
         'west is the primary, grace 90s, failback manual', 'sets REDIS_MODE=readonly', 'unavailable after 7 x 3s',
+        'not ready while it is down, but not while it observes', 'not ready while it is down blogdb@shop',
     );
     unlike $output, qr/hunter/, 'no secret';
     like $output, qr/Syntax OK\n\z/, 'and checks the syntax';
