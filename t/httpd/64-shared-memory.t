@@ -13,6 +13,9 @@ use Failover::States qw(under_each_mpm quick);
 use Failover::Wait;
 use IO::Socket::INET;
 
+# Also what the server says of its health, which is then that of the child that answers.
+my $HEALTH = "<Location /health>\nSetHandler failover-health\nFailoverHealth On\n</Location>\n";
+
 # A real limit, of the address space: so many children and services need more than that.
 my $LIMIT    = 1_500_000_000;
 my $CHILDREN = 20_000;
@@ -27,7 +30,11 @@ Failover::Sanitizer::is_preloaded() or subtest 'memory refused' => sub {
         ServerLimit $CHILDREN
         FailoverScope server lease=1s
         FailoverService up   tcp://@{[ $up->address ]}
-        FailoverService down tcp://@{[ $down->address ]}
+        <FailoverService down>
+            FailoverEndpoint main tcp://@{[ $down->address ]}
+            FailoverCritical On
+        </FailoverService>
+        $HEALTH
         <VirtualHost 127.0.0.1:1>
         ServerName other
         @{[ join "\n", map {"FailoverService more$_ tcp://127.0.0.1:$_"} 1 .. $SERVICES ]}
@@ -42,9 +49,11 @@ Failover::Sanitizer::is_preloaded() or subtest 'memory refused' => sub {
     $httpd->take_log(qr/:crit\] .*FO0001: down outage/) for 1 .. 3;
     is scalar( said( $httpd, 'FO0001' ) ), 3, 'each says so, at level crit';
     cmp_ok $up->connections, '>=', 3, 'and has pinged what works';
+    is_deeply [ healths( $httpd, 9 ) ], [503], 'each says that it is not ready';
     $up->mode('refuse');
     $down->mode('mute');
     wait_for( sub { !grep { $_->{states} ne 'down up' } crowd( $httpd, 9 ) }, 'all to see both changes' );
+    is_deeply [ healths( $httpd, 9 ) ], [200], 'each says that it is ready';
     $httpd->take_log(qr/:crit\] .*FO0001: up outage/)        for 1 .. 3;
     $httpd->take_log(qr/:notice\] .*FO0003: down is back up/) for 1 .. 3;
     is scalar( unshared($httpd) ), 1, 'one line for the server';
@@ -67,7 +76,11 @@ subtest 'more children than places' => sub {
     my $httpd = Failover::Httpd->new( mpm => 'worker', children => 1, threads => 16, config => quick() . <<~"CONF" . tells_child('db') )->start;
         ServerLimit 1
         MaxSpareThreads 16
-        FailoverService db tcp://@{[ $peer->address ]}
+        <FailoverService db>
+            FailoverEndpoint main tcp://@{[ $peer->address ]}
+            FailoverCritical On
+        </FailoverService>
+        $HEALTH
         CONF
     my ( @held, %pid );
     for my $generation ( 1 .. 4 ) {
@@ -75,6 +88,7 @@ subtest 'more children than places' => sub {
         $pid{$seen} = $generation;
         push @held, hold($httpd);
         is_deeply [ map { $_->{states} } crowd( $httpd, 1 ) ], ['down'], "generation $generation sees what is down";
+        is_deeply [ healths( $httpd, 1 ) ], [503], "generation $generation says so";
         is scalar( said( $httpd, 'FO0015' ) ), $generation > 2 ? $generation - 2 : 0, 'places for two';
         renew( $httpd, $seen );
     }
@@ -85,6 +99,7 @@ subtest 'more children than places' => sub {
     is scalar( $httpd->children ), 5, 'five children are alive';
     $peer->mode('mute');
     wait_for( sub { ( crowd( $httpd, 1 ) )[0]{states} eq 'up' }, 'the last one to see it back' );
+    is_deeply [ healths( $httpd, 1 ) ], [200], 'and to say so';
     close $_ for @held;
     wait_for( sub { $httpd->children == 1 }, 'the old ones to end' );
 
@@ -99,6 +114,12 @@ subtest 'more children than places' => sub {
 done_testing;
 
 # ---------------------------------------------------------------- helpers
+
+# The different answers of so many requests, one after the other.
+sub healths ( $httpd, $count ) {
+    my %seen = map { $httpd->get('/health/ready')->status => 1 } 1 .. $count;
+    return sort keys %seen;
+}
 
 # A graceful restart of which worker starts the next child for sure: it does so beside one that drains
 # where a thread of that one has ended after its listener did, as that of this short request does.
