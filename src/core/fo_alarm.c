@@ -263,8 +263,10 @@ static void find_named(const fo_alarm_t *alarm, named_t *named)
 
     for (const char *at = entry->text; (at = memchr(at, ':', (size_t)(end - at))); at++)
         name_before_colon(alarm, at, named);
-    for (const char *at = entry->text; named->n == 0 && (at = strstr(at, port_word)); at += n)
-        name_before_port(alarm, at, at + n, named);
+    for (const char *at = entry->text;
+         named->n == 0 && (at = memchr(at, port_word[0], (size_t)(end - at))); at++)
+        if ((size_t)(end - at) > n && memcmp(at, port_word, n) == 0)
+            name_before_port(alarm, at, at + n, named);
 }
 
 /* It listens to that module, and something that it could raise is not raised. */
