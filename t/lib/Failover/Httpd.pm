@@ -51,7 +51,7 @@ sub killed ($class) {
 #   config     the body of its httpd.conf. @DIR@ stands for the private folder, @PORT@ for the port.
 #   mpm        event, worker or prefork
 #   modules    httpd's own modules it needs, without mod_ (core ones, authz_core, log_config are
-#              there). `cgi` is mod_cgi or mod_cgid as the MPM wants it, with /cgi-bin/env, which
+#              there), and `php`. `cgi` is mod_cgi or mod_cgid as the MPM wants it, with /cgi-bin/env, which
 #              prints its environment, and /cgi-bin/value?NAME, one value or (absent).
 #   failover   0: without our modules; a list: only these; default: all that were built
 #   children   how many child processes, from start to stop
@@ -327,9 +327,16 @@ sub _load_lines ($self) {
 
 sub _load_line ($name) {
     return () if __PACKAGE__->_static_modules->{$name};
-    my $file = _apxs('LIBEXECDIR') . "/mod_$name.so";
+    my $file = _module_file($name);
     -e $file or die "missing httpd module: $file\n";
     return "LoadModule ${name}_module $file";
+}
+
+# PHP's has its version in the name on Debian.
+sub _module_file ($name) {
+    my $folder = _apxs('LIBEXECDIR');
+    my @php    = $name eq 'php' ? glob "$folder/libphp*.so" : ();
+    return $php[-1] // "$folder/mod_$name.so";
 }
 
 # Ours from the build's folder. One that was not built is an error, here or at its first scheme.
