@@ -276,7 +276,7 @@ BUSY = t/00-unit.t t/httpd/41-wait.t t/httpd/58-hangs.t t/httpd/64-crowd.t t/htt
 check:
 	t/install check
 	@$(MAKE) --no-print-directory -j$(shell nproc) WERROR=1 tested
-	prove -It/lib -j2 --timer $(filter-out $(BUSY),$(wildcard t/*.t t/httpd/*.t))
+	prove -It/lib -j2 --timer $(filter-out $(BUSY),$(wildcard t/*.t t/httpd/*.t t/examples/*.t))
 	prove -It/lib --timer $(BUSY)
 	t/sanitize/run short asan tsan ubsan
 

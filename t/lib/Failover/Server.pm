@@ -47,6 +47,8 @@ sub port    ($self) { return $self->{port} }
 sub address ($self) { return "$self->{host}:$self->{port}" }
 sub pid     ($self) { return $self->{process}->pid }
 
+sub is_alive ($self) { return $self->{process} && $self->{process}->leader_alive }
+
 # Starts it and returns when it answers. Dies with the log's tail if it does not.
 sub start ( $self, $limit = 30 ) {
     $self->{process} = Failover::Process->start(
