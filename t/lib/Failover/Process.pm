@@ -46,9 +46,12 @@ sub leader_alive ($self) {
     return is_running( $self->{pid} );
 }
 
-# Is anybody of the process group left? Zombies do not count: in a container nobody may reap them.
+# Is anybody of the process group left? Zombies do not count: in a container nobody may reap them. A
+# leader that is our child does until it can be reaped: it is a zombie before its last thread is gone,
+# and with that its sockets.
 sub alive ($self) {
     $self->_reap;
+    return 1 if $self->{child} && !defined $self->{status};
     return 0 if !kill( 0, -$self->{pid} ) && $! != EPERM;
     return scalar grep { $_->{group} == $self->{pid} && $_->{state} ne 'Z' } _all_processes();
 }
