@@ -13,7 +13,7 @@ use Failover::Process;
 
 # Small and quick: what it holds survives kill -9, and need not survive a power cut.
 my @SPEED = qw(
-    --skip-log-bin --innodb-buffer-pool-size=8M --innodb-log-file-size=4M
+    --innodb-buffer-pool-size=8M --innodb-log-file-size=4M
     --innodb-flush-method=nosync --innodb-flush-log-at-trx-commit=2 --innodb-use-native-aio=0
     --innodb-buffer-pool-load-at-startup=0 --innodb-buffer-pool-dump-at-shutdown=0
     --key-buffer-size=1M --aria-pagecache-buffer-size=1M --table-open-cache=64
@@ -21,10 +21,13 @@ my @SPEED = qw(
 );
 
 #   bind                 127.0.0.1
+#   defaults             an option file; what is said here has the last word. Without one there are no
+#                        defaults, and no binary log
 #   performance_schema   off
 #   resolve_names        off; with it on, MariaDB looks up who connects (its host cache needs that)
 sub _prepare ($self) {
     $self->{data} = "$self->{dir}/data";
+    $self->_own( spew( $self->_defaults, slurp( $self->{defaults} ) ) ) if $self->{defaults};
     my ( $code, $output ) = Failover::Process->run(
         command => [ 'cp', '-a', '--', _template( $self->{user} ), $self->{data} ],
         output  => "$self->{dir}/prepare",
@@ -36,7 +39,8 @@ sub _prepare ($self) {
 
 sub _command ($self) {
     return (
-        Failover::Process::find_program( 'mariadbd', 'mysqld' ), '--no-defaults', @SPEED,
+        Failover::Process::find_program( 'mariadbd', 'mysqld' ),
+        ( $self->{defaults} ? '--defaults-file=' . $self->_defaults : qw(--no-defaults --skip-log-bin) ), @SPEED,
         "--datadir=$self->{data}",            "--socket=" . $self->socket,
         "--pid-file=$self->{dir}/pid",        "--port=$self->{port}",
         '--bind-address=' . ( $self->{bind} // '127.0.0.1' ),
@@ -44,6 +48,8 @@ sub _command ($self) {
         '--performance-schema=' . ( $self->{performance_schema} ? 'ON' : 'OFF' ),
     );
 }
+
+sub _defaults ($self) { return "$self->{dir}/my.cnf" }
 
 sub socket ($self) { return "$self->{dir}/socket" }
 
@@ -59,6 +65,14 @@ sub sql ( $self, $statement ) {
 sub create_user ( $self, $user, $password, $database = undef ) {
     $self->sql("CREATE USER '$user'\@'%' IDENTIFIED BY '$password'");
     $self->sql("GRANT SELECT ON $database.* TO '$user'\@'%'") if defined $database;
+    return;
+}
+
+# Waits until this replica holds all that its primary holds now.
+sub catch_up_with ( $self, $primary ) {
+    my ($position) = $primary->sql('SELECT @@gtid_binlog_pos');
+    my ($code)     = $self->sql("SELECT MASTER_GTID_WAIT('$position', 20)");
+    die "$self->{name} is not at $position\n" if $code ne '0';
     return;
 }
 
@@ -107,7 +121,7 @@ sub _make_template ($user) {
     my ( $code, $output ) = Failover::Process->run(
         command => [
             Failover::Process::find_program( 'mariadb-install-db', 'mysql_install_db' ),
-            '--no-defaults', "--datadir=$dir/data", '--auth-root-authentication-method=normal',
+            '--no-defaults', '--skip-log-bin', "--datadir=$dir/data", '--auth-root-authentication-method=normal',
             '--skip-test-db', '--skip-name-resolve', "--extra-file=$local_root", @SPEED,
         ],
         output => "$dir/log", user => $user, limit => 120,

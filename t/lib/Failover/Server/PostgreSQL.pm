@@ -22,6 +22,7 @@ use Failover::Wait;
 my %SPEED = ( fsync => 'off', shared_buffers => '1MB', autovacuum => 'off', jit => 'off' );
 
 #   settings   further ones for postgresql.conf, by reference
+#   clone      a function of the server that makes its folder of data, instead of an empty cluster
 sub _prepare ($self) {
     $self->{data}     = "$self->{dir}/data";
     $self->{settings} = {
@@ -31,13 +32,20 @@ sub _prepare ($self) {
         unix_socket_directories => $self->{dir},
         %{ $self->{settings} // {} },
     };
+    ( $self->{clone} // \&_copy_template )->($self);
+    $self->_write_settings;
+    $self->_write_hba('host all all all scram-sha-256');
+    return;
+}
+
+sub data ($self) { return $self->{data} }
+
+sub _copy_template ($self) {
     my ( $code, $output ) = Failover::Process->run(
         command => [ 'cp', '-a', '--', _template( $self->{user} ), $self->{data} ],
         output  => "$self->{dir}/prepare",
     );
     die "cannot copy PostgreSQL's empty cluster:\n$output" if $code;
-    $self->_write_settings;
-    $self->_write_hba('host all all all scram-sha-256');
     return;
 }
 
@@ -57,8 +65,15 @@ sub hba ( $self, @line ) {
 # Runs SQL as the superuser, through the socket: the rows, each one's columns joined by '|'. Dies
 # with the server's words on an error.
 sub sql ( $self, $statement, $database = 'postgres' ) {
-    my ( $code, $output ) = $self->_client( $statement, $database );
-    die "$self->{name}: $statement\n$output" if $code;
+    return $self->_psql( $database, '-c', $statement );
+}
+
+# The same with a file for psql, which may change the database by \connect.
+sub sql_file ( $self, $path ) { return $self->_psql( 'postgres', '-f', $path ) }
+
+sub _psql ( $self, $database, @words ) {
+    my ( $code, $output ) = $self->_client( $database, @words );
+    die "$self->{name}: @words\n$output" if $code;
     return split /\n/, $output;
 }
 
@@ -130,18 +145,19 @@ my @ITSELF = (
     'starting PostgreSQL', 'listening on', 'database system ', 'received ', 'shutting down', 'checkpoint ', 'aborting any active',
     'background worker ', 'parameter "', 'redo ', 'entering standby mode', 'consistent recovery state', 'invalid record length',
     'selected new timeline', 'archive recovery complete', 'last completed transaction', 'waiting for WAL',
+    'starting backup recovery', 'completed backup recovery', 'started streaming WAL',
 );
 my $ITSELF = join '|', map {quotemeta} @ITSELF;
 
 sub _is_bad ($line) { return $line =~ /\b(?:WARNING|ERROR|LOG|FATAL|PANIC):/ && $line !~ /LOG:  (?:$ITSELF)/ }
 
-sub _client ( $self, $statement, $database ) {
+sub _client ( $self, $database, @words ) {
     my $output = "$self->{dir}/client";
     unlink $output;
     return Failover::Process->run(
         command => [
             _program('psql'), '--no-psqlrc', '--no-password', '--tuples-only', '--no-align', '--quiet', '-v', 'ON_ERROR_STOP=1',
-            "--host=$self->{dir}", "--port=$self->{port}", '--username=postgres', "--dbname=$database", '-c', $statement,
+            "--host=$self->{dir}", "--port=$self->{port}", '--username=postgres', "--dbname=$database", @words,
         ],
         output => $output,
     );
