@@ -4,6 +4,7 @@
 #     my $mq = Failover::Server::RabbitMQ->new->start;
 #     $mq->add_vhost('shop');
 #     $mq->add_user( monitor => 'secret', 'shop' );    # may open shop, and nothing in it
+#     $mq->permit( app => 'shop' );                    # may do everything in there
 #     $mq->limit_user( monitor => 0 );                 # connections; undef: no limit any more
 #     my $port = $mq->listen_tls( certfile => $cert, keyfile => $key );
 package Failover::Server::RabbitMQ;
@@ -68,8 +69,15 @@ sub add_vhost ( $self, $vhost ) { return $self->call( 'rabbit_vhost', 'add', $vh
 # May open these virtual hosts, and nothing in them.
 sub add_user ( $self, $user, $password, @vhost ) {
     $self->call( 'rabbit_auth_backend_internal', 'add_user', $user, $password, 'test' );
-    $self->call( 'rabbit_auth_backend_internal', 'set_permissions', $user, $_, ('^$') x 3, 'test' ) for @vhost;
+    $self->_permit( $user, $_, '^$' ) for @vhost;
     return;
+}
+
+# May configure, write and read everything in this virtual host.
+sub permit ( $self, $user, $vhost ) { return $self->_permit( $user, $vhost, '.*' ) }
+
+sub _permit ( $self, $user, $vhost, $what ) {
+    return $self->call( 'rabbit_auth_backend_internal', 'set_permissions', $user, $vhost, ($what) x 3, 'test' );
 }
 
 # How many connections a user, or a virtual host, may have; undef: as many as they like.
