@@ -32,6 +32,13 @@ static apr_array_header_t *unresolved; /* closure_t *: until the plan is there *
 /* ---------------------------------------------------------------- declared, resolved, merged */
 
 static int check_again(request_rec *r);
+static int pass_caches(request_rec *r, int is_lookup);
+
+void httpd_closure_serve(void)
+{
+    ap_hook_quick_handler(pass_caches, NULL, NULL, APR_HOOK_REALLY_FIRST);
+    ap_hook_handler(check_again, NULL, NULL, APR_HOOK_REALLY_FIRST);
+}
 
 void httpd_closure_reset(apr_pool_t *pconf)
 {
@@ -49,8 +56,6 @@ static const char *add(cmd_parms *cmd, httpd_closures_t *closures, closure_t *cl
 
     if (!error && plan)
         error = httpd_named_need(&closure->named, plan, cmd->pool);
-    if (!plan && unresolved->nelts == 0) /* each hook costs every request */
-        ap_hook_handler(check_again, NULL, NULL, APR_HOOK_REALLY_FIRST);
     if (!plan)
         APR_ARRAY_PUSH(unresolved, closure_t *) = closure;
     APR_ARRAY_PUSH(rows, const closure_t *) = closure;
@@ -89,8 +94,11 @@ static const char *read_status(const char *text, int *ret_status, apr_pool_t *po
 
     if (strlen(text) != 3 || strspn(text, "0123456789") != 3 || status < 200 || status > 599)
         return apr_psprintf(pool, "'%s' is not an HTTP status of 200 to 599", text);
-    if (status / 100 == 3 || status == HTTP_NO_CONTENT || status == HTTP_RESET_CONTENT)
+    if (status / 100 == 3 || status == HTTP_NO_CONTENT || status == HTTP_RESET_CONTENT ||
+        status == HTTP_PARTIAL_CONTENT)
         return apr_psprintf(pool, "a response of status %d has no page", status);
+    if (atoi(ap_get_status_line(status)) != status) /* it would send 500 */
+        return apr_psprintf(pool, "httpd knows no status %d", status);
     *ret_status = status;
     return NULL;
 }
@@ -142,10 +150,11 @@ const char *httpd_closure_resolve(const fo_plan_t *plan, apr_pool_t *pool)
 /* They add up; the nearest come first. */
 void httpd_closure_merge(const httpd_closures_t *below, httpd_closures_t *above, apr_pool_t *pool)
 {
-    if (above->resets || !below->rows)
+    if (above->resets)
         return;
-    above->rows = above->rows ? apr_array_append(pool, above->rows, below->rows) : below->rows;
-    above->resets = below->resets;
+    if (below->rows)
+        above->rows = above->rows ? apr_array_append(pool, above->rows, below->rows) : below->rows;
+    above->resets = below->resets; /* sections are merged with each other before what is around */
 }
 
 /* ---------------------------------------------------------------- a request's own */
@@ -198,12 +207,18 @@ static bool stands_in(const request_rec *r)
     return false;
 }
 
+/* mod_dir sends browsers to a directory's path with a slash. */
+static bool is_end(const char *rest)
+{
+    return rest[0] == '\0' || (rest[0] == '/' && rest[1] == '\0');
+}
+
 static bool is_document(const request_rec *r, const httpd_closures_t *documents)
 {
     for (int i = 0; documents->rows && i < documents->rows->nelts; i++) {
         const closure_t *closure = row(documents, i);
-        if (strlen(r->uri) == closure->length &&
-            memcmp(r->uri, closure->document, closure->length) == 0)
+        if (strncmp(r->uri, closure->document, closure->length) == 0 &&
+            is_end(r->uri + closure->length))
             return true;
     }
     return false;
@@ -292,8 +307,11 @@ static bool has_stale_copy(request_rec *r)
 static int turn_away(request_rec *r, const closure_t *closure, apr_int64_t seconds)
 {
     apr_table_setn(r->notes, CLOSED, closure->named.name);
+    if (r->status != HTTP_OK) /* the page of another error, which is told instead */
+        return closure->status;
     httpd_uses_exempt(r);
     if (has_stale_copy(r)) {
+        r->no_local_copy = 1; /* for httpd_uses_count(): all else is as with a page of 200 */
         ap_custom_response(r, HTTP_SERVICE_UNAVAILABLE, "\"");
         return HTTP_SERVICE_UNAVAILABLE;
     }
@@ -329,4 +347,18 @@ static int check_again(request_rec *r)
         !(httpd_directory_of(r->per_dir_config)->says & HTTPD_SAYS_CLOSED))
         return DECLINED;
     return httpd_request_closed(r);
+}
+
+/*
+ * What stands in for a page has its own status, which mod_cache would replace by that of its copy.
+ * So httpd does with it what it does where no quick handler wants it.
+ */
+static int pass_caches(request_rec *r, int is_lookup)
+{
+    int status;
+
+    if (!r->prev || is_lookup || !stands_in(r))
+        return DECLINED;
+    status = ap_process_request_internal(r);
+    return status == OK ? ap_invoke_handler(r) : status;
 }

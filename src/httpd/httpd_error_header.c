@@ -8,6 +8,7 @@
 #include "httpd/httpd_declare.h"
 #include "httpd/httpd_log.h"
 
+#include <apr_lib.h>
 #include <http_protocol.h>
 #include <http_request.h>
 #include <stdatomic.h>
@@ -97,10 +98,27 @@ static apr_status_t filter(ap_filter_t *f, apr_bucket_brigade *bb)
     return ap_pass_brigade(f->next, bb);
 }
 
+/* What mod_include has made of it by then for a page of which this is a part. */
+static void forget_variable(request_rec *r, const char *header)
+{
+    char *name = apr_pstrcat(r->pool, "HTTP_", header, NULL);
+
+    for (char *c = name; *c; c++)
+        *c = apr_isalnum(*c) ? (char)apr_toupper(*c) : '_';
+    apr_table_unset(r->subprocess_env, name);
+}
+
+/* Parts of a page, and files that stand in for their directory, have not been told of before. */
 static void add_filter(request_rec *r)
 {
-    if (httpd_directory_of(r->per_dir_config)->error_header)
-        ap_add_output_filter(FILTER, NULL, r, r->connection);
+    const char *header = httpd_directory_of(r->per_dir_config)->error_header;
+
+    if (!header)
+        return;
+    ap_add_output_filter(FILTER, NULL, r, r->connection);
+    apr_table_unset(r->headers_in, header);
+    if (r->main)
+        forget_variable(r, header);
 }
 
 /* Of a request that ends with an error of httpd's the filters see nothing. */

@@ -673,7 +673,7 @@ subtest 'closed parts' => sub {
     my $db = "FailoverService db tcp://h:1\n";
     good( "$db$_" ) for 'FailoverRequire db', 'FailoverRequire DB db', 'FailoverRequire NONE', "FailoverRequire none\nFailoverRequire db",
         "<Location /x>\nFailoverRequire db\n</Location>", "<Directory />\nFailoverOutageDocument db /x.html\n</Directory>",
-        'FailoverOutageDocument none', 'FailoverOutageDocument db /x.html?a=b 200', 'FailoverOutageDocument db / 599', "<If \"true\">\nFailoverRequire db\n</If>";
+        'FailoverOutageDocument none', 'FailoverOutageDocument db /x.html?a=b 200', 'FailoverOutageDocument db / 511', "<If \"true\">\nFailoverRequire db\n</If>";
     good("FailoverRequire db\n$db");
     good("FailoverRequire db\n<VirtualHost *:1>\n$db</VirtualHost>");
     bad( 'FailoverRequire',     1, 'FailoverRequire NAME ... or none: a word is missing' );
@@ -687,7 +687,8 @@ subtest 'closed parts' => sub {
     bad( "${db}FailoverOutageDocument bd /x", 2, "FailoverOutageDocument: there is no service 'bd'" );
     bad( "${db}FailoverOutageDocument db $_", 2, "FailoverOutageDocument: '$_' is not a local path: it is to begin with one slash, as in /outage.html" ) for 'x.html', 'http://h/x', '//h/x';
     bad( "${db}FailoverOutageDocument db /x $_", 2, "FailoverOutageDocument: '$_' is not an HTTP status of 200 to 599" ) for qw(1 100 199 600 50x 0503 -503);
-    bad( "${db}FailoverOutageDocument db /x $_", 2, "FailoverOutageDocument: a response of status $_ has no page" ) for qw(204 205 301 304);
+    bad( "${db}FailoverOutageDocument db /x $_", 2, "FailoverOutageDocument: a response of status $_ has no page" ) for qw(204 205 206 301 304);
+    bad( "${db}FailoverOutageDocument db /x $_", 2, "FailoverOutageDocument: httpd knows no status $_" ) for qw(299 450 599);
     bad( in_block( 'FailoverEndpoint one tcp://h:1', "$_" ), 3, 'FailoverService' ) for 'FailoverRequire db', 'FailoverOutageDocument db /x';
 };
 

@@ -79,6 +79,12 @@ my $httpd = Failover::Httpd->new( modules => [qw(alias dir mime include authn_co
     <Location /page/open>
         FailoverOutageDocument none
     </Location>
+    <Location /slash>
+        FailoverOutageDocument db /slash/doc 200
+    </Location>
+    <Location /error>
+        ErrorDocument 404 /shop/404.html
+    </Location>
     <Location /page/gone>
         FailoverOutageDocument db /missing.html
     </Location>
@@ -92,6 +98,13 @@ my $httpd = Failover::Httpd->new( modules => [qw(alias dir mime include authn_co
         DirectoryIndex index.shtml
         RewriteEngine On
         RewriteRule ^/moved /outage/ [PT]
+        <Location /none>
+            FailoverRequire none
+            FailoverOutageDocument none
+        </Location>
+        <Location /none/cache>
+            FailoverRequire cache
+        </Location>
         <Location /status>
             SetHandler failover-status
             FailoverStatus On
@@ -100,7 +113,7 @@ my $httpd = Failover::Httpd->new( modules => [qw(alias dir mime include authn_co
     CONF
 $httpd->file( "htdocs/$_", "this is $_\n" )
     for qw(page.txt indexed/page.cart shop/page.txt shop/open/page.txt shop/cart/page.txt shop/only-cache/page.txt a.cart watched/page.txt secret/page.txt own/page.txt own/sorry.html
-    page/page.txt page/inside/page.txt page/both/page.txt page/open/page.txt page/gone/page.txt outage.html cache.html outage/part.txt ht/page.txt bad/page.txt worse/page.txt);
+    page/page.txt page/inside/page.txt page/both/page.txt page/open/page.txt page/gone/page.txt outage.html cache.html outage/part.txt ht/page.txt bad/page.txt worse/page.txt none/cache/page.txt slash/doc/index.html);
 $httpd->file( 'htdocs/shop.shtml',         'a page with <!--#include virtual="/shop/page.txt" -->' );
 $httpd->file( 'htdocs/outage/index.shtml', 'closed: <!--#include virtual="/outage/part.txt" --><!--#echo var="REDIRECT_STATUS" -->' );
 $httpd->file( 'htdocs/ht/.htaccess',       "FailoverRequire cache\nFailoverOutageDocument cache /cache.html\n" );
@@ -157,6 +170,9 @@ subtest 'db is down' => sub {
     is answer('/shop.shtml'),      '200 a page with this is shop/page.txt', 'a part of a page that is open';
     is answer( '/shop/page.txt', method => 'POST', body => 'a=b' ), '503 the canned words', 'POST';
     is answer( '/shop/page.txt', method => 'HEAD' ), '503 ', 'HEAD';
+    $answer = $httpd->get('/error/nothing');
+    is $answer->status, 404, 'an error whose page is closed is that error still';
+    is $answer->header('Retry-After'), undef, 'and nobody is told to come again';
 };
 
 subtest 'the documents' => sub {
@@ -175,6 +191,7 @@ subtest 'the documents' => sub {
     is answer('/outage.html'),        '200 this is outage.html', 'asked for by name where nothing is closed';
     like answer('/page/gone/page.txt'), qr/^503 <!DOCTYPE/, 'one that is missing';
     is answer( '/page/page.txt', method => 'POST', body => 'a=b' ), '503 this is outage.html', 'POST';
+    is answer('/slash/doc/'), '200 this is slash/doc/index.html', 'where mod_dir sends browsers for a document that is a directory';
     is $httpd->get( '/page/page.txt', method => 'HEAD' )->header('Content-Length'), length("this is outage.html\n"), 'HEAD';
     $httpd->allow_log(qr{AH00128: File does not exist: .*/missing[.]html});
 };
@@ -185,6 +202,7 @@ subtest 'a whole site' => sub {
     is answer( '/moved',    @host ),      '200 closed: this is outage/part.txt', 'the document itself, wherever it is led to';
     is answer( '/outage/',  @host ),      '200 closed: this is outage/part.txt', 'and by name';
     is answer( '/outage/part.txt', @host ), '503 closed: this is outage/part.txt', 'not what lies beside it';
+    is answer( '/none/cache/page.txt', @host ), '200 this is none/cache/page.txt', 'what none has opened, and an inner section not closed again';
     is answer( '/status?auto',     @host ) =~ s/ .*//r, 200, 'and whoever looks why is let in';
 };
 
@@ -209,6 +227,17 @@ is $httpd->get("/$_/page.txt")->status, 500, "$_/.htaccess" for qw(bad worse);
 ok $httpd->take_log(qr{:alert\].*/bad/[.]htaccess: FailoverRequire: there is no service 'nobody'}), 'an unknown name in a .htaccess is told';
 ok $httpd->take_log(qr{:alert\].*/worse/[.]htaccess: FailoverOutageDocument: 'outage[.]html' is not a local path}), 'so is what is no local path';
 $httpd->done;
+
+subtest 'in .htaccess files alone' => sub {
+    my $peer = Failover::Peer->new( mode => 'refuse' );
+    my $other = Failover::Httpd->new( modules => ['dir'], config => $OFTEN . service( 'db', peer => $peer ) . "DirectoryIndex sub/index.html\n" );
+    $other->file( 'htdocs/sub/index.html', 'a page' );
+    $other->file( 'htdocs/sub/.htaccess',  "FailoverRequire db\n" );
+    $other->start;
+    $other->expect_log(qr/FO0001: db outage/);
+    is $other->get($_)->status, 503, $_ for qw(/sub/index.html /);
+    $other->done;
+};
 
 # When a client may come again: when the next ping is due, until nobody can tell.
 subtest 'Retry-After' => sub {

@@ -7,6 +7,7 @@ use Failover::File;
 use Failover::Httpd;
 use Failover::Peer;
 use Failover::Wait;
+use JSON::PP qw(decode_json);
 
 my ($recipe) = slurp('doc/degradation.md') =~ /t\/httpd\/85-stale[.]t runs this -->\n```apache\n(.*?)```/s or die "no recipe\n";
 $recipe =~ s{/var/cache/apache2/mod_cache_disk}{\@DIR\@/cache} or die "no CacheRoot\n";
@@ -21,6 +22,13 @@ my $httpd = Failover::Httpd->new( modules => [qw(alias cache cache_disk cgi)], c
     FailoverPingTimeout             100ms
     FailoverPingWait                5s
     FailoverSpread                  0
+    FailoverBreaker consecutive=1000
+    FailoverUses    db
+    CacheEnable     disk "/sorry.html"
+    <Location "/status">
+        SetHandler failover-status
+        FailoverStatus On
+    </Location>
     ScriptAlias "/news" "\@DIR\@/cgi-bin/news"
     ScriptAlias "/own"  "\@DIR\@/cgi-bin/news"
     CONF
@@ -40,6 +48,7 @@ $httpd->file( 'cgi-bin/news', <<~"CGI" );
 $httpd->start;
 
 sub news ( $path = '/news/today' ) { return $httpd->get($path) }
+sub calls () { return decode_json( $httpd->body('/status?format=json') )->{services}[0]{breaker}{calls} }
 sub runs () { return scalar split /\n/, slurp($runs) }
 
 sub brief ($answer) { return join ' ', $answer->status, $answer->body =~ s/\n//r, $answer->header('X-Cache') =~ s/ .*//r }
@@ -49,6 +58,7 @@ for my $path (qw(/news/today /own/today)) {
     my $first = news($path)->body;
     is news($path)->body, $first, "$path: kept";
 }
+like $httpd->get('/sorry.html')->header('X-Cache'), qr/^$_/, 'the document: a copy of its own' for qw(MISS REVALIDATE);
 my $until = now() + 4.1;
 wait_for( sub { now() > $until }, 'them to be too old' );
 
@@ -56,6 +66,7 @@ $httpd->expect_log(qr/FO0001: db outage/);
 $peer->mode('refuse');
 wait_for( sub { $httpd->get('/page.txt'); $httpd->error_log =~ /FO0001/ }, 'the outage' );
 my $before = runs();
+my $calls  = calls();
 
 for my $path (qw(/news/today /own/today)) {
     my $answer = news($path);
@@ -71,6 +82,7 @@ for my $path (qw(/news/unseen /own/unseen)) {
     is news($path)->status, 503, 'which is not kept';
 }
 is runs(), $before, 'the application was not asked';
+is calls(), $calls + 1, 'and nothing counts for the breaker but the request for the status';
 
 $peer->mode('mute');
 wait_for( sub { $httpd->get('/page.txt'); $httpd->error_log =~ /FO0003/ }, 'the recovery' );

@@ -8,7 +8,7 @@ use Failover::Wait;
 use JSON::PP qw(decode_json);
 
 my ( $main, $spare, $cache ) = map { Failover::Peer->new } 1 .. 3;
-my $httpd = Failover::Httpd->new( modules => [qw(alias proxy proxy_http cache cache_disk cgi include mime)], config => <<~"CONF" );
+my $httpd = Failover::Httpd->new( modules => [qw(alias proxy proxy_http cache cache_disk cgi dir include mime)], config => <<~"CONF" );
     FailoverMonitoringPingFrequency 1h
     FailoverOutagePingFrequency     1h
     FailoverErrorPingFrequency      50ms
@@ -25,6 +25,14 @@ my $httpd = Failover::Httpd->new( modules => [qw(alias proxy proxy_http cache ca
     ScriptAlias /inner "\@DIR\@/cgi-bin/app"
     ProxyPass /proxied  http://127.0.0.1:\@PORT\@/inner
     ProxyPass /replaced http://127.0.0.1:\@PORT\@/inner
+    <Files "part">
+        FailoverErrorHeader Failover-Error
+    </Files>
+    <Directory "\@DIR\@/htdocs/bare">
+        Options +Includes
+        AddOutputFilter INCLUDES .shtml
+        DirectoryIndex /cgi-bin/part
+    </Directory>
     <LocationMatch "^/(app|proxied|replaced|pages)">
         FailoverErrorHeader Failover-Error
     </LocationMatch>
@@ -52,6 +60,12 @@ my $httpd = Failover::Httpd->new( modules => [qw(alias proxy proxy_http cache ca
     CacheHeader On
     CONF
 
+# Says nothing but what the client sent, likewise.
+$httpd->file( 'cgi-bin/part', <<~'CGI' );
+    #!/usr/bin/perl
+    print "Content-Type: text/plain\n\n", $ENV{HTTP_FAILOVER_ERROR} // 'a page';
+    CGI
+
 # Says the header and the status that the query names, and what the client sent as that header.
 $httpd->file( 'cgi-bin/app', <<~'CGI' );
     #!/usr/bin/perl
@@ -62,6 +76,7 @@ $httpd->file( 'cgi-bin/app', <<~'CGI' );
     CGI
 $httpd->file( 'htdocs/sorry.txt',        'sorry' );
 $httpd->file( 'htdocs/pages/one.shtml', '<!--#include virtual="/app/part?200&cache" -->' );
+$httpd->file( 'htdocs/bare/one.shtml',  '<!--#include virtual="/cgi-bin/part" -->' );
 $httpd->file( 'cache/.there',           '' );
 chmod 0777, $httpd->dir . '/cache' or die "cache: $!\n";
 $httpd->start;
@@ -102,6 +117,9 @@ is pinged( '/app/kept?200&db',       [],                'from the cache' ),     
 is pinged( '/app?200',               [],                'no header' ),           '200 a page', 'its page';
 is pinged( '/app?200',     [], 'from a client', headers => [ 'Failover-Error' => 'db' ] ), '200 a page', 'the script sees nothing of it';
 is pinged( '/proxied?200', [], 'from a client, by a proxy', headers => [ 'Failover-Error' => 'db' ] ), '200 a page', 'likewise';
+
+is pinged( $_, [], 'from a client, for a part of a page or in the place of a directory', headers => [ 'Failover-Error' => 'db' ] ), '200 a page', 'likewise'
+    for qw(/bare/one.shtml /bare/?200);
 
 my $answer = $httpd->get( '/app/open?200&db', headers => [ 'Failover-Error' => 'client' ] );
 is $answer->header('Failover-Error'), 'db', 'none: it is a header as any other';
