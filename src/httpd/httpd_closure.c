@@ -28,21 +28,32 @@ typedef struct closure_t {
 } closure_t;
 
 static apr_array_header_t *unresolved; /* closure_t *: until the plan is there */
+static bool is_hooked;
 
 /* ---------------------------------------------------------------- declared, resolved, merged */
 
 static int check_again(request_rec *r);
 static int pass_caches(request_rec *r, int is_lookup);
 
-void httpd_closure_serve(void)
-{
-    ap_hook_quick_handler(pass_caches, NULL, NULL, APR_HOOK_REALLY_FIRST);
-    ap_hook_handler(check_again, NULL, NULL, APR_HOOK_REALLY_FIRST);
-}
-
 void httpd_closure_reset(apr_pool_t *pconf)
 {
     unresolved = apr_array_make(pconf, 4, sizeof(closure_t *));
+    is_hooked = false;
+}
+
+/*
+ * Each hook costs every request; in a .htaccess file it is too late. All modules have been loaded
+ * before the first directive is looked at.
+ */
+static void speak(httpd_directory_t *directory)
+{
+    directory->says |= HTTPD_SAYS_CLOSED;
+    if (is_hooked || httpd_config()->plan)
+        return;
+    if (ap_find_linked_module("mod_cache.c"))
+        ap_hook_quick_handler(pass_caches, NULL, NULL, APR_HOOK_REALLY_FIRST);
+    ap_hook_handler(check_again, NULL, NULL, APR_HOOK_REALLY_FIRST);
+    is_hooked = true;
 }
 
 /* In a .htaccess file the plan is there already. */
@@ -76,7 +87,7 @@ const char *httpd_closure_require(cmd_parms *cmd, void *opaque, int argc, char *
 
     if (argc < 1)
         return "FailoverRequire NAME ... or none: a word is missing";
-    directory->says |= HTTPD_SAYS_CLOSED;
+    speak(directory);
     if (argc == 1 && strcasecmp(argv[0], "none") == 0)
         return reset(&directory->requires);
     for (int i = 0; !error && i < argc; i++) {
@@ -122,7 +133,7 @@ const char *httpd_closure_document(cmd_parms *cmd, void *opaque, const char *nam
     closure_t *closure = apr_pcalloc(cmd->pool, sizeof(*closure));
     const char *error;
 
-    directory->says |= HTTPD_SAYS_CLOSED;
+    speak(directory);
     if (!path && strcasecmp(name, "none") == 0)
         return reset(&directory->documents);
     if (!path)
@@ -311,7 +322,6 @@ static int turn_away(request_rec *r, const closure_t *closure, apr_int64_t secon
         return closure->status;
     httpd_uses_exempt(r);
     if (has_stale_copy(r)) {
-        r->no_local_copy = 1; /* for httpd_uses_count(): all else is as with a page of 200 */
         ap_custom_response(r, HTTP_SERVICE_UNAVAILABLE, "\"");
         return HTTP_SERVICE_UNAVAILABLE;
     }

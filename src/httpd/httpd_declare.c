@@ -153,8 +153,6 @@ const char *httpd_service_register(cmd_parms *cmd, httpd_service_t *service)
     if (error)
         return error;
     service->serial = httpd_config()->n_services++;
-    if (service->serial == 0) /* what no service can close need not be looked at */
-        httpd_closure_serve();
     add_defaults(service);
     APR_ARRAY_PUSH(httpd_server_of(cmd->server)->services, httpd_service_t *) = service;
     return NULL;

@@ -251,7 +251,6 @@ void httpd_uses_exempt(const request_rec *r); /* it uses none of them, whatever 
 
 /* httpd_closure.c */
 void httpd_closure_reset(apr_pool_t *pconf);
-void httpd_closure_serve(void); /* once, while the configuration is read */
 const char *httpd_closure_require(cmd_parms *cmd, void *directory, int argc, char *const argv[]);
 const char *httpd_closure_document(cmd_parms *cmd, void *directory, const char *name,
                                    const char *path, const char *status);

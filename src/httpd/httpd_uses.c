@@ -401,7 +401,7 @@ int httpd_uses_count(request_rec *r)
 
     if (!list)
         return DECLINED;
-    if (!list->only || !list->only->breaker || r->next || r->status >= 500 || r->no_local_copy ||
+    if (!list->only || !list->only->breaker || r->next || r->status >= 500 ||
         r->connection->aborted || atomic_load_explicit(&n_marks, memory_order_relaxed))
         return count_each(r, list);
     fo_breaker_pass(list->only->breaker, list->only->part, r->request_time);

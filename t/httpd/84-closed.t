@@ -230,7 +230,7 @@ $httpd->done;
 
 subtest 'in .htaccess files alone' => sub {
     my $peer = Failover::Peer->new( mode => 'refuse' );
-    my $other = Failover::Httpd->new( modules => ['dir'], config => $OFTEN . service( 'db', peer => $peer ) . "DirectoryIndex sub/index.html\n" );
+    my $other = Failover::Httpd->new( modules => ['dir'], config => $OFTEN . service( 'db', peer => $peer ) . "DirectoryIndex sub/index.html\nFailoverRequire none\n" );
     $other->file( 'htdocs/sub/index.html', 'a page' );
     $other->file( 'htdocs/sub/.htaccess',  "FailoverRequire db\n" );
     $other->start;
