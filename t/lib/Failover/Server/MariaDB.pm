@@ -23,10 +23,14 @@ my @SPEED = qw(
 #   bind                 127.0.0.1
 #   defaults             an option file; what is said here has the last word. Without one there are no
 #                        defaults, and no binary log
+#   data                 the folder of its tables, which is not there yet; in the private folder
+#   tmp                  that of its temporary tables. When a MariaDB starts it removes all of them that it
+#                        finds, so no two may have the same one; the private folder
 #   performance_schema   off
 #   resolve_names        off; with it on, MariaDB looks up who connects (its host cache needs that)
 sub _prepare ($self) {
-    $self->{data} = "$self->{dir}/data";
+    $self->{data} //= "$self->{dir}/data";
+    $self->{tmp}  //= $self->{dir};
     $self->_own( spew( $self->_defaults, slurp( $self->{defaults} ) ) ) if $self->{defaults};
     my ( $code, $output ) = Failover::Process->run(
         command => [ 'cp', '-a', '--', _template( $self->{user} ), $self->{data} ],
@@ -43,6 +47,7 @@ sub _command ($self) {
         ( $self->{defaults} ? '--defaults-file=' . $self->_defaults : qw(--no-defaults --skip-log-bin) ), @SPEED,
         "--datadir=$self->{data}",            "--socket=" . $self->socket,
         "--pid-file=$self->{dir}/pid",        "--port=$self->{port}",
+        "--tmpdir=$self->{tmp}",
         '--bind-address=' . ( $self->{bind} // '127.0.0.1' ),
         ( $self->{resolve_names} ? () : '--skip-name-resolve' ),
         '--performance-schema=' . ( $self->{performance_schema} ? 'ON' : 'OFF' ),
@@ -121,7 +126,7 @@ sub _make_template ($user) {
     my ( $code, $output ) = Failover::Process->run(
         command => [
             Failover::Process::find_program( 'mariadb-install-db', 'mysql_install_db' ),
-            '--no-defaults', '--skip-log-bin', "--datadir=$dir/data", '--auth-root-authentication-method=normal',
+            '--no-defaults', '--skip-log-bin', "--datadir=$dir/data", "--tmpdir=$dir", '--auth-root-authentication-method=normal',
             '--skip-test-db', '--skip-name-resolve', "--extra-file=$local_root", @SPEED,
         ],
         output => "$dir/log", user => $user, limit => 120,
