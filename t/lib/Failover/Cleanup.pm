@@ -117,6 +117,9 @@ sub _remove ($path) {
     return if $ENV{FAILOVER_KEEP};
     # A server that is just being killed may still create a file: twice is enough in practice.
     File::Path::remove_tree( $path, { error => \my $error } ) for 1 .. 2;
+    return if !-d $path || ( stat $path )[0] == ( stat "$path/.." )[0];
+    system 'umount', '--lazy', $path;    # a disk of the test's own
+    rmdir $path;
     return;
 }
 
