@@ -11,6 +11,7 @@
 # make soak-restarts  restarts under load, RESTART_SECONDS=60 under each MPM
 # make bench-pings  what a dialogue's ping costs, beside haproxy's check
 # make bench-crowd  how the pings of many children fall at the services; 13 minutes
+# make chaos      as root: the experiments of conf/chaos on the demo's servers; CHAOS=replica-hangs
 # make format     clang-format
 # make clean
 #
@@ -325,6 +326,11 @@ bench-crowd:
 	@$(MAKE) --no-print-directory -s all
 	perl -It/lib t/bench/crowd
 
+chaos:
+	@t/install check
+	@$(MAKE) --no-print-directory -s all
+	@t/chaos/run $(CHAOS)
+
 demo:
 	@t/install demo
 	@$(MAKE) --no-print-directory -s all
@@ -341,5 +347,5 @@ format:
 clean:
 	rm -rf build
 
-.PHONY: all install units fuzzers tested check fuzz bench-instructions demo run format clean bench-hangs soak asan tsan ubsan soak-restarts bench-crowd bench-pings
+.PHONY: all install units fuzzers tested check fuzz bench-instructions demo run format clean bench-hangs soak asan tsan ubsan soak-restarts bench-crowd bench-pings chaos
 .DEFAULT_GOAL = all

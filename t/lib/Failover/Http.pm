@@ -7,7 +7,7 @@ use Failover::Wait;
 use IO::Select;
 use IO::Socket::INET;
 
-our @EXPORT_OK = qw(http_request);
+our @EXPORT_OK = qw(http_request http_text http_answer);
 
 # Sends one request to 127.0.0.1:$port and reads the answer to its end. An answer that never came
 # has status 0 and says why in `error`.
@@ -16,12 +16,13 @@ our @EXPORT_OK = qw(http_request);
 #   limit                seconds, 10
 sub http_request ( $port, $path, %arg ) {
     my $began  = now();
-    my $answer = _exchange( $port, _request_text( $path, %arg ), $arg{limit} // 10 );
+    my $answer = _exchange( $port, http_text( $path, %arg ), $arg{limit} // 10 );
     $answer->{elapsed} = now() - $began;
     return bless $answer, 'Failover::Http::Answer';
 }
 
-sub _request_text ( $path, %arg ) {
+# The bytes of a request, and what an answer's bytes say, for those who send and read by themselves.
+sub http_text ( $path, %arg ) {
     my $headers = $arg{headers} // [];
     my @pair    = ref $headers eq 'HASH' ? %$headers : @$headers;
     my $body    = $arg{body} // '';
@@ -31,6 +32,8 @@ sub _request_text ( $path, %arg ) {
     while ( my ( $name, $value ) = splice @pair, 0, 2 ) { $text .= "$name: $value\r\n" }
     return "$text\r\n$body";
 }
+
+sub http_answer ($text) { return bless _parse($text), 'Failover::Http::Answer' }
 
 sub _exchange ( $port, $request, $limit ) {
     $limit = patience($limit);

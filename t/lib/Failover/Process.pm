@@ -26,15 +26,20 @@ sub adopt ( $class, $pid, $name ) {
 
 # Runs a program to its end: (exit code, output). One that takes longer than `limit` is killed.
 sub run ( $class, %arg ) {
-    my $self  = $class->start(%arg);
-    my $limit = $arg{limit} // 30;
+    my $self = $class->start(%arg);
+    my $code = eval { $self->wait_for_end( $arg{limit} // 30 ) } // die $@ . slurp( $arg{output} );
+    return ( $code, slurp( $arg{output} ) );
+}
+
+# Returns the exit code of what was started, or the number of the signal that ended it.
+sub wait_for_end ( $self, $limit ) {
     if ( !eval { wait_for( sub { !$self->leader_alive }, "the end of $self->{name}", $limit ) } ) {
         my $late = $@;
         $self->kill_now;
-        die $late . slurp( $arg{output} );
+        die $late;
     }
     release_group( $self->{pid} );
-    return ( $self->{status} >> 8 || $self->{status} & 127, slurp( $arg{output} ) );
+    return $self->{status} >> 8 || $self->{status} & 127;
 }
 
 sub pid ($self) { return $self->{pid} }
