@@ -267,7 +267,8 @@ build/tsan/%.so: t/sanitize/%.c
 instrumented-asan: build/asan/alone.so build/asan/pools.so
 instrumented-tsan: build/tsan/alone.so
 
-tested: all units fuzzers instrumented-asan instrumented-tsan instrumented-ubsan
+# ASan's build has UBSan as well.
+tested: all units fuzzers instrumented-asan instrumented-tsan
 	@$(MAKE) --no-print-directory B=build/clang CC=clang all
 
 # Those that leave nothing of the machine to others, take times, or compare what it does from one run
@@ -279,7 +280,7 @@ check:
 	@$(MAKE) --no-print-directory -j$(shell nproc) WERROR=1 tested
 	prove -It/lib -j2 --timer $(filter-out $(BUSY),$(wildcard t/*.t t/httpd/*.t t/examples/*.t))
 	prove -It/lib --timer $(BUSY)
-	t/sanitize/run short asan tsan ubsan
+	t/sanitize/run short asan tsan
 
 asan tsan ubsan:
 	t/install check
