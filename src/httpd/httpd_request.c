@@ -307,7 +307,9 @@ static APART int ask_and_write(request_rec *r, const httpd_server_t *server)
         ask_directory(r, server);
     if (state && state->is_written && is_lost(r, state))
         write_settings(r, state, false);
-    return state ? httpd_closure_check(r, state->snapshot) : DECLINED;
+    if (!state || !(httpd_directory_of(r->per_dir_config)->says & HTTPD_SAYS_CLOSED))
+        return DECLINED;
+    return httpd_closure_check(r, state->snapshot);
 }
 
 /* All was up when it began. */
