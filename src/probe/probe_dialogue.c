@@ -31,6 +31,7 @@ typedef struct connection_t {
     char *out;
     apr_size_t in_length;
     apr_size_t out_length; /* said and not yet sent */
+    apr_status_t unsent;   /* why the peer takes no more; 0: it does, or has just closed */
     apr_size_t in_most;    /* that it has held */
     fo_talk_t talk;
     _Alignas(max_align_t) char state[]; /* the probe's, zeroed; then `out` and `in` */
@@ -88,7 +89,8 @@ static int start_connect(const probe_flight_t *flight)
 }
 
 /*
- * A peer that takes no more may have said why: what is left is dropped, and the next read tells.
+ * A peer that takes no more may have said why: what is left is dropped, and the next read tells. An
+ * error is told once, so that after it a reset looks like a close.
  */
 static void send_out(connection_t *connection)
 {
@@ -105,6 +107,8 @@ static void send_out(connection_t *connection)
         connection->wants |= connection->stream.wants;
     else if (status)
         connection->out_length = 0;
+    if (status && status != EAGAIN && status != EPIPE)
+        connection->unsent = status;
 }
 
 static void wait_more(probe_flight_t *flight, const connection_t *connection, apr_time_t now)
@@ -339,7 +343,8 @@ static received_e receive(probe_flight_t *flight, connection_t *connection, apr_
     if (!status)
         return take_turn(flight, connection, FO_TALK_DATA, now) ? SOME : OVER;
     if (!APR_STATUS_IS_EOF(status) || take_turn(flight, connection, FO_TALK_CLOSED, now))
-        settle_stream(flight, connection, flight->report.stage, status, now);
+        settle_stream(flight, connection, flight->report.stage,
+                      connection->unsent ? connection->unsent : status, now);
     return OVER;
 }
 

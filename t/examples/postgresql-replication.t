@@ -21,6 +21,8 @@ my $httpd   = Failover::Httpd->new( modules => [qw(env proxy proxy_fcgi)], confi
 $httpd->file( 'secrets/monitor', "monitor-secret\n", 0400 );
 $httpd->file( 'htdocs/shop.php', recipe_text('postgresql-replication/shop.php') );
 $httpd->allow_log(qr/FO0009: .* a ping may take/);
+$httpd->allow_log(qr/AH01071: Got error 'PHP message: SQLSTATE/);    # of pages that met an outage before a ping did
+$php->allow_log(qr/said into stderr/);
 $httpd->start;
 my $products = 3;
 

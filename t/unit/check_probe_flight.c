@@ -219,6 +219,19 @@ START_TEST(reset_by_the_peer)
 }
 END_TEST
 
+/* After poll() has been asked; the error is told to whoever sends, and to nobody after that. */
+START_TEST(reset_just_before_it_is_asked)
+{
+    peer_mute(&peer);
+    start_local(&rig_probe_dialogue);
+    reset(accept_one());
+    await_input();
+    probe_flight_ready(flight, POLLOUT, now);
+    pump_out();
+    expect(FO_VERDICT_FAIL, FO_STAGE_ANSWER, ECONNRESET);
+}
+END_TEST
+
 START_TEST(connection_refused)
 {
     peer_bind(&peer);
@@ -1119,6 +1132,7 @@ static TCase *dialogue_case(void)
     tcase_add_loop_test(tc, answer_and_close, 0, COUNT(answers));
     tcase_add_loop_test(tc, closed_early, 0, 2);
     tcase_add_test(tc, reset_by_the_peer);
+    tcase_add_test(tc, reset_just_before_it_is_asked);
     tcase_add_test(tc, connection_refused);
     tcase_add_test(tc, answer_is_too_long);
     tcase_add_loop_test(tc, decided_before_the_farewell, 0, 2);
