@@ -342,9 +342,11 @@ static received_e receive(probe_flight_t *flight, connection_t *connection, apr_
         connection->in_most = connection->in_length;
     if (!status)
         return take_turn(flight, connection, FO_TALK_DATA, now) ? SOME : OVER;
-    if (!APR_STATUS_IS_EOF(status) || take_turn(flight, connection, FO_TALK_CLOSED, now))
-        settle_stream(flight, connection, flight->report.stage,
-                      connection->unsent ? connection->unsent : status, now);
+    if (APR_STATUS_IS_EOF(status) && !take_turn(flight, connection, FO_TALK_CLOSED, now))
+        return OVER;
+    if (APR_STATUS_IS_EOF(status) && connection->unsent)
+        status = connection->unsent;
+    settle_stream(flight, connection, flight->report.stage, status, now);
     return OVER;
 }
 
