@@ -299,3 +299,11 @@ const fo_snapshot_t *fo_board_snapshot(const fo_board_t *board, const fo_scope_t
 
     return n_not_up == 0 ? NULL : snapshot_of(board, scope, n_not_up, pool);
 }
+
+const fo_seen_t *fo_snapshot_find(const fo_snapshot_t *snapshot, const fo_service_t *service)
+{
+    for (unsigned i = 0; snapshot && i < snapshot->n; i++)
+        if (snapshot->seen[i].service == service)
+            return &snapshot->seen[i];
+    return NULL;
+}

@@ -82,6 +82,9 @@ bool fo_board_claim_due(fo_board_t *board, const fo_scope_t *scope, fo_trigger_e
 const fo_snapshot_t *fo_board_snapshot(const fo_board_t *board, const fo_scope_t *scope,
                                        apr_pool_t *pool);
 
+/* NULL: it was up. snapshot may be NULL. */
+const fo_seen_t *fo_snapshot_find(const fo_snapshot_t *snapshot, const fo_service_t *service);
+
 extern const char *const fo_service_state_names[FO_SERVICE_STATE_COUNT];
 
 static inline const char *fo_service_state_name(fo_service_state_e state)

@@ -28,9 +28,8 @@ typedef enum {
 /* Those children that see one state. */
 typedef struct fo_view_part_t {
     unsigned n;
-    unsigned n_fresh; /* of them */
-    apr_time_t
-        since_at; /* when the first of these saw it, or of all if none is; 0: there is none */
+    unsigned n_fresh;    /* of them */
+    apr_time_t since_at; /* when the first of these, or else of all, saw it; 0: there is none */
 } fo_view_part_t;
 
 typedef struct fo_view_service_t {

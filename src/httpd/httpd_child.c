@@ -69,9 +69,9 @@ void httpd_child_trip(const fo_service_t *service, const fo_tally_t *tally)
     httpd_child_wake();
 }
 
-apr_time_t httpd_child_started_at(void)
+apr_time_t httpd_child_since(const fo_detail_t *detail)
 {
-    return child.started_at;
+    return detail->since_at ? detail->since_at : child.started_at;
 }
 
 fo_retry_t httpd_child_retry(void)

@@ -62,15 +62,14 @@ static const char *add(cmd_parms *cmd, httpd_closures_t *closures, closure_t *cl
 {
     const fo_plan_t *plan = httpd_config()->plan;
     const char *error = httpd_named_read(&closure->named, cmd, name);
-    apr_array_header_t *rows = closures->rows ? apr_array_copy(cmd->pool, closures->rows)
-                                              : apr_array_make(cmd->pool, 2, sizeof(closure_t *));
 
     if (!error && plan)
         error = httpd_named_need(&closure->named, plan, cmd->pool);
     if (!plan)
         APR_ARRAY_PUSH(unresolved, closure_t *) = closure;
-    APR_ARRAY_PUSH(rows, const closure_t *) = closure;
-    closures->rows = rows;
+    if (!closures->rows)
+        closures->rows = apr_array_make(cmd->pool, 2, sizeof(closure_t *));
+    APR_ARRAY_PUSH(closures->rows, const closure_t *) = closure;
     return httpd_prefixed(cmd, error);
 }
 
@@ -177,10 +176,9 @@ static const closure_t *row(const httpd_closures_t *closures, int i)
 
 static bool saw_down(const fo_snapshot_t *snapshot, const fo_service_t *service)
 {
-    for (unsigned i = 0; snapshot && i < snapshot->n; i++)
-        if (snapshot->seen[i].service == service)
-            return snapshot->seen[i].word.state == FO_SERVICE_DOWN;
-    return false;
+    const fo_seen_t *seen = fo_snapshot_find(snapshot, service);
+
+    return seen && seen->word.state == FO_SERVICE_DOWN;
 }
 
 /* As this request saw it, or worse by now. Mode observe closes nothing. */
@@ -266,31 +264,42 @@ static bool is_exempt(request_rec *r, const httpd_closures_t *documents)
     return true;
 }
 
+/* Until this one may be back; 0: nobody can tell. */
+static apr_int64_t wait_for(const fo_service_t *service)
+{
+    const fo_retry_t retry = httpd_child_retry();
+    const fo_detail_t detail = fo_board_detail(httpd_child_board(), service);
+
+    return fo_retry_after(&retry, service, httpd_child_since(&detail));
+}
+
+/* Adds to the longest wait; false: nobody can tell. */
+static bool add_waits(const httpd_closures_t *closures, const fo_scope_t *scope,
+                      const fo_snapshot_t *snapshot, apr_int64_t *longest)
+{
+    for (int i = 0; closures->rows && i < closures->rows->nelts; i++) {
+        apr_int64_t seconds;
+        if (!is_down(row(closures, i), scope, snapshot))
+            continue;
+        seconds = wait_for(httpd_named_in(&row(closures, i)->named, scope));
+        if (seconds == 0)
+            return false;
+        if (seconds > *longest)
+            *longest = seconds;
+    }
+    return true;
+}
+
 /* Until all that the page needs may be back; 0: nobody can tell. */
 static apr_int64_t wait_for_all(const httpd_directory_t *directory, const fo_scope_t *scope,
                                 const fo_snapshot_t *snapshot)
 {
-    const httpd_closures_t *const all[] = { &directory->requires, &directory->documents };
-    const fo_retry_t retry = httpd_child_retry();
     apr_int64_t longest = 0;
 
-    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
-        for (int j = 0; all[i]->rows && j < all[i]->rows->nelts; j++) {
-            const fo_service_t *service = httpd_named_in(&row(all[i], j)->named, scope);
-            apr_time_t since_at;
-            apr_int64_t seconds;
-            if (!is_down(row(all[i], j), scope, snapshot))
-                continue;
-            since_at = fo_board_detail(httpd_child_board(), service).since_at;
-            seconds = fo_retry_after(&retry, service,
-                                     since_at ? since_at : httpd_child_started_at());
-            if (seconds == 0)
-                return 0;
-            if (seconds > longest)
-                longest = seconds;
-        }
-    }
-    return longest;
+    return add_waits(&directory->requires, scope, snapshot, &longest) &&
+                   add_waits(&directory->documents, scope, snapshot, &longest)
+               ? longest
+               : 0;
 }
 
 /*

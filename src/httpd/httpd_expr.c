@@ -72,7 +72,7 @@ static const char *part_port(const view_t *view, apr_pool_t *pool)
 /* RFC 3339, UTC. */
 static const char *part_since(const view_t *view, apr_pool_t *pool)
 {
-    apr_time_t at = view->detail.since_at ? view->detail.since_at : httpd_child_started_at();
+    apr_time_t at = httpd_child_since(&view->detail);
     apr_time_exp_t when;
 
     apr_time_exp_gmt(&when, apr_time_now() - (probe_clock_now() - at));
@@ -95,14 +95,6 @@ static const struct {
     { "reason", part_reason, true },
 };
 
-static const fo_seen_t *find_seen(const fo_snapshot_t *snapshot, const fo_service_t *service)
-{
-    for (unsigned i = 0; snapshot && i < snapshot->n; i++)
-        if (snapshot->seen[i].service == service)
-            return &snapshot->seen[i];
-    return NULL;
-}
-
 /* What the request saw; without a request, what holds now. */
 static fo_word_t word_of(request_rec *r, const fo_service_t *service)
 {
@@ -111,7 +103,7 @@ static fo_word_t word_of(request_rec *r, const fo_service_t *service)
 
     if (!r)
         return fo_board_word(httpd_child_board(), service);
-    seen = find_seen(httpd_request_snapshot(r), service);
+    seen = fo_snapshot_find(httpd_request_snapshot(r), service);
     return seen ? seen->word : up;
 }
 
@@ -175,11 +167,6 @@ static const char *read_reference(const char *text, reference_t *reference, apr_
     return fo_parse_name(reference->named.name, pool);
 }
 
-static const char *unknown(const reference_t *reference, apr_pool_t *pool)
-{
-    return apr_psprintf(pool, "there is no service '%s'", reference->named.name);
-}
-
 /* A name that a .htaccess file uses is judged at once: the plan is there. */
 static const char *note_reference(reference_t *reference, apr_pool_t *pool)
 {
@@ -188,7 +175,8 @@ static const char *note_reference(reference_t *reference, apr_pool_t *pool)
     if (plan)
         return httpd_named_find(&reference->named, plan, pool)
                    ? NULL
-                   : apr_pstrcat(pool, "failover: ", unknown(reference, pool), NULL);
+                   : apr_pstrcat(pool, "failover: ", httpd_named_unknown(&reference->named, pool),
+                                 NULL);
     if (setting) {
         reference->named.server = setting->server;
         reference->named.place = httpd_place_of(setting);
@@ -374,7 +362,7 @@ const char *httpd_expr_resolve(const fo_plan_t *plan, apr_pool_t *pool)
             continue;
         return httpd_misplaced(
             place_of(reference), "failover",
-            apr_pstrcat(pool, unknown(reference, pool),
+            apr_pstrcat(pool, httpd_named_unknown(&reference->named, pool),
                         is_known ? " for all requests that this setting holds for; there is one "
                                    "in some virtual host"
                                  : NULL,

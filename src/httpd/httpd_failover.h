@@ -119,8 +119,8 @@ typedef struct httpd_uses_t httpd_uses_t;
 
 /* Services during whose outages something is closed. */
 typedef struct httpd_closures_t {
-    bool resets;                    /* what the sections around say of it does not hold here */
-    const apr_array_header_t *rows; /* const httpd_closure_t *; NULL: none */
+    bool resets;              /* what the sections around say of it does not hold here */
+    apr_array_header_t *rows; /* httpd_closure.c's; NULL: none */
 } httpd_closures_t;
 
 /* Its part. */
@@ -224,9 +224,9 @@ void httpd_dump(const fo_plan_t *plan, const fo_rules_t *rules, server_rec *s, a
 /* httpd_child.c. The board is NULL where nothing is monitored. */
 void httpd_child_init(apr_pool_t *pchild, server_rec *s);
 fo_board_t *httpd_child_board(void);
-fo_alarm_t *httpd_child_alarm(void); /* NULL: no error is of interest here */
-apr_time_t httpd_child_started_at(void);
-fo_retry_t httpd_child_retry(void); /* as of now */
+fo_alarm_t *httpd_child_alarm(void);                     /* NULL: no error is of interest here */
+apr_time_t httpd_child_since(const fo_detail_t *detail); /* of the monotonic clock */
+fo_retry_t httpd_child_retry(void);                      /* as of now */
 /* Returns how long the request waited; 0: not at all. */
 apr_interval_time_t httpd_child_trigger(const fo_scope_t *scope, fo_trigger_e trigger, bool waits);
 void httpd_child_wake(void); /* any thread, signal handlers too */

@@ -142,16 +142,12 @@ static int answer_one(request_rec *r, const fo_scope_t *scope, const char *name)
 static int handle(request_rec *r)
 {
     const fo_scope_t *scope = httpd_server_of(r->server)->scope;
+    int status = httpd_status_admit(r, HANDLER,
+                                    httpd_directory_of(r->per_dir_config)->tells_health);
     question_t question;
 
-    if (!r->handler || strcmp(r->handler, HANDLER) != 0)
-        return DECLINED;
-    if (!httpd_directory_of(r->per_dir_config)->tells_health)
-        return HTTP_NOT_FOUND;
-    if (r->method_number != M_GET) {
-        ap_allow_methods(r, REPLACE_ALLOW, "GET", "HEAD", NULL);
-        return HTTP_METHOD_NOT_ALLOWED;
-    }
+    if (status != OK)
+        return status;
     httpd_uses_exempt(r);
     question = question_of(r);
     if (question.is_live)

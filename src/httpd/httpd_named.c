@@ -28,10 +28,15 @@ bool httpd_named_find(httpd_named_t *named, const fo_plan_t *plan, apr_pool_t *p
     return is_known;
 }
 
+const char *httpd_named_unknown(const httpd_named_t *named, apr_pool_t *pool)
+{
+    return apr_psprintf(pool, "there is no service '%s'", named->name);
+}
+
 const char *httpd_named_need(httpd_named_t *named, const fo_plan_t *plan, apr_pool_t *pool)
 {
     if (!httpd_named_find(named, plan, pool))
-        return apr_psprintf(pool, "there is no service '%s'", named->name);
+        return httpd_named_unknown(named, pool);
     if (named->server->is_virtual && !httpd_named_in(named, httpd_server_of(named->server)->scope))
         return apr_psprintf(pool,
                             "there is no service '%s' in this virtual host, though there is one in "

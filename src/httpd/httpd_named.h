@@ -20,6 +20,9 @@ const char *httpd_named_read(httpd_named_t *named, cmd_parms *cmd, const char *n
 /* False: no scope has it. */
 bool httpd_named_find(httpd_named_t *named, const fo_plan_t *plan, apr_pool_t *pool);
 
+/* What is said then. */
+const char *httpd_named_unknown(const httpd_named_t *named, apr_pool_t *pool);
+
 /*
  * The same for a directive of the URL space: one of a virtual host needs it there. NULL or a
  * message, without the place.

@@ -299,20 +299,12 @@ static void ask_directory(request_rec *r, const httpd_server_t *server)
         trigger(r, board, monitor, false);
 }
 
-static APART int ask_and_write(request_rec *r, const httpd_server_t *server)
+static bool speaks_of_closed(const request_rec *r)
 {
-    state_t *state = state_of(r);
-
-    if (server->asks_directory)
-        ask_directory(r, server);
-    if (state && state->is_written && is_lost(r, state))
-        write_settings(r, state, false);
-    if (!state || !(httpd_directory_of(r->per_dir_config)->says & HTTPD_SAYS_CLOSED))
-        return DECLINED;
-    return httpd_closure_check(r, state->snapshot);
+    return httpd_directory_of(r->per_dir_config)->says & HTTPD_SAYS_CLOSED;
 }
 
-/* All was up when it began. */
+/* All was up when it began. Apart from the next for what it costs: mostly it still is. */
 static APART int check_closed(request_rec *r, const httpd_server_t *server)
 {
     if (fo_board_is_calm(httpd_child_board(), server->scope, FO_TRIGGER_COUNT))
@@ -330,14 +322,24 @@ int httpd_request_closed(request_rec *r)
                             : httpd_closure_check(r, state->snapshot);
 }
 
+static APART int ask_and_write(request_rec *r, const httpd_server_t *server)
+{
+    state_t *state = state_of(r);
+
+    if (server->asks_directory)
+        ask_directory(r, server);
+    if (state && state->is_written && is_lost(r, state))
+        write_settings(r, state, false);
+    return speaks_of_closed(r) ? httpd_request_closed(r) : DECLINED;
+}
+
 int httpd_request_header_parser(request_rec *r)
 {
     const httpd_server_t *server = httpd_server_of(r->server);
 
     if (state_of(r) != &all_up || server->asks_directory)
         return ask_and_write(r, server);
-    return httpd_directory_of(r->per_dir_config)->says & HTTPD_SAYS_CLOSED ? check_closed(r, server)
-                                                                           : DECLINED;
+    return speaks_of_closed(r) ? check_closed(r, server) : DECLINED;
 }
 
 static APART int write_late(request_rec *r)

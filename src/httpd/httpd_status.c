@@ -93,18 +93,26 @@ static void set_headers(request_rec *r)
     apr_table_setn(r->headers_out, "Referrer-Policy", "no-referrer");
 }
 
+int httpd_status_admit(request_rec *r, const char *handler, bool is_permitted)
+{
+    if (!r->handler || strcmp(r->handler, handler) != 0)
+        return DECLINED;
+    if (!is_permitted)
+        return HTTP_NOT_FOUND;
+    if (r->method_number == M_GET)
+        return OK;
+    ap_allow_methods(r, REPLACE_ALLOW, "GET", "HEAD", NULL);
+    return HTTP_METHOD_NOT_ALLOWED;
+}
+
 static int handle(request_rec *r)
 {
+    int status = httpd_status_admit(r, HANDLER,
+                                    httpd_directory_of(r->per_dir_config)->shows_status);
     int format;
 
-    if (!r->handler || strcmp(r->handler, HANDLER) != 0)
-        return DECLINED;
-    if (!httpd_directory_of(r->per_dir_config)->shows_status)
-        return HTTP_NOT_FOUND;
-    if (r->method_number != M_GET) {
-        ap_allow_methods(r, REPLACE_ALLOW, "GET", "HEAD", NULL);
-        return HTTP_METHOD_NOT_ALLOWED;
-    }
+    if (status != OK)
+        return status;
     set_headers(r);
     format = wanted_format(r);
     if (format < 0)

@@ -16,6 +16,9 @@
 const char *httpd_status_instant(const fo_view_t *view, apr_time_t at,
                                  char text[HTTPD_STATUS_INSTANT]);
 
+/* OK: the request is for this handler, which is permitted here, and only reads; else the answer. */
+int httpd_status_admit(request_rec *r, const char *handler, bool is_permitted);
+
 /* httpd_status_html.c: the page; and its tables alone, for mod_status. */
 extern const char httpd_status_policy[]; /* the page's Content-Security-Policy */
 void httpd_status_html(request_rec *r, const fo_view_t *view);

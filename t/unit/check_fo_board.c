@@ -115,7 +115,11 @@ START_TEST(snapshot_lists_what_is_not_up)
         ck_assert_ptr_eq(snapshot->seen[i].service, fo_plan_service(plan, down[i]));
         ck_assert_uint_eq(snapshot->seen[i].word.epoch, down[i] + 1);
         ck_assert_str_eq(snapshot->seen[i].epoch, apr_ltoa(pool, (long)down[i] + 1));
+        ck_assert_ptr_eq(fo_snapshot_find(snapshot, fo_plan_service(plan, down[i])),
+                         &snapshot->seen[i]);
     }
+    ck_assert_ptr_null(fo_snapshot_find(snapshot, fo_plan_service(plan, 2)));
+    ck_assert_ptr_null(fo_snapshot_find(NULL, fo_plan_service(plan, 0)));
     for (int i = 0; i < COUNT(down); i++) {
         snapshot = fo_board_snapshot(board, scope, pool);
         ck_assert_uint_eq(snapshot->n, (unsigned)(COUNT(down) - i));
