@@ -6,10 +6,12 @@ use Digest::SHA qw(sha256_base64);
 use Failover::File;
 use Failover::Httpd;
 use Failover::Peer;
+use Failover::Permit;
 use Failover::States qw(under_each_mpm quick);
 use Failover::Wait;
 use JSON::PP qw(decode_json);
 
+my %PERMIT   = ( handler => 'failover-status', directive => 'FailoverStatus' );
 my @FORMS    = ( '', '?format=json', '?format=auto' );
 my $INSTANT  = qr/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[.]\d{3}Z$/;
 my $HANDLERS = <<~'CONF';
@@ -20,9 +22,6 @@ my $HANDLERS = <<~'CONF';
         SetHandler failover-status
         FailoverStatus On
     </LocationMatch>
-    <Location /closed>
-        SetHandler failover-status
-    </Location>
     <Location /server-status>
         SetHandler server-status
         FailoverMonitor Off
@@ -235,7 +234,7 @@ subtest 'hostile words' => sub {
 };
 
 subtest 'who may see it, and how' => sub {
-    my $httpd = Failover::Httpd->new( config => $HANDLERS . <<~'CONF' );
+    my $httpd = Failover::Httpd->new( config => $HANDLERS . permit_sections(%PERMIT) . <<~'CONF' );
         FailoverService db tcp://127.0.0.1:1
         FailoverMonitor Off
         <Location /fo/deeper>
@@ -244,35 +243,17 @@ subtest 'who may see it, and how' => sub {
         <Location /fo/deeper/closed>
             FailoverStatus Off
         </Location>
-        <Directory "@DIR@/htdocs/open">
-            FailoverStatus On
-        </Directory>
-        <VirtualHost *>
-            ServerName plain.example.com
-        </VirtualHost>
-        <VirtualHost *>
-            ServerName open.example.com
-            FailoverStatus On
-        </VirtualHost>
         CONF
-    $httpd->file( 'htdocs/handler/.htaccess', "SetHandler failover-status\n" );
-    $httpd->file( 'htdocs/open/.htaccess',    "SetHandler failover-status\n" );
-    $httpd->file( 'htdocs/asks/.htaccess',    "FailoverStatus On\n" );
+    permit_files( $httpd, %PERMIT );
     $httpd->start;
-    my $of = sub ( $path, %arg ) { $httpd->get( $path, host => 'plain.example.com', %arg ) };
+    my $of = sub ( $path, %arg ) { plain( $httpd, $path, %arg ) };
 
     is $of->('/fo')->status,                 200, 'where it is On';
     is $of->('/fo/deeper')->status,          200, 'and below';
     is $of->('/fo/deeper/closed')->status,   404, 'not where it is Off again';
-    is $of->('/closed')->status,             404, 'not where nothing says so';
     is $of->('/closed?format=json')->status, 404, 'in no format';
     is $of->('/closed?format=odd')->status,  404, 'nor in none';
-    is $of->( '/closed', method => 'POST' )->status, 404, 'by no method';
-    is $httpd->get( '/closed', host => 'open.example.com' )->status, 200, 'a virtual host where it is On';
-    is $of->('/handler/')->status, 404, 'a SetHandler in a .htaccess opens nothing';
-    is $of->('/open/')->status,    200, 'but where it is permitted';
-    is $of->('/asks/')->status,    500, 'FailoverStatus is refused in a .htaccess';
-    $httpd->take_log(qr/FailoverStatus not allowed here/);
+    permit_is_kept( $httpd, %PERMIT );
 
     for my $form (@FORMS) {
         my $get = $of->("/fo$form");
@@ -290,11 +271,7 @@ subtest 'who may see it, and how' => sub {
         is $answer->status, 400, "$words: a bad request";
         is $answer->body, "format= is none of html, json, auto\n", "$words: says what is allowed";
     }
-    for my $method (qw(POST PUT DELETE PATCH OPTIONS PROPFIND ODD)) {
-        my $answer = $of->( '/fo', method => $method );
-        is $answer->status, 405, "$method: refused";
-        is join( ' ', sort grep { $_ ne 'TRACE' } split /,\s*/, $answer->header('Allow') // '' ), 'GET HEAD', "$method: says what is allowed";
-    }
+    permit_reads_only( $httpd, '/fo' );
     $httpd->done;
 };
 

@@ -5,12 +5,14 @@ use Test::More;
 use Failover::File;
 use Failover::Httpd;
 use Failover::Peer;
+use Failover::Permit;
 use Failover::Process;
 use Failover::Server::Memcached;
 use Failover::States qw(quick);
 use Failover::Wait;
 use JSON::PP qw(decode_json);
 
+my %PERMIT  = ( handler => 'failover-health', directive => 'FailoverHealth' );
 my $INSTANT = qr/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[.]\d{3}Z$/;
 my $HANDLER = <<~'CONF';
     <Location /fo>
@@ -196,7 +198,7 @@ subtest 'virtual hosts' => sub {
 };
 
 subtest 'who may ask, and how' => sub {
-    my $httpd = Failover::Httpd->new( config => $HANDLER . critical( 'db', 'tcp://127.0.0.1:1' ) . block( 'live', 'tcp://127.0.0.1:2' ) . block( 'ready', 'tcp://127.0.0.1:3' ) . <<~'CONF' );
+    my $httpd = Failover::Httpd->new( config => $HANDLER . critical( 'db', 'tcp://127.0.0.1:1' ) . block( 'live', 'tcp://127.0.0.1:2' ) . block( 'ready', 'tcp://127.0.0.1:3' ) . permit_sections(%PERMIT) . <<~'CONF' );
         FailoverMonitor Off
         <LocationMatch "^/(?:live|ready|any)">
             SetHandler failover-health
@@ -208,25 +210,10 @@ subtest 'who may ask, and how' => sub {
         <Location /fo/shut/closed>
             FailoverHealth Off
         </Location>
-        <Location /closed>
-            SetHandler failover-health
-        </Location>
-        <Directory "@DIR@/htdocs/open">
-            FailoverHealth On
-        </Directory>
-        <VirtualHost *>
-            ServerName plain.example.com
-        </VirtualHost>
-        <VirtualHost *>
-            ServerName open.example.com
-            FailoverHealth On
-        </VirtualHost>
         CONF
-    $httpd->file( 'htdocs/handler/.htaccess', "SetHandler failover-health\n" );
-    $httpd->file( 'htdocs/open/.htaccess',    "SetHandler failover-health\n" );
-    $httpd->file( 'htdocs/asks/.htaccess',    "FailoverHealth On\n" );
+    permit_files( $httpd, %PERMIT );
     $httpd->start;
-    my $of = sub ( $path, %arg ) { $httpd->get( $path, host => 'plain.example.com', %arg ) };
+    my $of = sub ( $path, %arg ) { plain( $httpd, $path, %arg ) };
 
     my ($unknown) = json_of( $httpd, '/fo' )->{services}->@*;
     is "$unknown->{state} " . ( $unknown->{since} // 'null' ), 'unknown null', 'nothing has been pinged';
@@ -242,18 +229,9 @@ subtest 'who may ask, and how' => sub {
 
     is $of->('/fo/shut')->status,        200, 'below where it is On';
     is $of->('/fo/shut/closed')->status, 404, 'not where it is Off again';
-    is $of->($_)->status,                404, "not where nothing says so: $_" for qw(/closed /closed/live /closed/ready/db);
-    is $of->( '/closed', method => 'POST' )->status, 404, 'by no method';
-    is $httpd->get( '/closed', host => 'open.example.com' )->status, 200, 'a virtual host where it is On';
-    is $of->('/handler/')->status, 404, 'a SetHandler in a .htaccess opens nothing';
-    is $of->('/open/')->status,    200, 'but where it is permitted';
-    is $of->('/asks/')->status,    500, 'FailoverHealth is refused in a .htaccess';
-    $httpd->take_log(qr/FailoverHealth not allowed here/);
-    for my $method (qw(POST PUT DELETE PATCH OPTIONS PROPFIND ODD)) {
-        my $answer = $of->( '/fo/live', method => $method );
-        is $answer->status, 405, "$method: refused";
-        is join( ' ', sort grep { $_ ne 'TRACE' } split /,\s*/, $answer->header('Allow') // '' ), 'GET HEAD', "$method: says what is allowed";
-    }
+    is $of->($_)->status,                404, "not where nothing says so: $_" for qw(/closed/live /closed/ready/db);
+    permit_is_kept( $httpd, %PERMIT );
+    permit_reads_only( $httpd, '/fo/live' );
     $httpd->done;
 };
 

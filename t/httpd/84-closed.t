@@ -5,16 +5,10 @@ use Test::More;
 use Failover::File;
 use Failover::Httpd;
 use Failover::Peer;
+use Failover::States qw(quick);
 use Failover::Wait;
 
-my $OFTEN = <<~'CONF';
-    FailoverMonitoringPingFrequency 100ms
-    FailoverOutagePingFrequency     100ms
-    FailoverErrorPingFrequency      100ms
-    FailoverPingTimeout             100ms
-    FailoverPingWait                5s
-    FailoverSpread                  0
-    CONF
+my $OFTEN = quick() =~ s/FailoverPingWait.*/FailoverPingWait 5s/r;
 
 my %peer = map { $_ => Failover::Peer->new } qw(db cache watched);
 

@@ -6,6 +6,7 @@ use Test::More;
 use Failover::File;
 use Failover::Httpd;
 use Failover::Peer;
+use Failover::States qw(quick);
 use Failover::Wait;
 use JSON::PP qw(decode_json);
 
@@ -16,12 +17,7 @@ $recipe .= $recipe =~ s{.*(<Location)}{$1}sr =~ s{/news}{/own}r =~ s{.*OutageDoc
 my $peer  = Failover::Peer->new;
 my $httpd = Failover::Httpd->new( modules => [qw(alias cache cache_disk cgi)], config => <<~"CONF" . $recipe );
     FailoverService db tcp://@{[ $peer->address ]}
-    FailoverMonitoringPingFrequency 100ms
-    FailoverOutagePingFrequency     100ms
-    FailoverErrorPingFrequency      100ms
-    FailoverPingTimeout             100ms
-    FailoverPingWait                5s
-    FailoverSpread                  0
+    @{[ quick() =~ s/FailoverPingWait.*/FailoverPingWait 5s/r ]}
     FailoverBreaker consecutive=1000
     FailoverUses    db
     CacheEnable     disk "/sorry.html"

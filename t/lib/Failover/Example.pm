@@ -11,16 +11,13 @@ package Failover::Example;
 use v5.36;
 use Failover::File;
 use Failover::Httpd;
+use Failover::Recipe;
 use Failover::Server::MariaDB;
 use Failover::Server::PhpFpm;
 use Failover::Server::Program;
 use Failover::Server::Redis;
 use Failover::Wait;
-use File::Basename qw(dirname);
-use File::Find ();
 use Test::More ();
-
-my $EXAMPLES = dirname(__FILE__) . '/../../../examples';
 
 # What the folders have in common with each other.
 my %SHOP = (
@@ -81,7 +78,7 @@ sub new ( $class, $name, %arg ) {
     my $site = $SITE{$name} or die "there is no example $name; there are: @{[ $class->names ]}\n";
     my %usual = ( running => {}, mpm => 'event', children => 1 );
     my $self  = bless { %usual, %$site, %arg, name => $name }, $class;
-    $self->{root} = "$EXAMPLES/$self->{folder}";
+    $self->{root} = recipe_path( $self->{folder} );
     return $self;
 }
 
@@ -189,19 +186,9 @@ sub what_to_try ($self) {
 
 sub _httpd ($self) {
     my $httpd = Failover::Httpd->new( map { $_ => $self->{$_} } qw(mpm modules children) );
-    $self->_copy_files($httpd);
+    copy_recipe( $self->{folder}, $httpd->dir . '/example' );    # the checkout may be where only its owner can enter
     $self->_write_secret($httpd);
     return $httpd->config( join "\n", $self->_defines, 'Include @DIR@/example/httpd.conf', '' );
-}
-
-# Into httpd's folder, as the checkout may be in one that only its owner can enter.
-sub _copy_files ( $self, $httpd ) {
-    my $copy = sub {
-        my $name = substr $_, length $self->{root};
-        $httpd->file( "example$name", slurp($_), -x _ ? 0755 : 0644 ) if -f;
-    };
-    File::Find::find( { wanted => $copy, no_chdir => 1 }, $self->{root} );
-    return;
 }
 
 # The password that the folder's SQL gives the pings.
