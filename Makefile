@@ -271,9 +271,7 @@ instrumented-tsan: build/tsan/alone.so
 tested: all units fuzzers instrumented-asan instrumented-tsan
 	@$(MAKE) --no-print-directory B=build/clang CC=clang all
 
-# Those that leave nothing of the machine to others, take times, or compare what it does from one run
-# to the next.
-BUSY = t/00-unit.t t/httpd/41-wait.t t/httpd/58-hangs.t t/httpd/64-crowd.t t/httpd/90-busy.t
+BUSY = $(shell grep -v '^\#' t/busy)
 
 check:
 	t/install check
