@@ -9,7 +9,8 @@ CREATE DATABASE shop CHARACTER SET utf8mb4;
 CREATE TABLE shop.product (id INT AUTO_INCREMENT PRIMARY KEY, name VARCHAR(80) NOT NULL);
 INSERT INTO shop.product (name) VALUES ('hat'), ('coat'), ('boots');
 
--- mod_failover. max-lag= needs the first privilege, a database in the URL the second.
+-- mod_failover. max-lag= needs the first privilege, a database in the URL the second. The first also
+-- shows what is in the relay log.
 CREATE USER 'monitor'@'%' IDENTIFIED BY 'monitor-secret';
 GRANT SLAVE MONITOR ON *.* TO 'monitor'@'%';
 GRANT LOCK TABLES ON shop.* TO 'monitor'@'%';

@@ -59,6 +59,15 @@ static const char *span(const fo_policy_t *policy, fo_policy_e number, apr_pool_
     return apr_pstrdup(pool, fo_span_text(policy->value[number], text));
 }
 
+/* Of the C library: APR's own leaves out the zero before the point. */
+static const char *number(double value, int digits, apr_pool_t *pool)
+{
+    char text[32];
+
+    snprintf(text, sizeof(text), "%.*g", digits, value);
+    return apr_pstrdup(pool, text);
+}
+
 static void dump_policy(apr_file_t *out, const fo_policy_t *policy, apr_pool_t *pool)
 {
     apr_file_printf(out, "    policy   up %s, down %s, error %s, logged again %s\n",
@@ -70,6 +79,22 @@ static void dump_policy(apr_file_t *out, const fo_policy_t *policy, apr_pool_t *
                     (int)policy->value[FO_POLICY_SPREAD], fo_policy_mode(policy));
     apr_file_printf(out, "             unavailable after %d x %s\n",
                     (int)policy->value[FO_POLICY_ATTEMPTS], span(policy, FO_POLICY_ATTEMPT, pool));
+}
+
+/* As FailoverBreaker would say it. */
+static void dump_breaker(apr_file_t *out, const fo_policy_t *policy, apr_pool_t *pool)
+{
+    apr_int64_t streak = policy->value[FO_POLICY_STREAK];
+
+    if (!fo_breaker_is_on(policy))
+        return;
+    apr_file_printf(out, "    breaker  window=%s failures=%d rate=%s%s reset=%s count=%s trip=%s\n",
+                    span(policy, FO_POLICY_WINDOW, pool), (int)policy->value[FO_POLICY_FAILURES],
+                    number((double)policy->value[FO_POLICY_RATE] / 1e6, 6, pool),
+                    streak ? apr_psprintf(pool, " consecutive=%d", (int)streak) : "",
+                    span(policy, FO_POLICY_RESET, pool),
+                    policy->value[FO_POLICY_COUNTS_5XX] ? "5xx" : "errors",
+                    policy->value[FO_POLICY_OPENS] ? "open" : "ping");
 }
 
 /* How one of several endpoints is chosen. */
@@ -106,15 +131,6 @@ static double pings_per_second(const fo_target_t *target, fo_policy_e frequency,
     return pingers / ((double)shortest(target, frequency) / APR_USEC_PER_SEC * stretch);
 }
 
-/* Of the C library: APR's own leaves out the zero before the point. */
-static const char *number(double value, apr_pool_t *pool)
-{
-    char text[32];
-
-    snprintf(text, sizeof(text), "%.3g", value);
-    return apr_pstrdup(pool, text);
-}
-
 /* Who pings, and how often: by a timer always, else as often as requests come, and no more. */
 static void dump_expected(apr_file_t *out, const fo_ways_t *ways, const fo_target_t *target,
                           int children, apr_pool_t *pool)
@@ -127,9 +143,9 @@ static void dump_expected(apr_file_t *out, const fo_ways_t *ways, const fo_targe
         "             expect %s%s pings per second from %d child%s%s while up, %s while "
         "down\n",
         is_exact ? "" : "at most ",
-        number(pings_per_second(target, FO_POLICY_MONITORING, pingers), pool), pingers,
+        number(pings_per_second(target, FO_POLICY_MONITORING, pingers), 3, pool), pingers,
         pingers == 1 ? "" : "ren", ways->lease ? " for all" : "",
-        number(pings_per_second(target, FO_POLICY_OUTAGE, pingers), pool));
+        number(pings_per_second(target, FO_POLICY_OUTAGE, pingers), 3, pool));
 }
 
 /* "the same pings serve cache, app@host:80", if there are any such services. */
@@ -178,7 +194,7 @@ static void dump_endpoint(apr_file_t *out, const fo_ways_t *ways, const fo_endpo
     char up[FO_SPAN_TEXT], down[FO_SPAN_TEXT];
 
     apr_file_printf(out, "    endpoint %s %s weight=%s timeout %s, down %s, busy=%s\n",
-                    endpoint->name, endpoint->url->text, number(endpoint->weight, pool),
+                    endpoint->name, endpoint->url->text, number(endpoint->weight, 6, pool),
                     fo_span_text(first->timeout_up, up), fo_span_text(first->timeout_down, down),
                     target->busy_fails ? "fail" : "keep");
     apr_file_printf(out, "             %s: %s\n", endpoint->probe->scheme,
@@ -197,6 +213,7 @@ static void dump_service(apr_file_t *out, const fo_ways_t *ways, const fo_servic
     for (unsigned i = 0; i < (unsigned)service->endpoints->nelts; i++)
         dump_endpoint(out, ways, fo_service_endpoint(service, i), children, pool);
     dump_policy(out, &service->policy, pool);
+    dump_breaker(out, &service->policy, pool);
     if (service->endpoints->nelts > 1)
         dump_choice(out, service, pool);
     if (service->is_critical)

@@ -152,6 +152,8 @@ static const char *remedy(const fo_report_t *report)
     case EACCES:
     case EPERM:
         return "something here forbids the connect; with SELinux see httpd_can_network_connect";
+    case EBADF:
+        return "other code of this process closed the ping's descriptor";
     case EAGAIN:
         return "calls to services that hang hold the workers of this child";
     case APR_TIMEUP:

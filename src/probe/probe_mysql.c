@@ -34,7 +34,7 @@ static const char *with_user(const fo_url_t *url, apr_pool_t *pool)
 
 /*
  * LOCK TABLES is the least privilege that lets an account have a database as its current one:
- * without SELECT it can lock nothing, and it shows no table's name or definition.
+ * without SELECT it can lock no table, and it shows no table's name or definition.
  */
 static const char *needs_user(const fo_url_t *url, const char *database, apr_pool_t *pool)
 {

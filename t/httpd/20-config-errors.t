@@ -973,6 +973,7 @@ subtest 'DUMP_FAILOVER' => sub {
             FailoverGracePeriod 90s
             FailoverFailback manual
             FailoverAttempts 7 delay=3s
+            FailoverBreaker  failures=20 rate=0.1234 consecutive=5 count=5xx trip=open
         </FailoverService>
         <VirtualHost 127.0.0.1:81>
             ServerName shop.example.com
@@ -987,8 +988,10 @@ subtest 'DUMP_FAILOVER' => sub {
         'blogdb@shop.example.com:81', 'pings per second', 'DB_PASSWORD=***', 'API_TOKEN=***', 'AWS_SECRET=***', 'SSL_KEY=***',
         'each ping 3 probes, 250ms apart, all must pass: 6500ms, down 6500ms', 'checks tcp://west.example.com:26379 timeout 2s, down 2s',
         'west is the primary, grace 90s, failback manual', 'sets REDIS_MODE=readonly', 'unavailable after 7 x 3s',
+        'breaker window=2s failures=20 rate=0.1234 consecutive=5 reset=60s count=5xx trip=open',
         'not ready while it is down, but not while it observes', 'not ready while it is down blogdb@shop',
     );
+    is scalar( () = $output =~ /^ +breaker /mg ), 1, 'no breaker where there is none';
     unlike $output, qr/hunter/, 'no secret';
     like $output, qr/Syntax OK\n\z/, 'and checks the syntax';
     like dump_of(''), qr/none/, 'no service';
