@@ -47,6 +47,13 @@ static bool is_taken(apr_uint64_t bucket, unsigned stamp)
     return bucket != 0 && ahead > 0 && ahead < AHEAD_MAX;
 }
 
+/* Of one that is full, as many parts failed as before. */
+static apr_uint64_t halve(apr_uint64_t bucket)
+{
+    return (apr_uint64_t)stamp_of(bucket) << 2 * COUNT_BITS |
+           (apr_uint64_t)(calls_of(bucket) / 2) << COUNT_BITS | failures_of(bucket) / 2;
+}
+
 /* What began so long ago that its part of the time has been given up is not counted any more. */
 void fo_breaker_count(fo_breaker_t *breaker, unsigned stamp, apr_uint64_t more)
 {
@@ -55,9 +62,12 @@ void fo_breaker_count(fo_breaker_t *breaker, unsigned stamp, apr_uint64_t more)
 
     do {
         bool is_same = stamp_of(before) == stamp;
-        if (is_taken(before, stamp) || (is_same && calls_of(before) == COUNT_MAX))
+        if (is_taken(before, stamp))
             return;
-        after = (is_same ? before : (apr_uint64_t)stamp << 2 * COUNT_BITS) + more;
+        after = is_same ? before : (apr_uint64_t)stamp << 2 * COUNT_BITS;
+        if (calls_of(after) == COUNT_MAX)
+            after = halve(after);
+        after += more;
     } while (!atomic_compare_exchange_weak_explicit(place, &before, after, memory_order_relaxed,
                                                     memory_order_relaxed));
 }

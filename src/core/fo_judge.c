@@ -123,13 +123,17 @@ void fo_judge_remind(fo_judge_t *judge, const fo_service_t *service, apr_time_t 
     fo_standing_remind(judge->standings, service, &lineup, now);
 }
 
-/* When nothing works any more, what a breaker has opened is worth a ping. */
+/* When nothing works any more, what a breaker has opened is worth a ping, in all children. */
 static void end_opening(fo_judge_t *judge, const fo_service_t *service, apr_time_t now)
 {
     for (unsigned rank = 0; rank < (unsigned)service->endpoints->nelts; rank++) {
-        fo_row_t *row = &judge->rows[fo_service_endpoint(service, rank)->index];
-        if (row->open_until > now)
-            row->open_until = now;
+        const fo_endpoint_t *endpoint = fo_service_endpoint(service, rank);
+        fo_row_t *row = &judge->rows[endpoint->index];
+        if (row->open_until <= now)
+            continue;
+        if (judge->shared)
+            fo_shared_close(judge->shared, endpoint->seat, row->open_until, now);
+        row->open_until = now;
     }
 }
 
@@ -284,6 +288,8 @@ bool fo_judge_answer(fo_judge_t *judge, const fo_endpoint_t *endpoint, const fo_
     if (now < fo_judge_open_until(judge, endpoint))
         return false;
     if (!has_passed && !fo_report_is_failure(report, endpoint->target->busy_fails)) {
+        if (judge->rows[endpoint->index].pinged_at) /* the state is kept, for new children, too */
+            judge->rows[endpoint->index].pinged_at = pinged_at;
         fo_judge_remind(judge, endpoint->service, now);
         return false;
     }

@@ -37,7 +37,8 @@ typedef struct fo_service_words_t {
     _Atomic apr_int64_t announced_at;   /* the outage that the log tells of; 0: none */
     _Atomic apr_int64_t reminded_at;    /* when it last told of it */
     _Atomic apr_int64_t unavailable_at; /* the outage of which it has said that it lasts too long */
-    _Atomic apr_uint64_t used;          /* 1 + the rank of the endpoint that it tells of; 0: none */
+    _Atomic apr_uint64_t used;          /* the endpoint that it tells of, by its key; 0: none yet */
+    _Atomic apr_int64_t used_at;        /* since when */
     fo_breaker_t breaker;
 } fo_service_words_t;
 
@@ -91,6 +92,9 @@ struct fo_shared_t {
     fo_row_words_t *rows;       /* by slot, then by endpoint */
     _Atomic apr_int64_t *cells; /* by target; each the instant until which it is taken */
 };
+
+/* What a key is known by: 64 bits of FNV-1a, never 0. */
+apr_uint64_t fo_layout_digest(const char *key);
 
 static inline fo_row_words_t *fo_layout_row(const fo_shared_t *shared, unsigned slot,
                                             unsigned endpoint)

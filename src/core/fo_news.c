@@ -131,13 +131,65 @@ bool fo_news_unavailable(fo_shared_t *shared, const fo_service_t *service)
 }
 
 /* Before anything was told the primary is in use. */
-bool fo_news_use(fo_shared_t *shared, const fo_service_t *service, unsigned rank)
+bool fo_news_use(fo_shared_t *shared, const fo_endpoint_t *endpoint, apr_time_t now)
 {
-    _Atomic apr_uint64_t *used = &words_of(shared, service)->used;
-    apr_uint64_t now_used = (apr_uint64_t)rank + 1;
-    apr_uint64_t before = atomic_exchange(used, now_used);
+    fo_service_words_t *words = words_of(shared, endpoint->service);
+    apr_uint64_t digest = fo_layout_digest(endpoint->key);
+    apr_uint64_t before = atomic_exchange(&words->used, digest);
+    bool is_news = before ? before != digest : endpoint->rank != endpoint->service->primary;
 
-    return before ? before != now_used : rank != service->primary;
+    if (is_news)
+        atomic_store(&words->used_at, now);
+    return is_news;
+}
+
+static const fo_endpoint_t *endpoint_of(const fo_service_t *service, apr_uint64_t digest)
+{
+    for (unsigned rank = 0; rank < (unsigned)service->endpoints->nelts; rank++)
+        if (fo_layout_digest(fo_service_endpoint(service, rank)->key) == digest)
+            return fo_service_endpoint(service, rank);
+    return NULL;
+}
+
+static bool is_used_in(const fo_shared_t *shared, const fo_endpoint_t *endpoint, unsigned slot,
+                       apr_time_t now)
+{
+    fo_row_t row;
+
+    if (!fo_row_read(shared, slot, endpoint->seat, &row))
+        return is_being_written(shared, slot, endpoint->seat);
+    return row.is_in_use && !is_stale(&row, &endpoint->service->policy, now);
+}
+
+static bool is_used_elsewhere(const fo_shared_t *shared, const fo_endpoint_t *endpoint, int own,
+                              apr_time_t now)
+{
+    fo_slot_t unused;
+
+    for (unsigned slot = 0; slot < fo_slot_count(shared); slot++)
+        if ((int)slot != own && fo_slot_read(shared, slot, &unused) &&
+            is_used_in(shared, endpoint, slot, now))
+            return true;
+    return false;
+}
+
+bool fo_news_return(fo_shared_t *shared, const fo_endpoint_t *endpoint, int slot, apr_time_t now,
+                    const fo_endpoint_t **ret_left, apr_interval_time_t *ret_lasted)
+{
+    fo_service_words_t *words = words_of(shared, endpoint->service);
+    apr_uint64_t digest = fo_layout_digest(endpoint->key), told = atomic_load(&words->used);
+    apr_int64_t used_at = atomic_load(&words->used_at);
+    const fo_endpoint_t *left;
+
+    if (!told || told == digest)
+        return false;
+    left = endpoint_of(endpoint->service, told);
+    if ((left && is_used_elsewhere(shared, left, slot, now)) ||
+        !atomic_compare_exchange_strong(&words->used, &told, digest) || !left)
+        return false;
+    *ret_left = left;
+    *ret_lasted = now - used_at;
+    return true;
 }
 
 bool fo_news_is_open(const fo_shared_t *shared, const fo_service_t *service)

@@ -30,8 +30,15 @@ bool fo_news_reminder(fo_shared_t *shared, const fo_service_t *service, apr_time
 /* It has been down for too long; once for each outage. */
 bool fo_news_unavailable(fo_shared_t *shared, const fo_service_t *service);
 
-/* The endpoint of this rank is in use now; the first child to go over to it tells. */
-bool fo_news_use(fo_shared_t *shared, const fo_service_t *service, unsigned rank);
+/* The endpoint is in use now; the first child to go over to it tells. */
+bool fo_news_use(fo_shared_t *shared, const fo_endpoint_t *endpoint, apr_time_t now);
+
+/*
+ * This child uses the endpoint, and not the one that was told of last. True: nobody uses that any
+ * more, as the children that did are gone. It is *ret_left, which was used for *ret_lasted.
+ */
+bool fo_news_return(fo_shared_t *shared, const fo_endpoint_t *endpoint, int slot, apr_time_t now,
+                    const fo_endpoint_t **ret_left, apr_interval_time_t *ret_lasted);
 
 /* An outage has been told of, and not yet its end. */
 bool fo_news_is_open(const fo_shared_t *shared, const fo_service_t *service);

@@ -8,7 +8,7 @@
 #include <string.h>
 
 /* Rises with every change of fo_layout.h that its sizes do not show. */
-#define LAYOUT_VERSION 2
+#define LAYOUT_VERSION 3
 
 #define FNV_BASIS 0xcbf29ce484222325u
 #define FNV_PRIME 0x100000001b3u
@@ -88,14 +88,18 @@ fo_shared_t *fo_shared_init(void *memory, const fo_capacity_t *capacity)
     return shared;
 }
 
+bool fo_shared_is_known(const fo_shared_t *shared)
+{
+    return shared->layout == layout_number();
+}
+
 bool fo_shared_fits(const fo_shared_t *shared, const fo_capacity_t *capacity)
 {
-    return shared->layout == layout_number() && shared->capacity.slots == capacity->slots &&
+    return fo_shared_is_known(shared) && shared->capacity.slots == capacity->slots &&
            shared->capacity.cells == capacity->cells;
 }
 
-/* 64 bits of FNV-1a, never 0. */
-static apr_uint64_t digest_of(const char *key)
+apr_uint64_t fo_layout_digest(const char *key)
 {
     apr_uint64_t digest = FNV_BASIS;
 
@@ -260,7 +264,7 @@ static bool seat_kind(fo_shared_t *shared, const fo_plan_t *plan, kind_e kind, a
     guests_t guests = guests_of(plan, kind);
 
     for (unsigned i = 0; i < guests.n; i++) {
-        apr_uint64_t digest = digest_of(guests.key(plan, i));
+        apr_uint64_t digest = fo_layout_digest(guests.key(plan, i));
         unsigned seat = *guests.seat(plan, i) = find_seat(&bench, digest, shared->generation);
         if (seat != NO_SEAT)
             sit(shared, &bench, seat, digest);
@@ -271,7 +275,7 @@ static bool seat_kind(fo_shared_t *shared, const fo_plan_t *plan, kind_e kind, a
         unsigned seat = *guests.seat(plan, i) = free_seat(&bench, oldest);
         if (seat == NO_SEAT)
             return false;
-        sit(shared, &bench, seat, digest_of(guests.key(plan, i)));
+        sit(shared, &bench, seat, fo_layout_digest(guests.key(plan, i)));
     }
     return true;
 }
@@ -341,7 +345,7 @@ bool fo_shared_adopt(fo_shared_t *shared, fo_plan_t *plan, const fo_shared_t *be
 {
     apr_uint64_t oldest;
 
-    if (before && before->layout != layout_number())
+    if (before && !fo_shared_is_known(before))
         before = NULL;
     if (before)
         shared->generation = before->generation;
@@ -423,6 +427,13 @@ apr_time_t fo_shared_open(fo_shared_t *shared, unsigned endpoint, apr_interval_t
         return until_at; /* a sibling was faster */
     atomic_store(&words->open_span, span);
     return now + span;
+}
+
+void fo_shared_close(fo_shared_t *shared, unsigned endpoint, apr_time_t until_at, apr_time_t now)
+{
+    apr_int64_t expected = until_at;
+
+    atomic_compare_exchange_strong(&shared->endpoints[endpoint].open_until, &expected, now);
 }
 
 void fo_shared_count_lost_event(fo_shared_t *shared)

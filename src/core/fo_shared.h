@@ -43,7 +43,10 @@ apr_size_t fo_shared_size(const fo_capacity_t *capacity);
 /* The memory is zeroed and of that size. */
 fo_shared_t *fo_shared_init(void *memory, const fo_capacity_t *capacity);
 
-/* True when this version of the code laid the memory out, for as many slots and cells. */
+/* True when this version of the code laid the memory out; else nothing else of it can be read. */
+bool fo_shared_is_known(const fo_shared_t *shared);
+
+/* Such a memory, for as many slots and cells. */
 bool fo_shared_fits(const fo_shared_t *shared, const fo_capacity_t *capacity);
 
 /*
@@ -86,6 +89,9 @@ fo_breaker_t *fo_shared_breaker(fo_shared_t *shared, unsigned service);
 #define FO_OPEN_MAX (600 * APR_USEC_PER_SEC)
 apr_time_t fo_shared_open(fo_shared_t *shared, unsigned endpoint, apr_interval_time_t reset,
                           apr_time_t now);
+
+/* Where the opening that lasts until then is over before its time, for all children. */
+void fo_shared_close(fo_shared_t *shared, unsigned endpoint, apr_time_t until_at, apr_time_t now);
 
 /* Until when it is; an instant that has passed, or 0: it is not. */
 apr_time_t fo_shared_open_until(const fo_shared_t *shared, unsigned endpoint);

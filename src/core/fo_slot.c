@@ -97,7 +97,7 @@ void fo_slot_release(fo_shared_t *shared, apr_int64_t pid)
 
 void fo_slot_sweep(fo_shared_t *shared, bool (*is_alive)(apr_int64_t pid))
 {
-    for (unsigned i = 0; i < shared->capacity.slots; i++) {
+    for (unsigned i = 0; fo_shared_is_known(shared) && i < shared->capacity.slots; i++) {
         apr_int64_t pid = atomic_load(&shared->slots[i].pid);
         if (pid && !is_alive(pid))
             release(&shared->slots[i]);

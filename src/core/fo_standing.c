@@ -277,31 +277,55 @@ static bool tell_recovery(fo_standings_t *standings, const fo_service_t *service
     standing->down_at = standing->told_at = 0;
     standing->is_unavailable = false;
     if (was_down && !is_alone(standings) && !standings->follows)
-        fo_news_use(standings->shared, service, standing->word.endpoint);
+        fo_news_use(standings->shared, change.endpoint, now);
     if (was_down || change.is_news)
         fo_standings_observe(standings, &change);
     return was_down;
 }
 
-/* The one that was left fell, or a better one is in use again. */
+/* The one that was left fell, or a better one is in use again. lasted: how long it was used. */
 static void tell_use(fo_standings_t *standings, const fo_service_t *service,
-                     const fo_lineup_t *lineup, apr_time_t now)
+                     const fo_lineup_t *lineup, unsigned left, apr_interval_time_t lasted,
+                     bool is_news)
 {
-    const standing_t *standing = &standings->all[service->index];
-    unsigned left = standing->told.endpoint, used = standing->word.endpoint;
+    unsigned used = standings->all[service->index].word.endpoint;
     bool has_fallen = !fo_state_is_usable(lineup->candidates[left].state);
     fo_change_t change = {
         .kind = has_fallen ? FO_CHANGE_SWITCH : FO_CHANGE_FAILBACK,
+        .is_news = is_news,
         .service = service,
         .endpoint = fo_service_endpoint(service, has_fallen ? left : used),
         .other = fo_service_endpoint(service, has_fallen ? used : left),
         .report = lineup->failures[left],
-        .lasted = has_fallen ? 0 : now - standing->told_used_at,
+        .lasted = has_fallen ? 0 : lasted,
     };
 
-    change.is_news = is_alone(standings) ||
-                     (!standings->follows && fo_news_use(standings->shared, service, used));
     fo_standings_observe(standings, &change);
+}
+
+static void tell_own_use(fo_standings_t *standings, const fo_service_t *service,
+                         const fo_lineup_t *lineup, apr_time_t now)
+{
+    const standing_t *standing = &standings->all[service->index];
+    const fo_endpoint_t *used = fo_service_endpoint(service, standing->word.endpoint);
+    bool is_news = is_alone(standings) ||
+                   (!standings->follows && fo_news_use(standings->shared, used, now));
+
+    tell_use(standings, service, lineup, standing->told.endpoint, now - standing->told_used_at,
+             is_news);
+}
+
+/* Those that used another one may have gone without a word. */
+static void tell_return(fo_standings_t *standings, const fo_service_t *service,
+                        const fo_lineup_t *lineup, apr_time_t now)
+{
+    const standing_t *standing = &standings->all[service->index];
+    const fo_endpoint_t *used = fo_service_endpoint(service, standing->word.endpoint), *left;
+    apr_interval_time_t lasted;
+
+    if (!is_alone(standings) && !standings->follows &&
+        fo_news_return(standings->shared, used, standings->slot, now, &left, &lasted))
+        tell_use(standings, service, lineup, left->rank, lasted, true);
 }
 
 void fo_standing_tell(fo_standings_t *standings, const fo_service_t *service,
@@ -315,9 +339,12 @@ void fo_standing_tell(fo_standings_t *standings, const fo_service_t *service,
     }
     if (!lineup->has_passed && is_same_use(standing->word, standing->told))
         return;
-    if (!tell_recovery(standings, service, lineup, now) &&
-        standing->word.endpoint != standing->told.endpoint)
-        tell_use(standings, service, lineup, now);
+    if (!tell_recovery(standings, service, lineup, now)) {
+        if (standing->word.endpoint != standing->told.endpoint)
+            tell_own_use(standings, service, lineup, now);
+        else
+            tell_return(standings, service, lineup, now);
+    }
     standing->told = standing->word;
     standing->told_used_at = standing->used_at;
 }

@@ -86,6 +86,8 @@ const char *httpd_closure_require(cmd_parms *cmd, void *opaque, int argc, char *
 
     if (argc < 1)
         return "FailoverRequire NAME ... or none: a word is missing";
+    if (argc > HTTPD_USES_MAX)
+        return apr_psprintf(cmd->pool, "FailoverRequire: at most %d services", HTTPD_USES_MAX);
     speak(directory);
     if (argc == 1 && strcasecmp(argv[0], "none") == 0)
         return reset(&directory->requires);

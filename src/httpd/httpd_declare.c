@@ -74,6 +74,14 @@ static bool exports_collide(const char *a, const char *b, apr_pool_t *pool)
     return is_made_of(b, a, "_endpoint", pool) || is_made_of(b, a, "_epoch", pool);
 }
 
+const char *httpd_service_clash(const char *name, const httpd_service_t *other, apr_pool_t *pool)
+{
+    return apr_psprintf(pool,
+                        "'%s' and '%s', declared at %s:%d, would export a variable of the same "
+                        "name (FAILOVER_..._ENDPOINT or _EPOCH)",
+                        name, other->name, other->place.file, other->place.line);
+}
+
 const char *httpd_service_check_name(cmd_parms *cmd, const char *name)
 {
     const apr_array_header_t *services = httpd_server_of(cmd->server)->services;
@@ -89,10 +97,7 @@ const char *httpd_service_check_name(cmd_parms *cmd, const char *name)
                                 name, other->name, other->place.file, other->place.line);
         if (exports_collide(other->name, name, cmd->pool) ||
             exports_collide(name, other->name, cmd->pool))
-            return apr_psprintf(cmd->pool,
-                                "'%s' and '%s', declared at %s:%d, would export a variable of the "
-                                "same name (FAILOVER_..._ENDPOINT or _EPOCH)",
-                                name, other->name, other->place.file, other->place.line);
+            return httpd_service_clash(name, other, cmd->pool);
     }
     return error;
 }

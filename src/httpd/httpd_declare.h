@@ -79,6 +79,9 @@ const char *httpd_tls_configure(const httpd_draft_t *draft);
 /* httpd_declare.c, for the blocks. */
 httpd_service_t *httpd_service_make(cmd_parms *cmd, const char *name);
 const char *httpd_service_check_name(cmd_parms *cmd, const char *name);
+
+/* The message of two whose variables would have one name; the other one was declared before. */
+const char *httpd_service_clash(const char *name, const httpd_service_t *other, apr_pool_t *pool);
 const char *httpd_service_register(cmd_parms *cmd, httpd_service_t *service);
 const char *httpd_check_words(cmd_parms *cmd, int argc, int least, const char *syntax);
 

@@ -179,6 +179,38 @@ static void part_services(const fo_scope_t *scope, apr_pool_t *parent)
     apr_pool_destroy(pool);
 }
 
+/* The later one is misplaced. */
+static const char *clash(const httpd_service_t *one, const httpd_service_t *other, apr_pool_t *pool)
+{
+    const httpd_service_t *late = one->serial > other->serial ? one : other;
+    const httpd_service_t *early = late == one ? other : one;
+
+    return httpd_misplaced(late->place, "FailoverService",
+                           httpd_service_clash(late->name, early, pool), pool);
+}
+
+/* Of a virtual host and of the server: httpd_service_check_name() compares those of one alone. */
+static const char *check_exports(const fo_scope_t *scope, const apr_array_header_t *declared,
+                                 apr_pool_t *pool)
+{
+    apr_hash_t *states = apr_hash_make(pool);
+
+    for (unsigned i = 0; i < (unsigned)scope->services->nelts; i++) {
+        fo_service_t *service = fo_scope_service(scope, i);
+        apr_hash_set(states, service->env_state, APR_HASH_KEY_STRING, service);
+    }
+    for (unsigned i = 0; i < (unsigned)scope->services->nelts; i++) {
+        const fo_service_t *one = fo_scope_service(scope, i), *other;
+        other = apr_hash_get(states, one->env_endpoint, APR_HASH_KEY_STRING);
+        if (!other)
+            other = apr_hash_get(states, one->env_epoch, APR_HASH_KEY_STRING);
+        if (other)
+            return clash(APR_ARRAY_IDX(declared, (int)one->index, httpd_service_t *),
+                         APR_ARRAY_IDX(declared, (int)other->index, httpd_service_t *), pool);
+    }
+    return NULL;
+}
+
 /* The main server's directories hold in every virtual host. */
 static void plan_monitor(httpd_server_t *server, const httpd_server_t *main_server)
 {
@@ -216,7 +248,7 @@ static const char *check_lease(const httpd_config_t *config, apr_pool_t *pool)
 const char *httpd_plan_build(httpd_config_t *config, server_rec *main_server, apr_pool_t *pool)
 {
     apr_array_header_t *declared = collect(main_server, pool);
-    const char *error;
+    const char *error = NULL;
 
     config->plan = fo_plan_make(pool);
     config->plan->ways = config->ways;
@@ -231,7 +263,10 @@ const char *httpd_plan_build(httpd_config_t *config, server_rec *main_server, ap
     }
     for (unsigned i = 0; i < (unsigned)config->plan->scopes->nelts; i++)
         part_services(fo_plan_scope_at(config->plan, i), pool);
-    error = check_lease(config, pool);
+    for (unsigned i = 0; !error && i < (unsigned)config->plan->scopes->nelts; i++)
+        error = check_exports(fo_plan_scope_at(config->plan, i), declared, pool);
+    if (!error)
+        error = check_lease(config, pool);
     if (!error)
         error = httpd_uses_resolve(config->plan, declared, pool);
     if (!error)

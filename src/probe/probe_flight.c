@@ -1,6 +1,7 @@
 #include "probe/probe_flight.h"
 
 #include "core/fo_report.h"
+#include "probe/probe_pages.h"
 
 #include <errno.h>
 #include <netdb.h>
@@ -23,6 +24,41 @@ static const probe_form_t *form_of(const fo_probe_t *probe)
 static void start_host(probe_flight_t *flight, apr_time_t now);
 static void check_name(probe_flight_t *flight, apr_time_t now);
 
+/* A flight with what most of them need: it comes from the system, as a crowd may be under way. */
+#define FEW_HOSTS 4
+typedef struct whole_t {
+    probe_flight_t flight;
+    fo_host_t hosts[FEW_HOSTS];
+    probe_addresses_t addresses[FEW_HOSTS];
+    probe_query_t queries[FEW_HOSTS];
+} whole_t;
+
+static probe_flight_t *take_flight(void)
+{
+    whole_t *whole = probe_pages_take(sizeof(*whole));
+
+    if (!whole)
+        return NULL;
+    whole->flight.hosts = whole->hosts;
+    whole->flight.addresses = whole->addresses;
+    whole->flight.queries = whole->queries;
+    return &whole->flight;
+}
+
+static void give_flight(probe_flight_t *flight)
+{
+    whole_t *whole = (whole_t *)flight;
+
+    if (flight->hosts != whole->hosts)
+        free(flight->hosts);
+    if (flight->addresses != whole->addresses)
+        free(flight->addresses);
+    if (flight->queries != whole->queries)
+        free(flight->queries);
+    memset(whole, 0, sizeof(*whole));
+    probe_pages_give(whole, sizeof(*whole));
+}
+
 /* n_hosts: it is none of them. */
 static unsigned find_host(const probe_flight_t *flight, const fo_host_t *host)
 {
@@ -41,12 +77,32 @@ const probe_addresses_t *probe_flight_addresses(const probe_flight_t *flight, co
     return i < flight->n_hosts && flight->addresses[i].n > 0 ? &flight->addresses[i] : NULL;
 }
 
+/* One of the arrays, for n elements; `few` is the one that begins with the flight. */
+static void *with_room(void *array, const void *few, unsigned n_before, unsigned n, size_t size)
+{
+    void *more;
+
+    if (array != few)
+        return realloc(array, n * size);
+    more = malloc(n * size);
+    if (more)
+        memcpy(more, few, n_before * size);
+    return more;
+}
+
 static bool make_room(probe_flight_t *flight, unsigned n)
 {
-    fo_host_t *hosts = realloc(flight->hosts, n * sizeof(*hosts));
-    probe_addresses_t *addresses = realloc(flight->addresses, n * sizeof(*addresses));
-    probe_query_t *queries = realloc(flight->queries, n * sizeof(*queries));
+    const whole_t *whole = (const whole_t *)flight;
+    fo_host_t *hosts;
+    probe_addresses_t *addresses;
+    probe_query_t *queries;
 
+    if (n <= FEW_HOSTS)
+        return true;
+    hosts = with_room(flight->hosts, whole->hosts, flight->n_hosts, n, sizeof(*hosts));
+    addresses = with_room(flight->addresses, whole->addresses, flight->n_hosts, n,
+                          sizeof(*addresses));
+    queries = with_room(flight->queries, whole->queries, flight->n_hosts, n, sizeof(*queries));
     if (hosts)
         flight->hosts = hosts;
     if (addresses)
@@ -104,7 +160,7 @@ probe_flight_t *probe_flight_start(const probe_field_t *field, const probe_order
     static const fo_host_t nowhere = { .name = "" }; /* reached by a path */
     const fo_url_t *url = order->check->url;
     bool has_hosts = url->n_hosts && !order->check->socket;
-    probe_flight_t *flight = calloc(1, sizeof(*flight));
+    probe_flight_t *flight = take_flight();
 
     if (!flight)
         return NULL;
@@ -188,7 +244,7 @@ static void finish_run(probe_flight_t *flight)
  */
 static void host_resolved(probe_flight_t *flight, apr_time_t now)
 {
-    if (flight->name && now - flight->started_at > flight->order.timeout / 2)
+    if (flight->name && now - flight->asked_at > flight->order.timeout / 2)
         flight->is_starved = true;
     flight->name = NULL;
     flight->wake_at = 0;
@@ -207,6 +263,8 @@ static void start_host(probe_flight_t *flight, apr_time_t now)
     probe_addresses_t *addresses = &flight->addresses[flight->host];
 
     flight->report.stage = FO_STAGE_RESOLVE;
+    if (flight->host == 0 || !flight->form->takes_all_hosts)
+        flight->asked_at = now;
     if (text[0] == '\0') {
         addresses->n = 0;
         addresses->text[0][0] = '\0';
@@ -224,7 +282,7 @@ static void start_host(probe_flight_t *flight, apr_time_t now)
     apr_interval_time_t patience = flight->order.timeout / 4;
     flight->name = flight->queries[flight->host].name;
     if (probe_name_addresses(flight->name)->n > 0)
-        flight->wake_at = flight->started_at +
+        flight->wake_at = flight->asked_at +
                           (patience < RESOLVE_PATIENCE ? patience : RESOLVE_PATIENCE);
     check_name(flight, now); /* it may have ended while another host was waited for */
 }
@@ -431,8 +489,5 @@ void probe_flight_free(probe_flight_t *flight)
     finish_run(flight);
     for (unsigned i = 0; i < flight->n_hosts; i++)
         free((char *)flight->hosts[i].name);
-    free(flight->hosts);
-    free(flight->addresses);
-    free(flight->queries);
-    free(flight);
+    give_flight(flight);
 }

@@ -62,6 +62,7 @@ typedef struct probe_flight_t {
     const probe_field_t *field;
     probe_order_t order;
     apr_time_t started_at;
+    apr_time_t asked_at; /* when the host's name was first wanted; of an ask, all at once */
     apr_time_t deadline_at;
     apr_interval_time_t late; /* by which we woke after the instants that were planned, in all */
     bool is_starved; /* we woke too late: our own time-outs prove nothing, nor what we made wait */

@@ -8,7 +8,6 @@
 #include "probe/probe_sleep.h"
 
 #include <errno.h>
-#include <malloc.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -244,13 +243,6 @@ static void mind_timer(probe_loop_t *loop, apr_time_t now)
         want(loop, fo_plan_target_at(loop->plan, i), FO_TRIGGER_TIMER, nobody, now);
 }
 
-/* What a crowd of them took is for others. */
-static void give_back(void)
-{
-    probe_pages_drop();
-    malloc_trim(0);
-}
-
 static void remove_round(probe_loop_t *loop, unsigned index)
 {
     probe_round_t *round = loop->rounds[index];
@@ -260,8 +252,8 @@ static void remove_round(probe_loop_t *loop, unsigned index)
     probe_round_free(round);
     loop->n_ended++;
     if (loop->n_rounds == 0) {
-        if (loop->n_ended > CROWD)
-            give_back();
+        if (loop->n_ended > CROWD) /* what a crowd of them took is for others */
+            probe_pages_drop();
         loop->n_ended = 0;
     }
 }

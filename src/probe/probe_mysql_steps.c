@@ -69,9 +69,14 @@ static void hear(int mode, MYSQL *mysql, const unsigned char *bytes, size_t n)
         (void)shutdown(mysql_get_socket(mysql), SHUT_RDWR);
 }
 
+/* Once, or each byte would be heard twice. */
 void probe_mysql_steps_init(void)
 {
-    (void)ma_pvio_register_callback(1, hear);
+    static bool is_heard;
+
+    if (!is_heard)
+        (void)ma_pvio_register_callback(1, hear);
+    is_heard = true;
 }
 
 static bool asks_more(const probe_mysql_conf_t *conf)

@@ -1,6 +1,7 @@
 #include "probe/probe_plugin.h"
 
 #include "core/fo_parse.h"
+#include "probe/probe_clock.h"
 #include "probe/probe_plugin_wire.h"
 
 #include <poll.h>
@@ -188,7 +189,8 @@ static void judge(const conf_t *conf, int status, const char *said, fo_report_t 
 /* 0, or an errno. Never waits. */
 static int send_ask(unsigned command, apr_interval_time_t budget, int peer)
 {
-    probe_plugin_ask_t ask = { .command = command, .left_ms = (int)((budget + 999) / 1000) };
+    apr_time_t now = probe_clock_now();
+    probe_plugin_ask_t ask = { .command = command, .asked_at = now, .until_at = now + budget };
     union {
         struct cmsghdr header;
         char bytes[CMSG_SPACE(sizeof(int))];
@@ -224,7 +226,7 @@ static fo_progress_e begin(void *state, const void *conf, const fo_ask_t *ask, f
     error = send_ask(mine->conf->command, ask->budget, ends[1]);
     close(ends[1]);
     if (error == EAGAIN)
-        return own_side(report, 0, "the helper process that runs plugins is overwhelmed");
+        return own_side(report, 0, PROBE_PLUGIN_OVERWHELMED);
     if (error == EPIPE || error == ECONNRESET)
         return own_side(report, 0, "there is no helper process that runs plugins");
     if (error)

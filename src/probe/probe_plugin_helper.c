@@ -94,17 +94,25 @@ static bool has_gone(int peer)
     return poll(&polled, 1, 0) > 0;
 }
 
+/* More than half of its time has passed in the queue. */
+static bool is_late(const probe_plugin_ask_t *ask)
+{
+    return probe_clock_now() > ask->asked_at + (ask->until_at - ask->asked_at) / 2;
+}
+
 static void serve(helper_t *helper, const probe_plugin_ask_t *ask, int peer)
 {
     char *const *argv = probe_plugin_command(ask->command);
     probe_plugin_run_t *run = free_run(helper);
 
-    if (argv && run && ask->left_ms > 0 && !has_gone(peer)) {
-        probe_plugin_run_start(run, argv, peer, ask->left_ms);
+    if (argv && run && !is_late(ask) && !has_gone(peer)) {
+        probe_plugin_run_start(run, argv, peer, ask->until_at);
         return;
     }
     if (!run)
         probe_plugin_refuse(peer, 0, "too many plugins run at once, or cannot be killed");
+    else if (is_late(ask))
+        probe_plugin_refuse(peer, 0, PROBE_PLUGIN_OVERWHELMED);
     close(peer);
 }
 

@@ -88,7 +88,8 @@ static int start(probe_plugin_run_t *run, char *const argv[])
     return 0;
 }
 
-void probe_plugin_run_start(probe_plugin_run_t *run, char *const argv[], int peer, int left_ms)
+void probe_plugin_run_start(probe_plugin_run_t *run, char *const argv[], int peer,
+                            apr_time_t until_at)
 {
     static const probe_plugin_answer_t begun = { .kind = PROBE_PLUGIN_BEGUN };
     int error;
@@ -97,7 +98,7 @@ void probe_plugin_run_start(probe_plugin_run_t *run, char *const argv[], int pee
     *run = (probe_plugin_run_t){
         .out = -1,
         .peer = peer,
-        .until_at = probe_clock_now() + apr_time_from_msec((apr_interval_time_t)left_ms),
+        .until_at = until_at,
     };
     error = start(run, argv);
     if (error) {

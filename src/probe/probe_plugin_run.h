@@ -19,7 +19,8 @@ typedef struct probe_plugin_run_t {
 bool probe_plugin_run_is_free(const probe_plugin_run_t *run);
 
 /* Starts it and tells the ping, which is told as well if that fails. */
-void probe_plugin_run_start(probe_plugin_run_t *run, char *const argv[], int peer, int left_ms);
+void probe_plugin_run_start(probe_plugin_run_t *run, char *const argv[], int peer,
+                            apr_time_t until_at);
 
 /* Takes what it has said, as far as that is there. */
 void probe_plugin_run_read(probe_plugin_run_t *run);

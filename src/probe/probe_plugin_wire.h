@@ -9,8 +9,9 @@
 
 /* From the ping, with one end of a pair of sockets: the answers go there. */
 typedef struct probe_plugin_ask_t {
-    unsigned command; /* of probe_plugin_command() */
-    int left_ms;      /* until the deadline */
+    unsigned command;    /* of probe_plugin_command() */
+    apr_time_t asked_at; /* of probe_clock_now(), which is one for all processes */
+    apr_time_t until_at; /* the deadline */
 } probe_plugin_ask_t;
 
 typedef enum {
@@ -25,6 +26,9 @@ typedef struct probe_plugin_answer_t {
     int number;
     char text[FO_REPORT_TEXT];
 } probe_plugin_answer_t;
+
+/* Why a plugin that could begin no sooner is refused: what is left of the time is not its own. */
+#define PROBE_PLUGIN_OVERWHELMED "the helper process that runs plugins is overwhelmed"
 
 /* The program and its words, ending with NULL. NULL: there is none of this number. */
 char *const *probe_plugin_command(unsigned number);

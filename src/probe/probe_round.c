@@ -1,9 +1,10 @@
 #include "probe/probe_round.h"
 
 #include "core/fo_report.h"
+#include "probe/probe_pages.h"
 
 #include <errno.h>
-#include <stdlib.h>
+#include <string.h>
 
 /*
  * Once a check has failed the verdict is known. What the others have under way goes on to its end
@@ -95,11 +96,13 @@ probe_round_t *probe_round_start(const probe_field_t *field, const fo_ping_t *pi
     unsigned n = (unsigned)ping->target->checks->nelts;
     bool is_single = ping->target->probes.n == 1; /* most are: hundreds may be under way */
     size_t lane = sizeof(probe_lane_t) + (is_single ? 0 : sizeof(fo_series_t));
-    probe_round_t *round = calloc(1, sizeof(*round) + n * lane);
+    size_t size = sizeof(probe_round_t) + n * lane;
+    probe_round_t *round = probe_pages_take(size);
     fo_series_t *series = round ? (fo_series_t *)(void *)&round->lanes[n] : NULL;
 
     if (!round)
         return NULL;
+    round->size = size;
     round->field = field;
     round->ping = *ping;
     round->n_lanes = n;
@@ -146,8 +149,11 @@ bool probe_round_is_idle(const probe_round_t *round)
 
 void probe_round_free(probe_round_t *round)
 {
+    size_t size = round->size;
+
     for (unsigned i = 0; i < round->n_lanes; i++)
         if (round->lanes[i].flight)
             probe_flight_free(round->lanes[i].flight);
-    free(round);
+    memset(round, 0, size);
+    probe_pages_give(round, size);
 }

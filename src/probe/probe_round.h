@@ -25,6 +25,7 @@ typedef struct probe_round_t {
     bool is_over;          /* the report is final; a probe may still be under way */
     bool is_told;          /* the loop's */
     fo_report_t report;
+    size_t size; /* of all of it, in bytes */
     unsigned n_lanes;
     probe_lane_t lanes[];
 } probe_round_t;

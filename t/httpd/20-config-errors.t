@@ -677,6 +677,7 @@ subtest 'closed parts' => sub {
     good("FailoverRequire db\n$db");
     good("FailoverRequire db\n<VirtualHost *:1>\n$db</VirtualHost>");
     bad( 'FailoverRequire',     1, 'FailoverRequire NAME ... or none: a word is missing' );
+    bad( 'FailoverRequire ' . join( ' ', ('db') x 64 ), 1, 'FailoverRequire: at most 63 services' );
     bad( 'FailoverRequire 1st', 1, "FailoverRequire: '1st'" );
     bad( "${db}FailoverRequire db bd", 2, "FailoverRequire: there is no service 'bd'" );
     bad( "${db}FailoverRequire db none", 2, "FailoverRequire: there is no service 'none'" );

@@ -224,6 +224,78 @@ START_TEST(nothing_else_works)
 }
 END_TEST
 
+/* Once it has been asked the opening is over for all, and for those that come later. */
+START_TEST(what_was_opened_works)
+{
+    fo_monitor_t *later;
+
+    start();
+    ping_all(east, &passed);
+    ping_all(west, &passed);
+    trip(0);
+    now += SEC;
+    ping_all(west, &refused);
+    ping(0, east, &passed);
+    ping(1, east, &passed);
+    for (int i = 0; i < CHILDREN; i++)
+        fo_monitor_hear_hints(monitors[i], now);
+    for (int i = 0; i < CHILDREN; i++)
+        ck_assert_ptr_eq(used(i), east);
+    later = fo_monitor_make(plan, fo_board_make(plan, pool), 7, observe, NULL, pool);
+    fo_monitor_inherit(later, shared, now);
+    fo_monitor_join(later, shared, FO_SLOT_NONE);
+    ck_assert(fo_monitor_lead(later, now));
+    ck_assert(fo_state_is_usable(fo_monitor_health(later, east)->state));
+}
+END_TEST
+
+/* The children that used the other one are gone: that is told, and the next switch is news. */
+START_TEST(news_of_what_the_dead_used)
+{
+    start();
+    ping(0, east, &passed);
+    ping(0, west, &passed);
+    ping(0, east, &refused);
+    ck_assert_int_eq(last.kind, FO_CHANGE_SWITCH);
+    ck_assert(last.is_news);
+    now += SEC;
+    ping(1, east, &passed); /* the first still uses the other */
+    ck_assert_int_eq(last.kind, FO_CHANGE_SWITCH);
+    fo_slot_release(shared, 100);
+    now += SEC;
+    ping(1, west, &passed);
+    ck_assert_int_eq(last.kind, FO_CHANGE_FAILBACK);
+    ck_assert(last.is_news);
+    ck_assert_ptr_eq(last.endpoint, east);
+    ck_assert_ptr_eq(last.other, west);
+    ck_assert_int_eq(last.lasted, 2 * SEC);
+    ping(1, east, &refused);
+    ck_assert_int_eq(last.kind, FO_CHANGE_SWITCH);
+    ck_assert(last.is_news);
+}
+END_TEST
+
+/* A server that is full keeps the state: new children find it as well. */
+START_TEST(a_state_that_is_kept_is_inherited)
+{
+    static const fo_report_t full = { .verdict = FO_VERDICT_BUSY, .code = 1040 };
+    fo_monitor_t *later;
+
+    start();
+    plan->ways.inherits = true;
+    ping_all(west, &refused);
+    ping_all(east, &refused);
+    for (int i = 0; i < 4; i++) {
+        now += policy.value[FO_POLICY_OUTAGE];
+        ping_all(west, &full);
+        ping_all(east, &full);
+    }
+    later = fo_monitor_make(plan, fo_board_make(plan, pool), 7, observe, NULL, pool);
+    fo_monitor_inherit(later, shared, now);
+    ck_assert_int_eq(fo_monitor_health(later, east)->state, FO_STATE_DOWN);
+}
+END_TEST
+
 /* A child that begins meanwhile does not ask it either. */
 START_TEST(a_child_that_comes_later)
 {
@@ -314,6 +386,9 @@ static Suite *suite(void)
     tcase_add_loop_test(tc, half_open, 0, 2);
     tcase_add_loop_test(tc, half_open_without_an_answer, 0, 2);
     tcase_add_test(tc, nothing_else_works);
+    tcase_add_test(tc, what_was_opened_works);
+    tcase_add_test(tc, news_of_what_the_dead_used);
+    tcase_add_test(tc, a_state_that_is_kept_is_inherited);
     tcase_add_loop_test(tc, a_child_that_comes_later, 0, 2);
     tcase_add_test(tc, news_after_an_outage);
     tcase_add_test(tc, quick_reopening);

@@ -376,6 +376,7 @@ static void turn(void);
 #define fo_news_close stepped_close
 #define fo_news_unavailable stepped_unavailable
 #define fo_news_use stepped_use
+#define fo_news_return stepped_return
 #define fo_news_reminder stepped_reminder
 #define fo_news_is_open stepped_is_open
 #define fo_row_read(...) (turn(), fo_row_read(__VA_ARGS__))

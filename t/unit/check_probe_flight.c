@@ -844,6 +844,24 @@ START_TEST(further_hosts_by_name)
 }
 END_TEST
 
+/* What the hosts before took says nothing of this one's look-up. */
+START_TEST(slow_hosts_before)
+{
+    peer_mute(&peer);
+    start_local(&rig_probe_dialogue);
+    now += TIMEOUT * 6 / 10;
+    say(accept_one(), apr_psprintf(pool, "+MORE one.test %u\n", peer.port));
+    while (!flight->is_over && !flight->name)
+        pump();
+    await_name();
+    (void)accept_one();
+    pump();
+    now = probe_flight_wake_at(flight);
+    probe_flight_tick(flight, now);
+    expect(FO_VERDICT_FAIL, FO_STAGE_ASK, APR_TIMEUP);
+}
+END_TEST
+
 /* Steps */
 
 static void expect_ended(int n)
@@ -1178,6 +1196,7 @@ static TCase *hosts_case(void)
     tcase_add_loop_test(tc, all_hosts_must_pass, 0, COUNT(hosts));
     tcase_add_loop_test(tc, further_hosts_must_pass, 0, 4);
     tcase_add_loop_test(tc, further_hosts_by_name, 0, 2);
+    tcase_add_test(tc, slow_hosts_before);
     return tc;
 }
 

@@ -40,6 +40,7 @@ int close(int fd)
 static void setup(void)
 {
     unit_setup();
+    fo_probe_mysql.child_init(); /* both, as httpd does */
     fo_probe_mysqls.child_init();
     budget = PEER_BUDGET;
 }

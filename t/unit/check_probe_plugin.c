@@ -660,6 +660,22 @@ START_TEST(a_helper_that_is_overwhelmed_is_our_own_fault)
 }
 END_TEST
 
+/* What is left of the time once the helper has come to it is not the plugin's to answer for. */
+START_TEST(a_helper_that_is_late_is_our_own_fault)
+{
+    void *conf = plugin(script("sleep 600"), NULL);
+    ping_t ping;
+
+    start_helper();
+    stop_helper();
+    begin(&ping, conf, SEC);
+    poll(NULL, 0, 600);
+    kill(helper, SIGCONT);
+    finish(&ping);
+    expect(FO_VERDICT_SELF, 0, "the helper process that runs plugins is overwhelmed");
+}
+END_TEST
+
 /* Of the last one who could ask it, and by SIGTERM. */
 START_TEST(the_helper_ends_with_all_plugins)
 {
@@ -714,6 +730,7 @@ static Suite *suite(void)
     tcase_add_test(tc, a_helper_that_dies_leaves_no_plugin);
     tcase_add_test(tc, a_helper_that_hangs_is_our_own_fault);
     tcase_add_test(tc, a_helper_that_is_overwhelmed_is_our_own_fault);
+    tcase_add_test(tc, a_helper_that_is_late_is_our_own_fault);
     tcase_add_loop_test(tc, the_helper_ends_with_all_plugins, 0, 2);
     suite_add_tcase(s, tc);
     return s;
