@@ -22,7 +22,9 @@ my %KIND  = (
         patience => 4,
         runtime  => 'libasan.so',
         options  => {
-            ASAN_OPTIONS  => 'detect_stack_use_after_return=1:strict_string_checks=1',
+            # GCC 12's runtime takes what lies before a thread's variables for a header if their address
+            # ends in 0x010, and LeakSanitizer then dies of what it reads there.
+            ASAN_OPTIONS  => 'detect_stack_use_after_return=1:strict_string_checks=1:intercept_tls_get_addr=0',
             LSAN_OPTIONS  => "print_suppressions=0:suppressions=$ROOT/t/sanitize/lsan.supp",
             UBSAN_OPTIONS => $UBSAN,
         },

@@ -14,7 +14,7 @@ our @EXPORT = qw(run_units run_threaded_units);
 my %environment = (
     'build'       => {},
     'build/ubsan' => {},
-    'build/asan'  => { ASAN_OPTIONS => 'detect_leaks=1' },
+    'build/asan'  => { ASAN_OPTIONS => 'detect_leaks=1:intercept_tls_get_addr=0' },
     'build/tsan'  => { TSAN_OPTIONS => 'halt_on_error=1' },
 );
 
