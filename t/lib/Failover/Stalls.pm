@@ -10,8 +10,10 @@ use v5.36;
 use Exporter          qw(import);
 use Failover::Cleanup qw(fork_child);
 use Failover::Wait;
+use File::Basename qw(basename);
 use IO::Handle;
-use List::Util  qw(max min sum0);
+use List::Util qw(max min sum0);
+use POSIX      ();
 use Time::HiRes qw(sleep);
 
 our @EXPORT = qw(watch_stalls stalled);
@@ -37,9 +39,11 @@ sub stalled ( $began, $ended ) {
     return sum0 map { max( 0, min( $ended, $_->[1] ) - max( $began, $_->[0] ) ) } @stall;
 }
 
-# Until the test is gone, which closes the pipe and ends this process.
+# Until the test is gone, which closes the pipe and ends this process. Connections of the test that are
+# open by now would otherwise outlast its own end of them.
 sub _watch ($writer) {
     $writer->autoflush(1);
+    POSIX::close($_) for grep { $_ > 2 && $_ != fileno $writer } map { basename($_) } glob '/proc/self/fd/*';
     while (1) {
         my $from = now() + $NAP;
         sleep $NAP;
