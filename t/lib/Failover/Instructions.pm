@@ -79,14 +79,20 @@ sub measure (%arg) {
 }
 
 # The least is what a request costs that found its bytes and waited for nothing. On a busy machine
-# nearly all may have waited: a run in which hardly any did not says nothing.
+# nearly all may have waited: a run in which hardly any did not says nothing. Where in no run the least is
+# shared, a single request was of a cheaper kind, and what several share is what counts.
 sub _usual ( $httpd, $all, $up ) {
-    my @count;
+    my ( @count, %profile );
     for ( 1 .. $RUNS ) {
-        my %profile = map { _own($_) => $_ } my @quick = grep { !$_->count('poll') } _run( $httpd, $all, $up );
-        @count = sort { $a <=> $b } map { _own($_) } @quick;
+        my @quick = grep { !$_->count('poll') } _run( $httpd, $all, $up );
+        %profile = map { _own($_) => $_ } @quick;
+        @count   = sort { $a <=> $b } map { _own($_) } @quick;
         return $profile{ $count[0] } if @count >= $LIKE_IT && $count[ $LIKE_IT - 1 ] == $count[0];
     }
+    my %shared;
+    $shared{$_}++ for @count;
+    my ($least) = grep { $shared{$_} >= $LIKE_IT } @count;
+    return $profile{$least} if defined $least;
     die "hardly two requests cost the same in $RUNS runs, as in the last one: @count\n";
 }
 
