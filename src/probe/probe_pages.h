@@ -8,8 +8,8 @@
 
 #include <stddef.h>
 
-/* Pieces that a thread keeps at most. */
-#define PROBE_PAGES_KEPT 64
+/* Pieces that a thread keeps at most: those of 64 pings, three each. */
+#define PROBE_PAGES_KEPT 192
 
 /* At least that many bytes, zeroed, at a page's beginning; NULL: no memory. */
 void *probe_pages_take(size_t size);
