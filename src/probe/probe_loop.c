@@ -8,6 +8,7 @@
 #include "probe/probe_sleep.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +30,7 @@ struct probe_loop_t {
     unsigned n_rounds;
     unsigned n_lanes; /* of all rounds */
     unsigned n_ended; /* since there was none */
+    bool has_trimmed;
     probe_sleep_t sleep;
     int shared_fd;         /* by which other children wake the one that pings for all; -1: none */
     bool is_leading;       /* it pings, for itself or for all; until the first look, too */
@@ -243,6 +245,18 @@ static void mind_timer(probe_loop_t *loop, apr_time_t now)
         want(loop, fo_plan_target_at(loop->plan, i), FO_TRIGGER_TIMER, nobody, now);
 }
 
+/*
+ * What a crowd of them took is for others. The heap is trimmed once, while the child is young: that
+ * holds each arena's lock for as long as the heap is large.
+ */
+static void give_back(probe_loop_t *loop)
+{
+    probe_pages_drop();
+    if (!loop->has_trimmed)
+        malloc_trim(0);
+    loop->has_trimmed = true;
+}
+
 static void remove_round(probe_loop_t *loop, unsigned index)
 {
     probe_round_t *round = loop->rounds[index];
@@ -252,8 +266,8 @@ static void remove_round(probe_loop_t *loop, unsigned index)
     probe_round_free(round);
     loop->n_ended++;
     if (loop->n_rounds == 0) {
-        if (loop->n_ended > CROWD) /* what a crowd of them took is for others */
-            probe_pages_drop();
+        if (loop->n_ended > CROWD)
+            give_back(loop);
         loop->n_ended = 0;
     }
 }
