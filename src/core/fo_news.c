@@ -47,14 +47,19 @@ static bool is_down_in(const fo_shared_t *shared, const fo_service_t *service, u
     return true;
 }
 
-static bool is_down_elsewhere(const fo_shared_t *shared, const fo_service_t *service, int own,
-                              apr_time_t now)
+/* A child sits there, and not this one. */
+static bool is_anothers(const fo_shared_t *shared, unsigned slot, int own)
 {
     fo_slot_t unused;
 
+    return (int)slot != own && fo_slot_read(shared, slot, &unused);
+}
+
+static bool is_down_elsewhere(const fo_shared_t *shared, const fo_service_t *service, int own,
+                              apr_time_t now)
+{
     for (unsigned slot = 0; slot < fo_slot_count(shared); slot++)
-        if ((int)slot != own && fo_slot_read(shared, slot, &unused) &&
-            is_down_in(shared, service, slot, now))
+        if (is_anothers(shared, slot, own) && is_down_in(shared, service, slot, now))
             return true;
     return false;
 }
@@ -164,11 +169,8 @@ static bool is_used_in(const fo_shared_t *shared, const fo_endpoint_t *endpoint,
 static bool is_used_elsewhere(const fo_shared_t *shared, const fo_endpoint_t *endpoint, int own,
                               apr_time_t now)
 {
-    fo_slot_t unused;
-
     for (unsigned slot = 0; slot < fo_slot_count(shared); slot++)
-        if ((int)slot != own && fo_slot_read(shared, slot, &unused) &&
-            is_used_in(shared, endpoint, slot, now))
+        if (is_anothers(shared, slot, own) && is_used_in(shared, endpoint, slot, now))
             return true;
     return false;
 }

@@ -104,14 +104,15 @@ static void serve(helper_t *helper, const probe_plugin_ask_t *ask, int peer)
 {
     char *const *argv = probe_plugin_command(ask->command);
     probe_plugin_run_t *run = free_run(helper);
+    bool comes_late = is_late(ask);
 
-    if (argv && run && !is_late(ask) && !has_gone(peer)) {
+    if (argv && run && !comes_late && !has_gone(peer)) {
         probe_plugin_run_start(run, argv, peer, ask->until_at);
         return;
     }
     if (!run)
         probe_plugin_refuse(peer, 0, "too many plugins run at once, or cannot be killed");
-    else if (is_late(ask))
+    else if (comes_late)
         probe_plugin_refuse(peer, 0, PROBE_PLUGIN_OVERWHELMED);
     close(peer);
 }

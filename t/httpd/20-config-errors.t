@@ -233,6 +233,9 @@ subtest 'duplicates' => sub {
     bad( "<VirtualHost *:81>\n$one\n$one\n</VirtualHost>", 3, "'DB-1' is declared already", "$file:2" );
     good( "$one\n<VirtualHost *:81>\n$one\n</VirtualHost>\n<VirtualHost *:82>\n$one\n</VirtualHost>" );
     bad( 'FailoverService db tcp://h:1 timeout=1s timeout=2s', 1, 'timeout= stands there twice' );
+    bad( "FailoverService a tcp://h:1\n<VirtualHost *:1>\nFailoverService a-$_ tcp://h:2\n</VirtualHost>", 3, "FailoverService: 'a-$_' and 'a', declared at" ) for qw(endpoint epoch);
+    bad( "<VirtualHost *:1>\nFailoverService a-epoch tcp://h:2\n</VirtualHost>\nFailoverService a tcp://h:1", 4, "FailoverService: 'a' and 'a-epoch', declared at" );
+    good("<VirtualHost *:1>\nFailoverService a-epoch tcp://h:2\n</VirtualHost>\n<VirtualHost *:2>\nFailoverService a tcp://h:1\n</VirtualHost>");
 };
 
 subtest 'options' => sub {
@@ -677,9 +680,6 @@ subtest 'closed parts' => sub {
     good("FailoverRequire db\n$db");
     good("FailoverRequire db\n<VirtualHost *:1>\n$db</VirtualHost>");
     bad( 'FailoverRequire',     1, 'FailoverRequire NAME ... or none: a word is missing' );
-    bad( "FailoverService a tcp://h:1\n<VirtualHost *:1>\nFailoverService a-$_ tcp://h:2\n</VirtualHost>", 3, "FailoverService: 'a-$_' and 'a', declared at" ) for qw(endpoint epoch);
-    bad( "<VirtualHost *:1>\nFailoverService a-epoch tcp://h:2\n</VirtualHost>\nFailoverService a tcp://h:1", 4, "FailoverService: 'a' and 'a-epoch', declared at" );
-    good("<VirtualHost *:1>\nFailoverService a-epoch tcp://h:2\n</VirtualHost>\n<VirtualHost *:2>\nFailoverService a tcp://h:1\n</VirtualHost>");
     bad( 'FailoverRequire ' . join( ' ', ('db') x 64 ), 1, 'FailoverRequire: at most 63 services' );
     bad( 'FailoverRequire 1st', 1, "FailoverRequire: '1st'" );
     bad( "${db}FailoverRequire db bd", 2, "FailoverRequire: there is no service 'bd'" );

@@ -208,8 +208,8 @@ START_TEST(half_open_without_an_answer)
 }
 END_TEST
 
-/* When the other one falls, what was opened is asked at once. */
-START_TEST(nothing_else_works)
+/* One is open, and then the other one falls. */
+static void lose_all(void)
 {
     start();
     ping_all(east, &passed);
@@ -217,6 +217,22 @@ START_TEST(nothing_else_works)
     trip(0);
     now += SEC;
     ping_all(west, &refused);
+}
+
+/* A child that begins now, from what the others see. */
+static fo_monitor_t *newcomer(fo_board_t *board)
+{
+    fo_monitor_t *monitor = fo_monitor_make(plan, board, 7, observe, NULL, pool);
+
+    fo_monitor_inherit(monitor, shared, now);
+    fo_monitor_join(monitor, shared, FO_SLOT_NONE);
+    return monitor;
+}
+
+/* When the other one falls, what was opened is asked at once. */
+START_TEST(nothing_else_works)
+{
+    lose_all();
     ck_assert_ptr_null(used(0));
     ck_assert_int_le(due_at(0, east), now);
     ping(0, east, &passed);
@@ -229,21 +245,14 @@ START_TEST(what_was_opened_works)
 {
     fo_monitor_t *later;
 
-    start();
-    ping_all(east, &passed);
-    ping_all(west, &passed);
-    trip(0);
-    now += SEC;
-    ping_all(west, &refused);
+    lose_all();
     ping(0, east, &passed);
     ping(1, east, &passed);
     for (int i = 0; i < CHILDREN; i++)
         fo_monitor_hear_hints(monitors[i], now);
     for (int i = 0; i < CHILDREN; i++)
         ck_assert_ptr_eq(used(i), east);
-    later = fo_monitor_make(plan, fo_board_make(plan, pool), 7, observe, NULL, pool);
-    fo_monitor_inherit(later, shared, now);
-    fo_monitor_join(later, shared, FO_SLOT_NONE);
+    later = newcomer(fo_board_make(plan, pool));
     ck_assert(fo_monitor_lead(later, now));
     ck_assert(fo_state_is_usable(fo_monitor_health(later, east)->state));
 }
@@ -279,7 +288,6 @@ END_TEST
 START_TEST(a_state_that_is_kept_is_inherited)
 {
     static const fo_report_t full = { .verdict = FO_VERDICT_BUSY, .code = 1040 };
-    fo_monitor_t *later;
 
     start();
     plan->ways.inherits = true;
@@ -290,9 +298,8 @@ START_TEST(a_state_that_is_kept_is_inherited)
         ping_all(west, &full);
         ping_all(east, &full);
     }
-    later = fo_monitor_make(plan, fo_board_make(plan, pool), 7, observe, NULL, pool);
-    fo_monitor_inherit(later, shared, now);
-    ck_assert_int_eq(fo_monitor_health(later, east)->state, FO_STATE_DOWN);
+    ck_assert_int_eq(fo_monitor_health(newcomer(fo_board_make(plan, pool)), east)->state,
+                     FO_STATE_DOWN);
 }
 END_TEST
 
@@ -309,9 +316,7 @@ START_TEST(a_child_that_comes_later)
     trip(0);
     now += SEC;
     board = fo_board_make(plan, pool);
-    monitor = fo_monitor_make(plan, board, 7, observe, NULL, pool);
-    fo_monitor_inherit(monitor, shared, now);
-    fo_monitor_join(monitor, shared, FO_SLOT_NONE);
+    monitor = newcomer(board);
     ck_assert(fo_monitor_lead(monitor, now));
     ck_assert_int_eq(fo_monitor_due_at(monitor, east->target, FO_TRIGGER_REQUEST),
                      now - SEC + RESET);
