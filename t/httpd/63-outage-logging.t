@@ -7,6 +7,7 @@ use Failover::ErrorLog;
 use Failover::Httpd;
 use Failover::KeptAlive;
 use Failover::Peer;
+use Failover::Sanitizer;
 use Failover::Seen;
 use Failover::States qw(under_each_mpm);
 use Failover::Wait;
@@ -156,7 +157,7 @@ sub eight ( $more = '' ) {
     my $httpd = Failover::Httpd->new(
         mpm => 'prefork', children => $COUNT,
         config => rhythm() . kept_alive() . "$more\nFailoverService db tcp://@{[ $peer->address ]}\n" )->start;
-    wait_for( sub { !grep { ( () = glob "/proc/$_/task/*" ) < 2 } $httpd->children }, 'each child to have its monitor' );
+    wait_for( sub { !grep { Failover::Sanitizer::count_threads($_) < 2 } $httpd->children }, 'each child to have its monitor' );
     return ( $peer, $httpd );
 }
 

@@ -129,7 +129,7 @@ sub renew ( $httpd, $child ) {
     my $short  = hold($httpd);
     wait_for( sub { grep { !$before{ $_->{link} } } sockets_of($child) }, 'the request to have a thread' );
     kill 'USR1', $httpd->pid;
-    wait_for( sub { ( () = glob "/proc/$child/task/*" ) <= 5 }, 'the idle threads to end' );
+    wait_for( sub { Failover::Sanitizer::count_threads($child) <= 4 }, 'the idle threads and the listener to end' );
     close $short;
     wait_for( sub { grep { !$old{$_} } $httpd->children }, 'the next child', 15 );
     return;

@@ -14,6 +14,7 @@ my $NAME = $ENV{FAILOVER_SANITIZER} // '';
 
 # patience   by what limits are longer
 # runtime    the library to preload
+# threads    that the runtime has in each child
 # options    of each runtime, beside where to report
 my $UBSAN = 'print_stacktrace=1';
 my %KIND  = (
@@ -32,6 +33,7 @@ my %KIND  = (
     tsan => {
         patience => 8,
         runtime  => 'libtsan.so',
+        threads  => 2,
         options  => {
             # What httpd's own code does unseen says nothing, and prefork exits in its handlers.
             # GCC 12's runtime does not know pthread_clockjoin_np: the thread looks never joined. Where a
@@ -56,6 +58,9 @@ sub name () { return $NAME }
 sub build () { return $NAME ? "$ROOT/build/$NAME" : "$ROOT/build" }
 
 sub patience () { return $KIND->{patience} }
+
+# Of a child of httpd, but those of the runtime.
+sub count_threads ($pid) { return ( () = glob "/proc/$pid/task/*" ) - ( $KIND->{threads} // 0 ) }
 
 # Is its runtime preloaded, into every process of httpd?
 sub is_preloaded () { return defined $KIND->{runtime} }
