@@ -169,9 +169,11 @@ under_each_mpm 'the primary stands second', sub ($mpm) {
         </Location>
         CONF
     is seen($httpd), 'up heavy ' . $peer[1]->port, 'it is in use from the first request on';
-    wait_for( sub { my %by; $by{ $_->{child} }++ for crowd( $httpd, 4 ); keys %by == 2 }, 'a request of each child' );
+    my %seen;
+    my $both = sub ($states) { $seen{ $_->{child} } = $_->{states} for crowd( $httpd, 4 ); return 2 == grep { $_ eq $states } values %seen };
+    wait_for( sub { $both->( 'up heavy ' . $peer[1]->port ) }, 'a request of each child' );
     $peer[1]->mode('refuse');
-    wait_for( sub { !grep { $_->{states} ne 'failover light ' . $peer[0]->port } crowd( $httpd, 4 ) }, 'both to go over' );
+    wait_for( sub { $both->( 'failover light ' . $peer[0]->port ) }, 'both to go over' );
     my $status = decode_json( $httpd->body('/failover-status?format=json') )->{services}[0];
     is $status->{state}, 'failover', 'the status says so';
     is_deeply [ map {"$_->{name} $_->{in_use}"} $status->{endpoints}->@* ], [ 'light 2', 'heavy 0' ], 'and who uses what';
