@@ -13,7 +13,11 @@ use Failover::Server::Memcached;
 use Failover::States qw(under_each_mpm quick);
 use Failover::Wait;
 
-my $MARGIN   = Failover::Sanitizer::name() ? 0.2 : 0.05;    # what a request may take over FailoverPingWait
+# What a request may take over FailoverPingWait; and that one, which is longer than httpd itself takes.
+my $MARGIN   = Failover::Sanitizer::name() ? 0.2 : 0.05;
+my $WAIT     = Failover::Sanitizer::name() ? 0.4 : 0.1;
+my $SET_WAIT = Failover::Sanitizer::name() ? 'FailoverPingWait 400ms' : '';    # 100 ms is the default
+my $WAITED   = 0.9 * $WAIT;
 my %CHILDREN = ( event => 2, worker => 2, prefork => 4 );
 
 my $db = Failover::Server::MariaDB->new->start;
@@ -29,18 +33,19 @@ under_each_mpm 'a MariaDB that hangs', sub ($mpm) {
         FailoverOutagePingFrequency     2s
         FailoverErrorPingFrequency      100ms
         FailoverSpread                  0
+        $SET_WAIT
         FailoverService db $DB
         CONF
     $db->pause;
     my @seen = crowds_until( $httpd, $children, sub (@seen) { children_of(@seen) == $children } );
-    is_deeply waited_by_child( 0.09, @seen ), { map { $_ => 1 } $httpd->children }, 'exactly one request of each child waits';
+    is_deeply waited_by_child( $WAITED, @seen ), { map { $_ => 1 } $httpd->children }, 'exactly one request of each child waits';
     is_deeply [ grep { $_->{states} ne 'up' } @seen ], [], 'and goes on with the last known state';
-    quick_enough( 0.1, @seen );
+    quick_enough( $WAIT, @seen );
 
     # It is down soon, then nobody waits for it.
     my @later = crowds_until( $httpd, $children, sub (@later) { all_see( $children, 'down', @later ) } );
     my @down  = crowds_until( $httpd, $children, during(2.5) );
-    is_deeply [ grep { $_->{elapsed} > 0.09 } @later, @down ], [], 'no other one waits, as long as it hangs';
+    is_deeply [ grep { $_->{elapsed} > $WAITED } @later, @down ], [], 'no other one waits, as long as it hangs';
     $httpd->expect_log( qr/FO0001: db outage.* login: timed out after 2s/, $children );
 
     # Once it has answered, it is waited for again.
@@ -48,9 +53,9 @@ under_each_mpm 'a MariaDB that hangs', sub ($mpm) {
     crowds_until( $httpd, $children, sub (@up) { all_see( $children, 'up', @up ) } );
     $httpd->expect_log( qr/FO0003: db is back up/, $children );
     $db->pause;
-    my @again = crowds_until( $httpd, $children, sub (@again) { keys waited_by_child( 0.09, @again )->%* == $children && all_waited(@again) } );
-    is_deeply waited_by_child( 0.09, @again ), { map { $_ => 1 } $httpd->children }, 'the next time it hangs: one of each child again';
-    quick_enough( 0.1, @again );
+    my @again = crowds_until( $httpd, $children, sub (@again) { keys waited_by_child( $WAITED, @again )->%* == $children && all_waited(@again) } );
+    is_deeply waited_by_child( $WAITED, @again ), { map { $_ => 1 } $httpd->children }, 'the next time it hangs: one of each child again';
+    quick_enough( $WAIT, @again );
     $db->resume;
     $httpd->allow_log(qr/FO0001: db outage/);    # of those pings, if the resume came too late
     $httpd->done;
@@ -141,6 +146,7 @@ under_each_mpm 'ten hung services beside healthy ones', sub ($mpm) {
         FailoverErrorPingFrequency      600ms
         FailoverPingTimeout             500ms
         FailoverSpread                  0
+        $SET_WAIT
         FailoverService tcp       tcp://@{[ $peer->address ]}
         FailoverService memcached memcached://@{[ $cache->address ]}
         FailoverService mysql     mysql://monitor\@@{[ $other->address ]}
@@ -158,7 +164,7 @@ under_each_mpm 'ten hung services beside healthy ones', sub ($mpm) {
     like $seen[-1]{states}, qr/^up up up(?: down){10}$/, 'all the hung ones are down';
     # Some seven in that time; a few may have been late.
     cmp_ok $pings{$_}, '>=', 5, "the pings of the healthy one go on: $_" for @name;
-    quick_enough( 0.1, @seen );
+    quick_enough( $WAIT, @seen );
     $_->resume for $db, $frozen;
     $httpd->expect_log(qr/FO0001: hung$_ outage.* (?:connect|login): timed out after 50\dms$/) for 0 .. 6;
     $httpd->expect_log(qr/FO0001: hung$_ outage.* answer: timed out after \d+ms$/) for 7 .. 9;
@@ -224,7 +230,7 @@ sub all_see ( $children, $states, @seen ) {
 }
 
 sub all_waited (@seen) {
-    return !grep { !$_ } values waited_by_child( 0.09, @seen )->%*;
+    return !grep { !$_ } values waited_by_child( $WAITED, @seen )->%*;
 }
 
 sub quick_enough ( $wait, @seen ) {

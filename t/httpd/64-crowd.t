@@ -3,11 +3,9 @@
 use v5.36;
 use Test::More;
 use Failover::Rain;
-use Failover::Sanitizer;
 use Failover::Seen qw(between);
 
-# The thread sanitizer makes of 64 children more work than a small machine has time for.
-my ( $CHILDREN, $SERVICES, $FREQUENCY ) = ( Failover::Sanitizer::name() eq 'tsan' ? 16 : 64, 100, 20 );
+my ( $CHILDREN, $SERVICES, $FREQUENCY ) = ( 64, 100, 20 );
 my $MOST = 1.5;
 my $RATE = $CHILDREN * $SERVICES / $FREQUENCY / 1.025;    # spans are up to 5% longer
 

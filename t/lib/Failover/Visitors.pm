@@ -16,7 +16,7 @@ use Failover::Wait;
 use IO::Socket::UNIX;
 use Socket qw(AF_UNIX PF_UNSPEC SOCK_STREAM SOL_SOCKET SO_PEERCRED);
 
-my $STAYS = 0.5;    # seconds that a visitor is left alone before its connection is closed
+my $STAYS = patience(0.5);    # seconds that a visitor is left alone before its connection is closed
 
 sub new ( $class, %arg ) {
     my $self = bless { count => 1, %arg, folder => private_folder('visit'), visits => [], read => 0 }, $class;
