@@ -7,6 +7,7 @@ use Failover::Process;
 use Failover::Seen;
 use Failover::Server::MariaDB;
 use Failover::Server::Memcached;
+use Failover::Sockets;
 use Failover::States qw(under_each_mpm quick);
 use Failover::Wait;
 
@@ -57,6 +58,7 @@ under_each_mpm 'a full MariaDB', sub ($mpm) {
         CONF
     wait_for_states( $httpd, 'up up up' );
     my @client = map { hold_connection($db) } 1 .. 10;
+    wait_for( sub { connections_to( $db->port ) == 10 }, 'all to be connected, before any ping' );
     wait_for_states( $httpd, 'up down up' );
     outage_is( $httpd, 'fail', $db->address, qr/login: .*Too many connections/ );
     my $refused = $db->status('Connection_errors_max_connections');

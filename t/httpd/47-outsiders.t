@@ -72,6 +72,7 @@ under_each_mpm 'a thousand requests that hold every pattern', sub ($mpm) {
     $httpd->start;
     my %pinged;
     wait_for( sub { $pinged{ $_->{child} }++ for crowd( $httpd, 3 * $CHILDREN ); keys %pinged == $CHILDREN }, 'a request to each child' );
+    wait_for( sub { $peer->connections >= $CHILDREN }, 'the first ping of each' );
     my $before = $peer->connections;
     my $began  = now();
     my $said   = send_all( $httpd, 1000, @texts );

@@ -15,15 +15,15 @@ under_each_mpm 'an outage and its end', sub ($mpm) {
     my $at    = $peer->address;
     my $httpd = Failover::Httpd->new( mpm => $mpm, config => quick() . <<~"CONF" . shows_states(qw(replica named)) )->start;
         FailoverOutageLoggingFrequency 1s
-        FailoverService replica tcp://$at
+        FailoverService replica memcached://$at
         <FailoverService named>
-            FailoverEndpoint east tcp://$at
+            FailoverEndpoint east memcached://$at
             FailoverOutageLoggingFrequency 1h
         </FailoverService>
         CONF
+    my $began = now();
     wait_for_states( $httpd, 'down down' );
     my ($child) = $httpd->children;
-    my $began = now();
     my $line  = $httpd->take_log(qr/FO0001: replica/);
     is body( 'crit', $line ), "FO0001: replica outage. Failover initiated. (Process ID: $child) endpoint $at: connect: Connection refused", 'the outage';
     is body( 'crit', $httpd->take_log(qr/FO0001: named/) ),
@@ -40,11 +40,11 @@ under_each_mpm 'an outage and its end', sub ($mpm) {
     is scalar( said( $httpd, 'FO0001' ) ), 2, 'the first line comes once';
 
     # And the reason is today's, not the first one's.
-    $peer->mode('close');
-    like body( 'crit', $httpd->take_log(qr/^(?!.*refused).*FO0002: replica/) || '' ), qr/ endpoint \Q$at\E: answer: closed at once, since \S+$/, 'with the last reason'
+    $peer->mode( 'reply', bytes => "ERROR\r\n" );
+    like body( 'crit', $httpd->take_log(qr/^(?!.*refused).*FO0002: replica/) || '' ), qr/ endpoint \Q$at\E: answer: answered 'ERROR', since \S+$/, 'with the last reason'
         if wait_for( sub { $httpd->get('/'); grep { !/refused/ } said( $httpd, 'FO0002' ) }, 'the new reason' );
 
-    $peer->mode('mute');
+    $peer->mode( 'reply', bytes => "VERSION 1.6.18\r\n" );
     wait_for_states( $httpd, 'up up' );
     like body( 'notice', $httpd->take_log(qr/FO0003: replica/) ), qr/^FO0003: replica is back up[.] Recovery complete[.] \(Process ID: $child\) after \d+m?s$/, 'the recovery';
     $httpd->allow_log(qr/FO0002: replica/);    # one more may have come before

@@ -126,6 +126,8 @@ subtest 'idle children' => sub {
     is levels( $httpd, 'FO0003' )->{notice}, 1, 'one notice, six children idle all the time';
     $peer->mode('refuse');
     wait_for( sub { all_ask( $httpd, @line ); said( $httpd, 'FO0001' ) == 2 + $COUNT }, 'all to see it down' );
+    my $asked = now();    # each wakes once more when its next ping is due, and would hear that it is back
+    wait_for( sub { now() > $asked + 0.9 }, 'six to have nothing to wake for' );
     $peer->mode('mute');
     wait_for( sub { all_ask( $httpd, @line[ 0, 1 ] ); levels( $httpd, 'FO0003' )->{notice} == 2 }, 'the notice, six children idle since the outage' );
     is scalar( pids( said( $httpd, 'FO0003' ) ) ), 2, 'two have seen it back';

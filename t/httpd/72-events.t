@@ -35,7 +35,11 @@ sub start ( $mpm, $target, $peers, %arg ) {
 }
 
 sub all_see ( $httpd, $state ) {
-    wait_for( sub { !grep { $_->{states} ne $state } crowd( $httpd, 6 ) }, "all to see $state" );
+    my %seen;
+    wait_for( sub {
+        $seen{ $_->{child} } = $_->{states} for crowd( $httpd, 6 );
+        return $httpd->{children} == grep { $_ eq $state } values %seen;
+    }, "all to see $state" );
     return;
 }
 
