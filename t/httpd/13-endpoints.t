@@ -245,7 +245,7 @@ under_each_mpm 'the grace period', sub ($mpm) {
     }
     wait_for( sub { seen($httpd) =~ /^up/ }, 'the failback' );
     my $took = now() - $fell;
-    between( $took, 2, 4, sprintf 'it is in use again %.2f s after the last fall', $took );
+    between( $took, 2, 3, sprintf 'it is in use again %.2f s after the last fall', $took );
     is lines( $httpd, 'FO0018' ), 1, 'one switch in all';
     $httpd->take_log(qr/FO0018/);
     $httpd->done;

@@ -169,7 +169,7 @@ under_each_mpm 'an error right after a ping', sub ($mpm) {
     say_error( $httpd, 'Connection refused' ) for 1 .. 10;
     $peer->mode('refuse');
     $httpd->take_log(qr/FO0001: db outage/);
-    between( now() - $asked, 1, 4, 'and again an error frequency later, by itself' );
+    between( now() - $asked, 1, 1.3, 'and again an error frequency later, by itself' );
     is $peer->connections, 1, 'not sooner';
     is states($httpd), 'down', 'so that the next request knows';
     $httpd->done;

@@ -14,7 +14,7 @@ use Failover::States qw(under_each_mpm);
 use Failover::Wait;
 
 my $ERROR = 1;       # FailoverErrorPingFrequency, in seconds
-my $PING  = 0.6;     # what 32 pings of a refused service, asked for in turn, may take beside another test
+my $PING  = 0.15;    # what a ping of a refused service may take on a machine of two cores
 
 subtest '32 children, prefork' => sub {
     my $count = 32;
@@ -131,7 +131,7 @@ under_each_mpm 'a child that is killed while it pings', sub ($mpm) {
     my $killed = now();
     wait_for( sub { !grep { $_ == $pinging } $httpd->children }, 'its end' );
     wait_for( sub { crowd( $httpd, 4 ); said( $httpd, 'FO0001' ) }, 'the others to ping' );
-    between( now() - $killed, 0, 5, sprintf 'another found the outage %.1f s after that', now() - $killed );
+    between( now() - $killed, 0, 2.5, sprintf 'another found the outage %.1f s after that', now() - $killed );
     $httpd->allow_log(qr/FO0001/);
     $httpd->done;
 };

@@ -94,11 +94,10 @@ subtest 'FailoverSpread' => sub {
         push @first, shift @span;
         push @later, @span;
     }
-    is scalar( grep { $_ > 1.4 } @first ), 0, 'the first spans are no longer than a stretched one';
+    is scalar( grep { $_ > 1.1 } @first ), 0, 'the first spans are no longer than a stretched one';
     cmp_ok scalar( grep { $_ < 0.46 } @first ), '>=', 1, 'and some are shorter than the frequency';
     cmp_ok scalar @later, '>', 20, 'enough spans';
-    # Seen from here, one may be late.
-    is scalar( grep { $_ < 0.4 || $_ > 1.4 } @later ), 0, 'all later ones are within the frequency and its double' or diag "@later";
+    is scalar( grep { $_ < 0.46 || $_ > 1.1 } @later ), 0, 'all later ones are within the frequency and its double' or diag "@later";
     my ( $shortest, $longest ) = ( sort { $a <=> $b } @later )[ 0, -1 ];
     cmp_ok $longest - $shortest, '>', 0.15, 'and differ';
     $httpd->done;
@@ -257,8 +256,8 @@ sub exact_spans ( $httpd, $span, %peer ) {
         my @after = map { $at[ $_ + 1 ] - $at[$_] } 1 .. $#at - 1;    # the first may have been due for long
         my ($shortest) = sort { $a <=> $b } @after;
         # Seen from here, a ping may be late, and the next one then seems early.
-        between( ( $at[-1] - $at[1] ) / @after, $span - 0.05, $span * 2, "$name: $span s apart on average" );
-        cmp_ok $shortest, '>', 0.05, "$name: no two at once";
+        between( ( $at[-1] - $at[1] ) / @after, $span - 0.01, $span * 1.3, "$name: $span s apart on average" );
+        cmp_ok $shortest, '>', $span / 2, "$name: no two at once";
     }
     return;
 }

@@ -160,7 +160,7 @@ under_each_mpm 'open and half-open', sub ($mpm) {
     $began = now();
     ask( $httpd, '/app/fail', 3 );
     wait_for( sub { !grep { $_->{states} ne 'failover' } crowd( $httpd, 9 ) }, 'all to leave it again' );
-    wait_for( sub { crowd( $httpd, 6 ); now() - $began > 3 }, 'more than the first span' );
+    wait_for( sub { crowd( $httpd, 6 ); now() - $began > 3.7 }, 'more than the first span' );
     is $east->connections, $pings, 'no ping after the first span';
     $east->mode('refuse');
     wait_for( sub { crowd( $httpd, 6 ); now() - $began > 4.8 }, 'twice the span' );

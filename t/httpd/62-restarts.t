@@ -100,7 +100,6 @@ under_each_mpm 'children killed under load', sub ($mpm) {
 under_each_mpm 'slots come back', sub ($mpm) {
     my $httpd = Failover::Httpd->new( mpm => $mpm, threads => 4, config => <<~"CONF" . tells_child('refused') )->start;
         ServerLimit 1
-        FailoverPingWait 5s
         @{[ $mpm eq 'prefork' ? '' : 'MaxSpareThreads 4' ]}
         FailoverService refused tcp://@{[ $refused->address ]}
         CONF
@@ -127,7 +126,7 @@ under_each_mpm 'a configuration that changes', sub ($mpm) {
         LogFormat "%q %P %{kept}^fo %{FAILOVER_KEPT_EPOCH}e %{gone}^fo %{old}^fo %{new}^fo %{moved}^fo %{added}^fo" crowd
         CustomLog logs/crowd crowd
         CONF
-    my $slow = $head . "FailoverOutagePingFrequency 60s\nFailoverErrorPingFrequency 2s\n";    # for a first ping that was thrown away
+    my $slow = $head . "FailoverOutagePingFrequency 60s\nFailoverErrorPingFrequency 60s\n";
     my $more = join '', map {"FailoverService more$_ mysql://u\@$at{added}\n"} 1 .. 30;
     my $at   = sub ($place) {"<FailoverService moved>\nFailoverEndpoint main mysql://u\@$at{$place}\n</FailoverService>\n"};    # the names stay
     my $one  = "FailoverService gone mysql://u\@$at{gone}\nFailoverService old mysql://u\@$at{named}\n" . $at->('moved');
@@ -166,7 +165,7 @@ under_each_mpm 'a configuration that changes', sub ($mpm) {
         is_deeply [ map { ref $first && $_ =~ $first ? $first : $_ } values %seen ], [ ($first) x 3 ], "$what, by a $way: the first request of each child";
         settle( $httpd, $then );
     }
-    $httpd->allow_log(qr/:crit\] .*FO0001|FO0009|FO0005: .*this host is overloaded/);
+    $httpd->allow_log(qr/:crit\] .*FO0001|FO0009/);
     $httpd->done;
 };
 
@@ -180,9 +179,9 @@ done_testing;
 
 # ---------------------------------------------------------------- helpers
 
-# A machine that is busy starves pings of what hangs, which say so.
+# A runtime that makes all of it many times slower starves the pings, which say so.
 sub allow_starving ($httpd) {
-    $httpd->allow_log(qr/FO0005: hung: .*(?:this host is overloaded|no worker was free)/);
+    $httpd->allow_log(qr/FO0005: hung: /) if Failover::Sanitizer::is_preloaded();
     return;
 }
 

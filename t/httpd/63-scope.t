@@ -9,7 +9,6 @@ use Failover::Httpd;
 use Failover::KeptAlive;
 use Failover::Peer;
 use Failover::Process;
-use Failover::Sanitizer;
 use Failover::Sayer;
 use Failover::Seen;
 use Failover::States qw(under_each_mpm);
@@ -123,7 +122,7 @@ under_each_mpm 'errors in those that do not ping', sub ($mpm) {
         my $verdict = wait_for( sub { ( said_by( $httpd, $tag, $first->{pid} ) )[0] }, "a verdict on $what" );
         my ($error) = reverse grep {/\[lua:error\]/} split /\n/, $httpd->error_log;
         my $took    = seconds_between( $error, $verdict );
-        ok $took < $LATE, sprintf "$what: from the error in another child to the verdict of this one: %.1f ms", 1000 * $took;
+        ok $took < 0.1, sprintf "$what: from the error in another child to the verdict of this one: %.1f ms", 1000 * $took;
         all_see( $httpd, $state );
     }
     $httpd->allow_log(qr/FO0001/);
@@ -201,7 +200,7 @@ under_each_mpm 'no request waits', sub ($mpm) {
     wait_for( sub { push @seen, crowd( $httpd, $COUNT ); $seen[-1]{states} eq 'down' }, 'the outage' );
     push @seen, crowd( $httpd, $COUNT ) for 1 .. 5;
     my $slowest = slowest(@seen);
-    between( $slowest, 0, Failover::Sanitizer::name() ? 0.4 : 0.25, sprintf 'while a service hangs the slowest of %d took %.0f ms', scalar @seen, 1000 * $slowest );
+    between( $slowest, 0, 0.25, sprintf 'while a service hangs the slowest of %d took %.0f ms', scalar @seen, 1000 * $slowest );
     $httpd->allow_log(qr/FO0001/);
     $httpd->done;
 };
@@ -234,7 +233,6 @@ sub frequencies ( $monitoring = '500ms' ) {
         FailoverOutagePingFrequency     $monitoring
         FailoverErrorPingFrequency      500ms
         FailoverPingTimeout             500ms
-        FailoverPingWait                1s
         FailoverSpread                  0
         CONF
 }

@@ -291,7 +291,6 @@ sub start_httpd ( $mpm, $services, $policy, $prepare = sub { } ) {
     $httpd->file( 'wrong',  "wrong\n",   0400 );
     $prepare->($httpd);
     $httpd->allow_log(qr/FO0009: .*(?:a ping may take|: off: verify=off: whoever answers there)/);
-    $httpd->allow_log(qr/FO0005: .*this host is overloaded/);    # it may be, in tests
     return $httpd->start;
 }
 

@@ -54,7 +54,7 @@ my @CASE = (
 
 under_each_mpm 'certificates', sub ($mpm) {
     my $config = join '', map {"FailoverService $_->[0] tcp://$_->[1]:@{[ port( $_->[2] ) ]} tls=on $_->[3]\n"} @CASE;
-    my $httpd  = Failover::Httpd->new( mpm => $mpm, modules => [qw(cgi env)], config => calmly() . $config . shows_states( map { $_->[0] } @CASE ) );
+    my $httpd  = Failover::Httpd->new( mpm => $mpm, modules => [qw(cgi env)], config => slowly() . $config . shows_states( map { $_->[0] } @CASE ) );
     $httpd->file( 'lock', "Geheim7\n", 0400 );
     $httpd->allow_log(qr/FO0009: .*(?: a ping may take|: off: verify=off: whoever answers there)/);
     $httpd->allow_log(qr/FO0005: hung: .*this host is overloaded/);
@@ -124,6 +124,3 @@ sub server ( $cert, $key, @option ) {
 sub port ($server) { return ref $server ? $server->port : $server{$server}->port }
 
 sub slowly () { return quick() =~ s/200ms/500ms/gr }
-
-# For many services at a time.
-sub calmly () { return quick() =~ s/FailoverPing(?:Timeout|Wait)\s+\K\w+/5s/gr }

@@ -103,7 +103,7 @@ subtest 'services that fall and recover' => sub {
 
     is status_of( $httpd, 'db' )->{breaker}{calls}, 0, 'no answer counted for the breaker, whatever it was';
     $httpd->get('/app');
-    wait_for( sub { status_of( $httpd, 'db' )->{breaker}{calls} == 1 }, 'another request to count, once it is logged' );
+    is status_of( $httpd, 'db' )->{breaker}{calls}, 1, 'as other requests do';
     $httpd->done;
     $db->done;
 };

@@ -100,7 +100,6 @@ sub started () {
             timeout connect 3s
             timeout client 10s
             timeout server 10s
-            timeout check 3s
         listen stats
             bind 127.0.0.1:$port{stats}
             stats enable
