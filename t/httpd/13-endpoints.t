@@ -169,11 +169,9 @@ under_each_mpm 'the primary stands second', sub ($mpm) {
         </Location>
         CONF
     is seen($httpd), 'up heavy ' . $peer[1]->port, 'it is in use from the first request on';
-    my %seen;
-    my $both = sub ($states) { $seen{ $_->{child} } = $_->{states} for crowd( $httpd, 4 ); return 2 == grep { $_ eq $states } values %seen };
-    wait_for( sub { $both->( 'up heavy ' . $peer[1]->port ) }, 'a request of each child' );
+    children_see( $httpd, 2, qr/^up heavy @{[ $peer[1]->port ]}$/ );
     $peer[1]->mode('refuse');
-    wait_for( sub { $both->( 'failover light ' . $peer[0]->port ) }, 'both to go over' );
+    children_see( $httpd, 2, qr/^failover light @{[ $peer[0]->port ]}$/ );
     my $status = decode_json( $httpd->body('/failover-status?format=json') )->{services}[0];
     is $status->{state}, 'failover', 'the status says so';
     is_deeply [ map {"$_->{name} $_->{in_use}"} $status->{endpoints}->@* ], [ 'light 2', 'heavy 0' ], 'and who uses what';
@@ -213,8 +211,7 @@ under_each_mpm 'requests that run on', sub ($mpm) {
     uses( $httpd, 'up', '-' );
     $peer[0]->mode('refuse');
     uses( $httpd, 'failover', 'west' );
-    my %seen;    # the long one may be anybody's
-    wait_for( sub { $seen{ $_->{child} } = $_->{states} for crowd( $httpd, 4 ); ( $mpm eq 'prefork' ? 2 : 1 ) == grep {/^failover west /} values %seen }, 'all to go over' );
+    children_see( $httpd, $mpm eq 'prefork' ? 2 : 1, qr/^failover west / );    # the long one may be anybody's
     my $long = IO::Socket::INET->new( PeerAddr => '127.0.0.1', PeerPort => $httpd->port ) or die "cannot connect to httpd: $!\n";
     $long->syswrite("GET /cgi-bin/long HTTP/1.0\r\n\r\n");
     my $opened;

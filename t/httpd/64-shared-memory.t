@@ -52,11 +52,7 @@ Failover::Sanitizer::is_preloaded() or subtest 'memory refused' => sub {
     is_deeply [ healths( $httpd, 9 ) ], [503], 'each says that it is not ready';
     $up->mode('refuse');
     $down->mode('mute');
-    my %last;
-    wait_for( sub {
-        $last{ $_->{child} } = $_->{states} for crowd( $httpd, 9 );
-        return !grep { ( $last{$_} // '' ) ne 'down up' } $httpd->children;
-    }, 'all to see both changes' );
+    children_see( $httpd, 3, qr/^down up$/ );
     is_deeply [ healths( $httpd, 9 ) ], [200], 'each says that it is ready';
     $httpd->take_log(qr/:crit\] .*FO0001: up outage/)        for 1 .. 3;
     $httpd->take_log(qr/:notice\] .*FO0003: down is back up/) for 1 .. 3;

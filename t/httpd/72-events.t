@@ -35,12 +35,7 @@ sub start ( $mpm, $target, $peers, %arg ) {
 }
 
 sub all_see ( $httpd, $state ) {
-    my %seen;
-    wait_for( sub {
-        $seen{ $_->{child} } = $_->{states} for crowd( $httpd, 6 );
-        return $httpd->{children} == grep { $_ eq $state } values %seen;
-    }, "all to see $state" );
-    return;
+    return children_see( $httpd, $httpd->{children}, qr/^$state$/ );
 }
 
 sub lost ($httpd) { return decode_json( $httpd->body('/failover-status?format=json') )->{server}{events_lost} }

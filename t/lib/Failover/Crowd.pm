@@ -14,7 +14,7 @@ use Failover::Wait;
 use IO::Select;
 use IO::Socket::INET;
 
-our @EXPORT = qw(crowd tells_child slowest waited_by_child);
+our @EXPORT = qw(crowd children_see tells_child slowest waited_by_child);
 
 sub tells_child (@services) {
     my $words = join ' ', map {"%{$_}^fo"} @services;
@@ -31,6 +31,18 @@ sub crowd ( $httpd, $count, $path = '/' ) {
         @$request{qw(child states)} = $line =~ /^\S+ (\d+) ?(.*)/;
     }
     return @request;
+}
+
+# Asks until so many children's last requests have seen states like this, whoever answers when.
+sub children_see ( $httpd, $children, $states ) {
+    my %last;
+    return wait_for(
+        sub {
+            $last{ $_->{child} } = $_->{states} for crowd( $httpd, 2 * $children );
+            return $children == grep {/$states/} values %last;
+        },
+        "$children children to see $states"
+    );
 }
 
 # The longest of them, in seconds.
