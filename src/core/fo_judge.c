@@ -1,18 +1,6 @@
-#include "core/fo_judge.h"
+#include "core/fo_judge_own.h"
 
-#include "core/fo_breaker.h"
-#include "core/fo_record.h"
 #include "core/fo_report.h"
-
-struct fo_judge_t {
-    const fo_plan_t *plan;
-    fo_standings_t *standings;
-    fo_shared_t *shared; /* NULL: no siblings */
-    int slot;
-    fo_health_t *healths; /* by endpoint */
-    fo_doubt_t *doubt;
-    fo_row_t *rows; /* by endpoint: what is published */
-};
 
 fo_judge_t *fo_judge_make(const fo_plan_t *plan, fo_board_t *board, fo_observer_fn observer,
                           void *baton, apr_pool_t *pool)
@@ -69,7 +57,7 @@ static void write_row(fo_judge_t *judge, const fo_endpoint_t *endpoint)
         fo_row_write(judge->shared, judge->slot, endpoint->seat, row);
 }
 
-static void write_rows(fo_judge_t *judge, const fo_service_t *service)
+void fo_judge_write_rows(fo_judge_t *judge, const fo_service_t *service)
 {
     for (unsigned rank = 0; rank < (unsigned)service->endpoints->nelts; rank++)
         write_row(judge, fo_service_endpoint(service, rank));
@@ -92,20 +80,23 @@ void fo_judge_join(fo_judge_t *judge, fo_shared_t *shared, int slot)
 
 /* ---------------------------------------------------------------- what they come to */
 
-static fo_lineup_t line_up(const fo_judge_t *judge, const fo_service_t *service, apr_time_t now)
+fo_lineup_t fo_judge_line_up(const fo_judge_t *judge, const fo_service_t *service, apr_time_t now)
 {
     fo_lineup_t lineup = { .has_passed = false };
 
     for (unsigned rank = 0; rank < (unsigned)service->endpoints->nelts; rank++) {
         const fo_endpoint_t *endpoint = fo_service_endpoint(service, rank);
         const fo_health_t *health = &judge->healths[endpoint->index];
+        const fo_row_t *row = &judge->rows[endpoint->index];
         lineup.failures[rank] = &health->failure;
         lineup.is_undecided |= health->state == FO_STATE_UNKNOWN && !health->was_asked;
         lineup.candidates[rank] = (fo_candidate_t){
             .state = health->state,
             .weight = endpoint->weight,
-            .is_in_grace = judge->rows[endpoint->index].grace_until > now,
+            .is_in_grace = row->grace_until > now,
         };
+        if (row->pinged_at > lineup.pinged_at)
+            lineup.pinged_at = row->pinged_at;
     }
     return lineup;
 }
@@ -118,7 +109,7 @@ void fo_judge_discard(fo_judge_t *judge, const fo_endpoint_t *endpoint, apr_time
 
 void fo_judge_remind(fo_judge_t *judge, const fo_service_t *service, apr_time_t now)
 {
-    fo_lineup_t lineup = line_up(judge, service, now);
+    fo_lineup_t lineup = fo_judge_line_up(judge, service, now);
 
     fo_standing_remind(judge->standings, service, &lineup, now);
 }
@@ -141,24 +132,24 @@ static void end_opening(fo_judge_t *judge, const fo_service_t *service, apr_time
 static void settle(fo_judge_t *judge, const fo_endpoint_t *endpoint, bool has_passed,
                    apr_time_t now)
 {
-    fo_lineup_t lineup = line_up(judge, endpoint->service, now);
+    fo_lineup_t lineup = fo_judge_line_up(judge, endpoint->service, now);
     bool is_usable = fo_state_is_usable(judge->healths[endpoint->index].state), has_changed;
 
     lineup.has_passed = has_passed && is_usable;
     has_changed = fo_standing_choose(judge->standings, endpoint->service, &lineup, false, now);
     if (fo_judge_state(judge, endpoint->service) == FO_SERVICE_DOWN && !lineup.is_undecided)
         end_opening(judge, endpoint->service, now);
-    write_rows(judge, endpoint->service);
+    fo_judge_write_rows(judge, endpoint->service);
     if (has_changed || has_passed == is_usable)
         fo_standing_tell(judge->standings, endpoint->service, &lineup, now);
 }
 
 static void look(fo_judge_t *judge, const fo_service_t *service, apr_time_t now)
 {
-    fo_lineup_t lineup = line_up(judge, service, now);
+    fo_lineup_t lineup = fo_judge_line_up(judge, service, now);
 
     if (fo_standing_choose(judge->standings, service, &lineup, true, now))
-        write_rows(judge, service);
+        fo_judge_write_rows(judge, service);
     fo_standing_tell(judge->standings, service, &lineup, now);
 }
 
@@ -183,8 +174,8 @@ apr_time_t fo_judge_look_at(const fo_judge_t *judge)
 }
 
 /* As if its own pings had brought it there; how many of a threshold another has counted is lost. */
-static void set_state(fo_judge_t *judge, const fo_endpoint_t *endpoint, fo_state_e state,
-                      apr_time_t since_at)
+void fo_judge_set_state(fo_judge_t *judge, const fo_endpoint_t *endpoint, fo_state_e state,
+                        apr_time_t since_at)
 {
     fo_health_t *health = &judge->healths[endpoint->index];
     const fo_policy_t *policy = &endpoint->service->policy;
@@ -324,7 +315,7 @@ const fo_endpoint_t *fo_judge_in_use(const fo_judge_t *judge, const fo_service_t
 bool fo_judge_has_other(const fo_judge_t *judge, const fo_endpoint_t *endpoint, apr_time_t now)
 {
     const fo_service_t *service = endpoint->service;
-    fo_lineup_t lineup = line_up(judge, service, now);
+    fo_lineup_t lineup = fo_judge_line_up(judge, service, now);
 
     lineup.candidates[endpoint->rank].state = FO_STATE_DOWN;
     return lineup.is_undecided || fo_choose(lineup.candidates, (unsigned)service->endpoints->nelts,
@@ -341,160 +332,9 @@ bool fo_judge_open(fo_judge_t *judge, const fo_endpoint_t *endpoint, apr_time_t 
         return false;
     fo_standings_follow(judge->standings, false);
     health->last = health->failure = *report;
-    set_state(judge, endpoint, FO_STATE_DOWN, now);
+    fo_judge_set_state(judge, endpoint, FO_STATE_DOWN, now);
     note_change(judge, endpoint, was_usable, now);
     judge->rows[endpoint->index].open_until = until_at;
     settle(judge, endpoint, false, now);
     return true;
-}
-
-/* ---------------------------------------------------------------- what others see */
-
-/* It says something of the service, and not of our own side or credentials. */
-static bool counts_as_failure(const fo_report_t *report)
-{
-    return report->verdict == FO_VERDICT_FAIL || report->verdict == FO_VERDICT_BUSY;
-}
-
-/* What a failure was that another child found. */
-static void recall_failure(fo_judge_t *judge, const fo_shared_t *shared,
-                           const fo_endpoint_t *endpoint)
-{
-    fo_failure_t failure;
-
-    fo_record_failure(shared, endpoint->target->seat, &failure);
-    if (judge->rows[endpoint->index].open_until) { /* no ping found it */
-        judge->healths[endpoint->index].failure = fo_breaker_report(&endpoint->service->policy,
-                                                                    NULL);
-        return;
-    }
-    if (failure.at && counts_as_failure(&failure.report))
-        judge->healths[endpoint->index].failure = failure.report;
-}
-
-/* The rank of the one that another uses, if it is usable; NONE: none, or several by mistake. */
-static unsigned used_by_another(const fo_judge_t *judge, const fo_service_t *service,
-                                const fo_row_t *const rows[])
-{
-    unsigned used = FO_CHOOSE_NONE;
-
-    for (unsigned rank = 0; rank < (unsigned)service->endpoints->nelts; rank++) {
-        const fo_endpoint_t *endpoint = fo_service_endpoint(service, rank);
-        if (!rows[rank] || !rows[rank]->is_in_use ||
-            !fo_state_is_usable(judge->healths[endpoint->index].state))
-            continue;
-        if (used != FO_CHOOSE_NONE)
-            return FO_CHOOSE_NONE;
-        used = rank;
-    }
-    return used;
-}
-
-static fo_word_t word_of_another(const fo_judge_t *judge, const fo_service_t *service,
-                                 const fo_lineup_t *lineup, const fo_row_t *const rows[])
-{
-    fo_word_t word = *fo_standing_word(judge->standings, service);
-    unsigned in_use = word.state == FO_SERVICE_DOWN ? FO_CHOOSE_NONE : word.endpoint;
-    unsigned used = used_by_another(judge, service, rows);
-
-    if (used == FO_CHOOSE_NONE)
-        used = fo_choose(lineup->candidates, (unsigned)service->endpoints->nelts, in_use, false);
-    if (used == FO_CHOOSE_NONE) {
-        word.state = FO_SERVICE_DOWN;
-        return word;
-    }
-    word.state = used == service->primary ? FO_SERVICE_UP : FO_SERVICE_FAILOVER;
-    word.endpoint = used;
-    return word;
-}
-
-static void inherit_row(fo_judge_t *judge, const fo_shared_t *shared, const fo_endpoint_t *endpoint,
-                        const fo_row_t *row)
-{
-    fo_row_t *own = &judge->rows[endpoint->index];
-    bool is_usable = fo_state_is_usable((fo_state_e)row->state);
-
-    *own = *row;
-    own->is_inherited = 1;
-    own->due_at = FO_NEVER;
-    set_state(judge, endpoint, is_usable ? FO_STATE_UP : FO_STATE_DOWN, row->since_at);
-    if (!is_usable)
-        recall_failure(judge, shared, endpoint);
-}
-
-void fo_judge_inherit(fo_judge_t *judge, const fo_shared_t *shared, const fo_service_t *service,
-                      const fo_row_t *const rows[], apr_time_t now)
-{
-    const fo_row_t *primary = rows[service->primary];
-    fo_lineup_t lineup;
-    fo_word_t word;
-    unsigned epoch = 0;
-
-    for (unsigned rank = 0; rank < (unsigned)service->endpoints->nelts; rank++) {
-        if (!rows[rank])
-            continue;
-        inherit_row(judge, shared, fo_service_endpoint(service, rank), rows[rank]);
-        epoch = rows[rank]->epoch > epoch ? rows[rank]->epoch : epoch;
-    }
-    lineup = line_up(judge, service, now);
-    word = word_of_another(judge, service, &lineup, rows);
-    word.epoch = epoch;
-    fo_standing_adopt(judge->standings, service, &lineup, word,
-                      word.state != FO_SERVICE_UP && primary ? primary->since_at : 0, now);
-    fo_standing_hush(judge->standings, service);
-}
-
-/* True: there is something new in it. */
-static bool follow_row(fo_judge_t *judge, const fo_endpoint_t *endpoint, const fo_row_t *row)
-{
-    fo_row_t *own = &judge->rows[endpoint->index];
-
-    if (row->pinged_at == own->pinged_at && row->state == own->state &&
-        row->is_in_use == own->is_in_use)
-        return false;
-    set_state(judge, endpoint, (fo_state_e)row->state, row->since_at);
-    own->verdict = row->verdict;
-    own->is_inherited = 1;
-    own->pinged_at = row->pinged_at;
-    own->due_at = row->due_at;
-    own->took = row->took;
-    own->grace_until = row->grace_until;
-    own->open_until = row->open_until;
-    if (!fo_state_is_usable(judge->healths[endpoint->index].state))
-        recall_failure(judge, judge->shared, endpoint);
-    return true;
-}
-
-/*
- * The threshold, the choice and the logging of it are the other's; what is told here is told as its
- * sibling. One that is failing is no end of an outage that others have told of.
- */
-static void follow_word(fo_judge_t *judge, const fo_service_t *service,
-                        const fo_row_t *const rows[], apr_time_t now)
-{
-    fo_lineup_t lineup = line_up(judge, service, now);
-    fo_word_t before = *fo_standing_word(judge->standings, service);
-    fo_word_t word = word_of_another(judge, service, &lineup, rows);
-
-    if (word.state != before.state || word.endpoint != before.endpoint) {
-        word.epoch++;
-        fo_standing_adopt(judge->standings, service, &lineup, word, now, now);
-    }
-    lineup.has_passed = word.state != FO_SERVICE_DOWN &&
-                        lineup.candidates[word.endpoint].state == FO_STATE_UP;
-    write_rows(judge, service);
-    fo_standing_tell(judge->standings, service, &lineup, now);
-}
-
-void fo_judge_follow(fo_judge_t *judge, const fo_service_t *service, const fo_row_t *const rows[],
-                     apr_time_t now)
-{
-    bool has_news = false;
-
-    fo_standings_follow(judge->standings, true);
-    for (unsigned rank = 0; rank < (unsigned)service->endpoints->nelts; rank++)
-        if (rows[rank])
-            has_news |= follow_row(judge, fo_service_endpoint(service, rank), rows[rank]);
-    if (has_news)
-        follow_word(judge, service, rows, now);
 }

@@ -35,6 +35,7 @@ typedef struct fo_slot_words_t {
 typedef struct fo_service_words_t {
     fo_seat_t seat;
     _Atomic apr_int64_t announced_at;   /* the outage that the log tells of; 0: none */
+    _Atomic apr_int64_t ended_at;       /* when the last one was seen to end */
     _Atomic apr_int64_t reminded_at;    /* when it last told of it */
     _Atomic apr_int64_t unavailable_at; /* the outage of which it has said that it lasts too long */
     _Atomic apr_uint64_t used;          /* the endpoint that it tells of, by its key; 0: none yet */

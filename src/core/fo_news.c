@@ -80,6 +80,12 @@ bool fo_news_outage(fo_shared_t *shared, const fo_service_t *service, apr_time_t
     return atomic_compare_exchange_strong(&words->announced_at, &none, now);
 }
 
+/* Before the word is taken back: whoever finds it gone finds this. */
+static void note_end(fo_service_words_t *words, apr_time_t now)
+{
+    atomic_store(&words->ended_at, now);
+}
+
 /*
  * Another child may see it go down again between the look at the rows and the word: then the word
  * is put back. That one may have found no word meanwhile, and be back up: so the rows are looked at
@@ -94,8 +100,10 @@ bool fo_news_recovery(fo_shared_t *shared, const fo_service_t *service, int slot
     do {
         announced_at = atomic_load(&words->announced_at);
         none = 0;
-        if (!announced_at || is_down_elsewhere(shared, service, slot, now) ||
-            !atomic_compare_exchange_strong(&words->announced_at, &announced_at, 0))
+        if (!announced_at || is_down_elsewhere(shared, service, slot, now))
+            return false;
+        note_end(words, now);
+        if (!atomic_compare_exchange_strong(&words->announced_at, &announced_at, 0))
             return false;
     } while (is_down_elsewhere(shared, service, slot, now) &&
              atomic_compare_exchange_strong(&words->announced_at, &none, announced_at));
@@ -106,8 +114,13 @@ bool fo_news_recovery(fo_shared_t *shared, const fo_service_t *service, int slot
 bool fo_news_close(fo_shared_t *shared, const fo_service_t *service, apr_time_t now,
                    apr_interval_time_t *ret_lasted)
 {
-    apr_int64_t announced_at = atomic_exchange(&words_of(shared, service)->announced_at, 0);
+    fo_service_words_t *words = words_of(shared, service);
+    apr_int64_t announced_at;
 
+    if (!atomic_load(&words->announced_at))
+        return false;
+    note_end(words, now);
+    announced_at = atomic_exchange(&words->announced_at, 0);
     if (announced_at)
         *ret_lasted = now - announced_at;
     return announced_at != 0;
@@ -196,6 +209,12 @@ bool fo_news_return(fo_shared_t *shared, const fo_endpoint_t *endpoint, int slot
 
 bool fo_news_is_open(const fo_shared_t *shared, const fo_service_t *service)
 {
-    return atomic_load_explicit(&words_of(shared, service)->announced_at, memory_order_relaxed) !=
+    return atomic_load_explicit(&words_of(shared, service)->announced_at, memory_order_acquire) !=
            0;
+}
+
+bool fo_news_is_over(const fo_shared_t *shared, const fo_service_t *service, apr_time_t pinged_at)
+{
+    return !fo_news_is_open(shared, service) &&
+           pinged_at > atomic_load(&words_of(shared, service)->ended_at);
 }

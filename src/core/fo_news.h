@@ -43,4 +43,7 @@ bool fo_news_return(fo_shared_t *shared, const fo_endpoint_t *endpoint, int slot
 /* An outage has been told of, and not yet its end. */
 bool fo_news_is_open(const fo_shared_t *shared, const fo_service_t *service);
 
+/* None is told of, and a ping that began then began after the last one's end. */
+bool fo_news_is_over(const fo_shared_t *shared, const fo_service_t *service, apr_time_t pinged_at);
+
 #endif

@@ -8,7 +8,7 @@
 #include <string.h>
 
 /* Rises with every change of fo_layout.h that its sizes do not show. */
-#define LAYOUT_VERSION 3
+#define LAYOUT_VERSION 4
 
 #define FNV_BASIS 0xcbf29ce484222325u
 #define FNV_PRIME 0x100000001b3u

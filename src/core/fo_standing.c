@@ -197,11 +197,15 @@ static bool is_due_again(fo_standings_t *standings, const fo_service_t *service,
     return is_own || change->is_news;
 }
 
-/* Its siblings have told of the end of what it told of, while it did not look. */
-static bool is_over_for_others(const fo_standings_t *standings, const fo_service_t *service)
+/*
+ * Its siblings have told of the end of what it told of, while it did not look, and it has seen the
+ * service down since. A ping that began before that end says nothing of what came after it.
+ */
+static bool is_over_for_others(const fo_standings_t *standings, const fo_service_t *service,
+                               apr_time_t pinged_at)
 {
     return !is_alone(standings) && standings->slot != FO_SLOT_NONE &&
-           !fo_news_is_open(standings->shared, service);
+           fo_news_is_over(standings->shared, service, pinged_at);
 }
 
 static void tell_unavailable(fo_standings_t *standings, const fo_service_t *service,
@@ -223,7 +227,7 @@ void fo_standing_remind(fo_standings_t *standings, const fo_service_t *service,
                         const fo_lineup_t *lineup, apr_time_t now)
 {
     standing_t *standing = &standings->all[service->index];
-    bool is_first = !standing->told_at || is_over_for_others(standings, service);
+    bool is_first = !standing->told_at || is_over_for_others(standings, service, lineup->pinged_at);
     fo_change_t change = {
         .kind = is_first ? FO_CHANGE_OUTAGE : FO_CHANGE_OUTAGE_LASTS,
         .service = service,

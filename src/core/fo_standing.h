@@ -49,8 +49,9 @@ typedef void (*fo_observer_fn)(void *baton, const fo_change_t *change);
 typedef struct fo_lineup_t {
     fo_candidate_t candidates[FO_ENDPOINTS_MAX];   /* by rank */
     const fo_report_t *failures[FO_ENDPOINTS_MAX]; /* by rank: the last one of each */
-    bool is_undecided; /* one has not been asked yet: nobody can say that none works */
-    bool has_passed;   /* one has just been found to work */
+    apr_time_t pinged_at; /* when the last ping of any began that said something; 0: none */
+    bool is_undecided;    /* one has not been asked yet: nobody can say that none works */
+    bool has_passed;      /* one has just been found to work */
 } fo_lineup_t;
 
 typedef struct fo_standings_t fo_standings_t;

@@ -26,6 +26,7 @@ for source in src/core/fo_*.c src/probe/probe_*.c; do
     probe_queue | probe_sleep) unit=probe_loop ;;
     probe_script_match) unit=probe_script ;;
     fo_course | fo_monitor_siblings) unit=fo_monitor ;;
+    fo_judge_siblings) unit=fo_judge ;;
     probe_link | probe_in_turn) unit=probe_amqp ;;
     probe_stream) unit=probe_tls ;;
     probe_mysql_*) unit=probe_mysql ;;

@@ -220,7 +220,10 @@ START_TEST(the_end_of_what_the_dead_told)
 }
 END_TEST
 
-/* It slept through the end that another told of: what it finds then is another outage. */
+/*
+ * It slept through the end that another told of: what it finds then is another outage, if it began
+ * to look after that end.
+ */
 START_TEST(an_idle_child_wakes_in_the_next_outage)
 {
     start(2);
@@ -228,12 +231,32 @@ START_TEST(an_idle_child_wakes_in_the_next_outage)
     now += 3 * policy.value[FO_POLICY_MONITORING];
     answer(1, &passed);
     expect_told("OR");
+    now += SEC;
+    answer(0, &refused);
+    fo_judge_discard(judges[0], endpoint, now);
+    expect_told("");
+    now += 1;
     answer(0, &refused);
     answer(1, &refused);
     expect_told("Oo");
     answer(0, &passed);
     answer(1, &passed);
     expect_told("rR");
+}
+END_TEST
+
+/* The other's ping had begun while it was down, and ran out after all had been told. */
+START_TEST(an_idle_child_wakes_at_the_end)
+{
+    start(2);
+    answer(0, &refused);
+    now += 3 * policy.value[FO_POLICY_MONITORING];
+    answer(1, &passed);
+    expect_told("OR");
+    answer(0, &refused);
+    now += 2 * SEC;
+    answer(0, &passed);
+    expect_told("r");
 }
 END_TEST
 
@@ -465,6 +488,7 @@ static Suite *suite(void)
     tcase_add_test(tc, a_lasting_outage);
     tcase_add_test(tc, the_end_of_what_the_dead_told);
     tcase_add_test(tc, an_idle_child_wakes_in_the_next_outage);
+    tcase_add_test(tc, an_idle_child_wakes_at_the_end);
     tcase_add_loop_test(tc, alone, 0, 2);
     tcase_add_loop_test(tc, what_a_new_child_starts_from, 0, 4);
     tcase_add_test(tc, an_inherited_outage);

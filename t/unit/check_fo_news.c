@@ -163,6 +163,23 @@ START_TEST(an_idle_child_holds_nothing_up)
 }
 END_TEST
 
+/* It is over for what began after the end that was told, and for nothing else. */
+START_TEST(what_began_after_the_end)
+{
+    claim(1);
+    ck_assert(fall(0));
+    ck_assert(!fo_news_is_over(shared, db, now + 1));
+    now += 5 * SEC;
+    ck_assert(_i ? fo_news_close(shared, db, now, &lasted) : rise(0));
+    ck_assert(!fo_news_is_over(shared, db, now));
+    ck_assert(fo_news_is_over(shared, db, now + 1));
+    ck_assert(fall(0));
+    ck_assert(!fo_news_is_over(shared, db, now + 1));
+    ck_assert(!fo_news_close(shared, web, now + SEC, &lasted));
+    ck_assert(fo_news_is_over(shared, web, 1)); /* of which nothing was ever told */
+}
+END_TEST
+
 /* While a row is being written nothing is over; when its writer was killed at it, it is. */
 START_TEST(a_row_that_is_being_written)
 {
@@ -379,6 +396,7 @@ static void turn(void);
 #define fo_news_return stepped_return
 #define fo_news_reminder stepped_reminder
 #define fo_news_is_open stepped_is_open
+#define fo_news_is_over stepped_is_over
 #define fo_row_read(...) (turn(), fo_row_read(__VA_ARGS__))
 #undef atomic_load
 #undef atomic_store
@@ -402,6 +420,7 @@ bool stepped_is_open(const fo_shared_t *shared, const fo_service_t *service);
 #undef fo_news_recovery
 #undef fo_news_reminder
 #undef fo_news_is_open
+#undef fo_news_is_over
 #undef fo_row_read
 
 #define ACTORS 3
@@ -523,6 +542,7 @@ static Suite *suite(void)
     tcase_add_test(tc, an_outage_outlives_its_witnesses);
     tcase_add_test(tc, without_a_slot);
     tcase_add_test(tc, an_idle_child_holds_nothing_up);
+    tcase_add_loop_test(tc, what_began_after_the_end, 0, 2);
     tcase_add_test(tc, a_row_that_is_being_written);
     tcase_add_test(tc, reminders);
     tcase_add_loop_test(tc, any_interleaving, 0, 4 * SLOTS);
