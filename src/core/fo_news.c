@@ -9,15 +9,6 @@ static fo_service_words_t *words_of(const fo_shared_t *shared, const fo_service_
     return &shared->services[service->seat];
 }
 
-/* A child that has not asked for that long sees nothing: nobody wants to hear of its services. */
-static bool is_stale(const fo_row_t *row, const fo_policy_t *policy, apr_time_t now)
-{
-    apr_interval_time_t monitoring = policy->value[FO_POLICY_MONITORING];
-    apr_interval_time_t outage = policy->value[FO_POLICY_OUTAGE];
-
-    return now - row->pinged_at >= 2 * (monitoring > outage ? monitoring : outage);
-}
-
 /* Its writer was held up at it, and may see anything; so nothing is told to be over meanwhile. */
 static bool is_being_written(const fo_shared_t *shared, unsigned slot, unsigned endpoint)
 {
@@ -26,15 +17,35 @@ static bool is_being_written(const fo_shared_t *shared, unsigned slot, unsigned 
     return (version & FO_LAYOUT_ROW_MASK) == FO_LAYOUT_ROW_BUSY;
 }
 
-static bool is_unusable_in(const fo_shared_t *shared, const fo_endpoint_t *endpoint, unsigned slot,
-                           apr_time_t now)
+/*
+ * A child that has asked none of its endpoints for that long sees nothing: nobody wants to hear of
+ * the service there.
+ */
+static bool is_idle_in(const fo_shared_t *shared, const fo_service_t *service, unsigned slot,
+                       apr_time_t now)
+{
+    apr_interval_time_t monitoring = service->policy.value[FO_POLICY_MONITORING];
+    apr_interval_time_t outage = service->policy.value[FO_POLICY_OUTAGE];
+    apr_time_t last_at = 0;
+
+    for (unsigned rank = 0; rank < (unsigned)service->endpoints->nelts; rank++) {
+        unsigned seat = fo_service_endpoint(service, rank)->seat;
+        fo_row_t row;
+        if (fo_row_read(shared, slot, seat, &row))
+            last_at = row.pinged_at > last_at ? row.pinged_at : last_at;
+        else if (is_being_written(shared, slot, seat))
+            return false;
+    }
+    return now - last_at >= 2 * (monitoring > outage ? monitoring : outage);
+}
+
+static bool is_unusable_in(const fo_shared_t *shared, const fo_endpoint_t *endpoint, unsigned slot)
 {
     fo_row_t row;
 
     if (!fo_row_read(shared, slot, endpoint->seat, &row))
         return is_being_written(shared, slot, endpoint->seat);
-    return !fo_state_is_usable((fo_state_e)row.state) &&
-           !is_stale(&row, &endpoint->service->policy, now);
+    return !fo_state_is_usable((fo_state_e)row.state);
 }
 
 /* None of its endpoints is usable there. */
@@ -42,9 +53,9 @@ static bool is_down_in(const fo_shared_t *shared, const fo_service_t *service, u
                        apr_time_t now)
 {
     for (unsigned rank = 0; rank < (unsigned)service->endpoints->nelts; rank++)
-        if (!is_unusable_in(shared, fo_service_endpoint(service, rank), slot, now))
+        if (!is_unusable_in(shared, fo_service_endpoint(service, rank), slot))
             return false;
-    return true;
+    return !is_idle_in(shared, service, slot, now);
 }
 
 /* A child sits there, and not this one. */
@@ -176,7 +187,7 @@ static bool is_used_in(const fo_shared_t *shared, const fo_endpoint_t *endpoint,
 
     if (!fo_row_read(shared, slot, endpoint->seat, &row))
         return is_being_written(shared, slot, endpoint->seat);
-    return row.is_in_use && !is_stale(&row, &endpoint->service->policy, now);
+    return row.is_in_use && !is_idle_in(shared, endpoint->service, slot, now);
 }
 
 static bool is_used_elsewhere(const fo_shared_t *shared, const fo_endpoint_t *endpoint, int own,

@@ -211,7 +211,7 @@ under_each_mpm 'mod_proxy_http with a dead backend', sub ($mpm) {
     $backend[0]->mode('refuse');
     is $httpd->get('/app')->status, 503, 'one request finds it dead';
     my $error  = $httpd->take_log(qr/[(]111[)]Connection refused: AH00957/);
-    my $outage = $httpd->take_log(qr/FO0001: app outage/);
+    my $outage = $httpd->take_log(qr/:crit\].*FO0001: app outage/);
     my $took   = seconds_between( $error, $outage );
     ok $took <= 0.05, sprintf 'from the error line to the verdict: %.1f ms', 1000 * $took;
     wait_for( sub { $httpd->body('/app') eq 'backend 1' }, 'the fallback', 1 );

@@ -15,12 +15,13 @@
 
 static fo_policy_t policy;
 static fo_shared_t *shared;
-static fo_service_t *db, *web;
+static fo_service_t *db, *web, *mail;
+static const fo_endpoint_t *east, *west; /* of mail */
 static apr_time_t now;
 
 static void setup(void)
 {
-    fo_capacity_t capacity = { SLOTS, 2, 2, 2, 1 };
+    fo_capacity_t capacity = { SLOTS, 3, 4, 4, 1 };
     fo_plan_t *plan;
 
     unit_setup();
@@ -28,6 +29,10 @@ static void setup(void)
     policy = unit_policy();
     db = unit_service(plan, "db", &policy, "tcp://db:1", NULL);
     web = unit_service(plan, "web", &policy, "tcp://web:1", NULL);
+    mail = unit_service(plan, "mail", &policy, "tcp://east:1", NULL);
+    east = fo_service_endpoint(mail, 0);
+    west = fo_plan_add_endpoint(plan, mail, "west", "west", 0.5,
+                                fo_plan_target(plan, "tcp://west:1"));
     shared = rig_shared(&capacity);
     now = 10000 * SEC;
 }
@@ -50,6 +55,16 @@ static bool fall(int slot)
 {
     see(db, slot, true);
     return fo_news_outage(shared, db, now);
+}
+
+/* What this child's last ping of it, that many microseconds ago, says. */
+static void see_at(const fo_endpoint_t *endpoint, int slot, bool is_down, bool is_in_use,
+                   apr_interval_time_t ago)
+{
+    fo_row_t row = { .state = is_down ? FO_STATE_DOWN : FO_STATE_UP, .pinged_at = now - ago,
+                     .is_in_use = is_in_use };
+
+    fo_row_write(shared, slot, endpoint->seat, &row);
 }
 
 static apr_interval_time_t lasted;
@@ -160,6 +175,46 @@ START_TEST(an_idle_child_holds_nothing_up)
     now += 1;
     ck_assert(rise(1));
     ck_assert(!rise(0));
+}
+END_TEST
+
+/* It looks, if it has asked any of the endpoints: others have their own rhythm, or none. */
+START_TEST(a_child_that_asks_one_is_not_idle)
+{
+    apr_interval_time_t limit = 2 * policy.value[FO_POLICY_MONITORING];
+
+    claim(2);
+    see_at(east, 0, true, false, 0);
+    see_at(west, 0, true, false, 2 * limit);
+    ck_assert(fo_news_outage(shared, mail, now));
+    see_at(east, 1, false, true, 0);
+    ck_assert(!fo_news_recovery(shared, mail, 1, now, &lasted));
+    now += limit;
+    ck_assert(fo_news_recovery(shared, mail, 1, now, &lasted));
+}
+END_TEST
+
+/* The one that went over is still there, though it has not asked the other endpoint for long. */
+START_TEST(the_return_of_the_last_one)
+{
+    apr_interval_time_t limit = 2 * policy.value[FO_POLICY_MONITORING];
+    const fo_endpoint_t *left = NULL;
+
+    claim(2);
+    see_at(east, 0, true, false, 0);
+    see_at(west, 0, false, true, 2 * limit);
+    ck_assert(fo_news_use(shared, west, now));
+    see_at(east, 1, false, true, 0);
+    ck_assert(!fo_news_return(shared, east, 1, now, &left, &lasted));
+    ck_assert(!fo_news_use(shared, west, now)); /* the other goes over as well */
+    now += limit;
+    ck_assert(fo_news_return(shared, east, 1, now, &left, &lasted));
+    ck_assert_ptr_eq(left, west);
+    ck_assert_int_eq(lasted, limit);
+    ck_assert(!fo_news_return(shared, east, 1, now, &left, &lasted));
+    ck_assert(fo_news_use(shared, west, now));
+    fo_slot_release(shared, 100);
+    ck_assert(fo_news_return(shared, east, 1, now, &left, &lasted));
 }
 END_TEST
 
@@ -542,6 +597,8 @@ static Suite *suite(void)
     tcase_add_test(tc, an_outage_outlives_its_witnesses);
     tcase_add_test(tc, without_a_slot);
     tcase_add_test(tc, an_idle_child_holds_nothing_up);
+    tcase_add_test(tc, a_child_that_asks_one_is_not_idle);
+    tcase_add_test(tc, the_return_of_the_last_one);
     tcase_add_loop_test(tc, what_began_after_the_end, 0, 2);
     tcase_add_test(tc, a_row_that_is_being_written);
     tcase_add_test(tc, reminders);
