@@ -31,7 +31,6 @@ typedef struct fo_health_t {
     apr_int64_t fails;   /* consecutive */
     bool was_asked;      /* a ping has come back, in whatever way */
     bool login_warned;   /* the warning about our own credentials has been given */
-    fo_report_t last;    /* the last answer */
     fo_report_t failure; /* the last answer that counted as one */
 } fo_health_t;
 

@@ -273,7 +273,6 @@ bool fo_judge_answer(fo_judge_t *judge, const fo_endpoint_t *endpoint, const fo_
     bool was_in_use = is_in_use(judge, endpoint), is_usable;
 
     fo_standings_follow(judge->standings, false);
-    health->last = *report;
     health->was_asked = true;
     judge_login(judge, endpoint, report);
     if (now < fo_judge_open_until(judge, endpoint))
@@ -331,7 +330,7 @@ bool fo_judge_open(fo_judge_t *judge, const fo_endpoint_t *endpoint, apr_time_t 
     if (endpoint->service->endpoints->nelts == 1)
         return false;
     fo_standings_follow(judge->standings, false);
-    health->last = health->failure = *report;
+    health->failure = *report;
     fo_judge_set_state(judge, endpoint, FO_STATE_DOWN, now);
     note_change(judge, endpoint, was_usable, now);
     judge->rows[endpoint->index].open_until = until_at;

@@ -395,17 +395,17 @@ START_TEST(queued_is_not_due)
 }
 END_TEST
 
-START_TEST(last_answer_is_kept)
+START_TEST(last_failure_is_kept)
 {
     const fo_service_t *service = one_service();
     const fo_health_t *health = fo_monitor_health(monitor, fo_service_endpoint(service, 0));
 
     ping(service, &refused);
-    ck_assert_int_eq(health->last.status, ECONNREFUSED);
+    ck_assert_int_eq(health->failure.status, ECONNREFUSED);
     ping(service, &starved);
-    ck_assert_int_eq(health->last.status, ECONNREFUSED);
+    ck_assert_int_eq(health->failure.status, ECONNREFUSED);
     ping(service, &passed);
-    ck_assert_int_eq(health->last.verdict, FO_VERDICT_PASS);
+    ck_assert_int_eq(health->failure.status, ECONNREFUSED);
 }
 END_TEST
 
@@ -488,7 +488,7 @@ static Suite *suite(void)
     tcase_add_test(tc, self_is_told_once_an_hour);
     tcase_add_loop_test(tc, logged_again_whatever_the_answer, 0, 2);
     tcase_add_test(tc, queued_is_not_due);
-    tcase_add_test(tc, last_answer_is_kept);
+    tcase_add_test(tc, last_failure_is_kept);
     tcase_add_test(tc, timeout_depends_on_the_state);
     tcase_add_loop_test(tc, nobody_waits_for_what_did_not_answer, 0, COUNT(waits));
     tcase_add_test(tc, nobody_waits_for_what_is_unusable);
