@@ -244,6 +244,9 @@ $(B)/fuzz/%: t/fuzz/%.c t/fuzz/fuzz.h $(wildcard src/core/*.c) $(FUZZED)
 	    $(PCRE_CFLAGS) -o $@ $< $(wildcard src/core/*.c) $(FUZZED) $(APR_LIBS) $(PCRE_LIBS) \
 	    $(FUZZED_$*) $(FUZZED_LIBS_$*)
 
+# The test of the loop sees each answer on its way to the monitor.
+$(B)/t/check_probe_loop: CHECK_FLAGS += -Wl,--wrap=fo_monitor_answer,--wrap=fo_monitor_answer_early
+
 units: $(UNITS)
 fuzzers: $(FUZZERS)
 

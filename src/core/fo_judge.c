@@ -173,7 +173,6 @@ apr_time_t fo_judge_look_at(const fo_judge_t *judge)
     return first;
 }
 
-/* As if its own pings had brought it there; how many of a threshold another has counted is lost. */
 void fo_judge_set_state(fo_judge_t *judge, const fo_endpoint_t *endpoint, fo_state_e state,
                         apr_time_t since_at)
 {

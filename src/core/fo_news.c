@@ -91,10 +91,11 @@ bool fo_news_outage(fo_shared_t *shared, const fo_service_t *service, apr_time_t
     return atomic_compare_exchange_strong(&words->announced_at, &none, now);
 }
 
-/* Before the word is taken back: whoever finds it gone finds this. */
-static void note_end(fo_service_words_t *words, apr_time_t now)
+/* Takes the word back, if it is still that one. Whoever finds it gone finds the end's instant. */
+static bool end_outage(fo_service_words_t *words, apr_int64_t announced_at, apr_time_t now)
 {
     atomic_store(&words->ended_at, now);
+    return atomic_compare_exchange_strong(&words->announced_at, &announced_at, 0);
 }
 
 /*
@@ -111,10 +112,8 @@ bool fo_news_recovery(fo_shared_t *shared, const fo_service_t *service, int slot
     do {
         announced_at = atomic_load(&words->announced_at);
         none = 0;
-        if (!announced_at || is_down_elsewhere(shared, service, slot, now))
-            return false;
-        note_end(words, now);
-        if (!atomic_compare_exchange_strong(&words->announced_at, &announced_at, 0))
+        if (!announced_at || is_down_elsewhere(shared, service, slot, now) ||
+            !end_outage(words, announced_at, now))
             return false;
     } while (is_down_elsewhere(shared, service, slot, now) &&
              atomic_compare_exchange_strong(&words->announced_at, &none, announced_at));
@@ -126,15 +125,12 @@ bool fo_news_close(fo_shared_t *shared, const fo_service_t *service, apr_time_t 
                    apr_interval_time_t *ret_lasted)
 {
     fo_service_words_t *words = words_of(shared, service);
-    apr_int64_t announced_at;
+    apr_int64_t announced_at = atomic_load(&words->announced_at);
 
-    if (!atomic_load(&words->announced_at))
+    if (!announced_at || !end_outage(words, announced_at, now))
         return false;
-    note_end(words, now);
-    announced_at = atomic_exchange(&words->announced_at, 0);
-    if (announced_at)
-        *ret_lasted = now - announced_at;
-    return announced_at != 0;
+    *ret_lasted = now - announced_at;
+    return true;
 }
 
 bool fo_news_reminder(fo_shared_t *shared, const fo_service_t *service, apr_time_t now,

@@ -220,17 +220,23 @@ START_TEST(the_end_of_what_the_dead_told)
 }
 END_TEST
 
-/*
- * It slept through the end that another told of: what it finds then is another outage, if it began
- * to look after that end.
- */
-START_TEST(an_idle_child_wakes_in_the_next_outage)
+/* One of two saw it go down, and was not asked while the other told of the end. */
+static void sleep_through_the_end(void)
 {
     start(2);
     answer(0, &refused);
     now += 3 * policy.value[FO_POLICY_MONITORING];
     answer(1, &passed);
     expect_told("OR");
+}
+
+/*
+ * It slept through the end that another told of: what it finds then is another outage, if it began
+ * to look after that end.
+ */
+START_TEST(an_idle_child_wakes_in_the_next_outage)
+{
+    sleep_through_the_end();
     now += SEC;
     answer(0, &refused);
     fo_judge_discard(judges[0], endpoint, now);
@@ -248,11 +254,7 @@ END_TEST
 /* The other's ping had begun while it was down, and ran out after all had been told. */
 START_TEST(an_idle_child_wakes_at_the_end)
 {
-    start(2);
-    answer(0, &refused);
-    now += 3 * policy.value[FO_POLICY_MONITORING];
-    answer(1, &passed);
-    expect_told("OR");
+    sleep_through_the_end();
     answer(0, &refused);
     now += 2 * SEC;
     answer(0, &passed);

@@ -20,6 +20,7 @@
 #define LIMIT (3 * SEC)
 
 #define CHANGES_MAX 2048
+#define TARGETS_MAX 4096
 
 static fo_plan_t *plan;
 static fo_policy_t policy;
@@ -52,6 +53,37 @@ static void observe(void *unused, const fo_change_t *change)
     changes[n].report = *change->report;
     atomic_store(&n_changes, n + 1);
     sem_post(&changed);
+}
+
+/*
+ * What the loop handed on last, by target; written on its thread. The linker puts these before the
+ * monitor's own functions (Makefile).
+ */
+static fo_report_t answers[TARGETS_MAX];
+
+static void keep_answer(const fo_target_t *target, const fo_report_t *report)
+{
+    ck_assert_uint_lt(target->index, TARGETS_MAX);
+    answers[target->index] = *report;
+}
+
+typedef void answer_fn(fo_monitor_t *monitor, const fo_target_t *target, const fo_report_t *report,
+                       apr_time_t now);
+answer_fn __real_fo_monitor_answer, __real_fo_monitor_answer_early;
+answer_fn __wrap_fo_monitor_answer, __wrap_fo_monitor_answer_early;
+
+void __wrap_fo_monitor_answer(fo_monitor_t *to, const fo_target_t *target,
+                              const fo_report_t *report, apr_time_t now)
+{
+    keep_answer(target, report);
+    __real_fo_monitor_answer(to, target, report, now);
+}
+
+void __wrap_fo_monitor_answer_early(fo_monitor_t *to, const fo_target_t *target,
+                                    const fo_report_t *report, apr_time_t now)
+{
+    keep_answer(target, report);
+    __real_fo_monitor_answer_early(to, target, report, now);
 }
 
 static void setup(void)
@@ -151,11 +183,18 @@ static void await(sem_t *sem)
     ck_assert_msg(unit_wait(sem, LIMIT), "it has not happened");
 }
 
-/* After the loop has stopped: the last answer on this service. */
+/* After the loop has stopped: what its answers came to. */
 static const fo_health_t *health_of(const fo_service_t *service)
 {
     ck_assert(!is_running);
     return fo_monitor_health(monitor, fo_service_endpoint(service, 0));
+}
+
+/* Likewise: the last answer on this service. */
+static const fo_report_t *answer_on(const fo_service_t *service)
+{
+    ck_assert(!is_running);
+    return &answers[unit_target(service)->index];
 }
 
 static fo_service_state_e state_of(const fo_service_t *service)
@@ -180,8 +219,7 @@ static void expect_ping(const fo_service_t *service, fo_verdict_e verdict, fo_st
     ck_assert_int_eq(state_of(service),
                      verdict == FO_VERDICT_PASS ? FO_SERVICE_UP : FO_SERVICE_DOWN);
     stop_loop();
-    if (verdict != FO_VERDICT_PASS)
-        expect_report(&health_of(service)->failure, verdict, stage, status);
+    expect_report(answer_on(service), verdict, stage, status);
 }
 
 #define BYTES(text) .bytes = text, .length = sizeof(text) - 1
@@ -260,9 +298,7 @@ START_TEST(a_tcp_ping)
                                                                            : FO_SERVICE_DOWN);
     stop_loop();
     peer_stop(&peer);
-    const fo_report_t *last = &health_of(service)->failure;
-    if (tcps[_i].verdict == FO_VERDICT_PASS)
-        return;
+    const fo_report_t *last = answer_on(service);
     /* a reset may be seen as early as at the connect */
     if (tcps[_i].peer == RESETS)
         expect_report(last, tcps[_i].verdict, last->stage, tcps[_i].status);
@@ -318,8 +354,8 @@ START_TEST(an_ask)
     fo_service_t *service = add("ask", &rig_probe_ask, rig, rig_url("one.test", 1, "127.0.0.1", 2));
 
     expect_ping(service, FO_VERDICT_PASS, FO_STAGE_CONNECT, 0);
-    ck_assert_str_eq(rig->told, "one.test=127.0.0.1/1:1;"
-                                                     "127.0.0.1=127.0.0.1/1:2;");
+    ck_assert_str_eq(answer_on(service)->text, "one.test=127.0.0.1/1:1;"
+                                               "127.0.0.1=127.0.0.1/1:2;");
     expect_balance(rig, 1);
 }
 END_TEST

@@ -91,7 +91,6 @@ typedef struct rig_t {
     const char *script; /* steps, in turn: T passes, F fails, h hangs; NULL: as `does` */
     bool takes_all; /* dialogue: each byte is taken at once; else the whole line */
     apr_interval_time_t budget; /* of the last ask; read it once that has `begun` */
-    char told[FO_REPORT_TEXT];  /* what the last ask was given; read it once that has ended */
     atomic_int n_begun, n_steps, n_ended, n_inside;
     sem_t begun; /* ask and steps: once for each beginning */
     sem_t go;
@@ -291,7 +290,6 @@ static inline void rig_ask(const void *conf, const fo_ask_t *ask, fo_report_t *r
                      (unsigned)ask->peers[i].port);
     if (ask->secret)
         apr_snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s", ask->secret);
-    apr_cpystrn(rig->told, text, sizeof(rig->told));
     if (is_late)
         peer_timed_out(report);
     else
