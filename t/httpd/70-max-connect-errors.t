@@ -64,9 +64,11 @@ under_each_mpm 'a hundred pings', sub ($mpm) {
     $httpd->done;
 };
 
-# Frozen for some time, it finds all the pings that gave up on it.
+# Frozen for some time, it finds all the pings that gave up on it. One in a hundred had sent its login
+# just before; the server says so in its log, and does not count it as an error of the host.
 under_each_mpm 'a server that was frozen', sub ($mpm) {
     flush_hosts();
+    $db->allow_log(qr/Aborted connection .*user: 'monitor' .*Got an error writing communication packets/);
     my $httpd = start_httpd( $mpm, 'FailoverPingTimeout 50ms', 'FailoverMonitoringPingFrequency 50ms', 'FailoverOutagePingFrequency 50ms' );
     wait_for_states( $httpd, 'up' );
     $db->pause;
