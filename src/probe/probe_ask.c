@@ -157,6 +157,7 @@ static apr_status_t submit_call(probe_flight_t *flight, call_t *call, apr_time_t
     call->flight = flight;
     call->calls = calls_of(flight);
     call->calls->is_asking = true;
+    call->calls->is_overdue = false;
     call->trial = call->calls->trial ? call->calls->trial : PROBE_TRIAL;
     call->probe = flight->order.check->probe;
     call->conf = flight->order.check->conf;
@@ -166,16 +167,25 @@ static apr_status_t submit_call(probe_flight_t *flight, call_t *call, apr_time_t
     return probe_workers_submit(flight->field->askers, &call->job);
 }
 
+/* Unless its own ping's time-out was believed, it may be us who gave the call no time. */
+static void settle_unreturned(probe_flight_t *flight, apr_time_t now)
+{
+    probe_calls_t *calls = calls_of(flight);
+
+    calls->is_overdue = calls->is_overdue || flight->order.is_final;
+    flight->report.stage = FO_STAGE_ASK;
+    fo_report_fill(&flight->report, calls->is_overdue ? FO_VERDICT_FAIL : FO_VERDICT_SELF,
+                   APR_TIMEUP, 0, "the last call has still not come back");
+    probe_flight_settle(flight, now);
+}
+
 static void begin(probe_flight_t *flight, apr_time_t now)
 {
     call_t *call;
     apr_status_t error;
 
     if (calls_of(flight)->is_asking) {
-        flight->report.stage = FO_STAGE_ASK;
-        fo_report_fill(&flight->report, FO_VERDICT_FAIL, APR_TIMEUP, 0,
-                       "the last call has still not come back");
-        probe_flight_settle(flight, now);
+        settle_unreturned(flight, now);
         return;
     }
     call = make_call(flight);
@@ -217,16 +227,25 @@ static void ready(probe_flight_t *flight, short events, apr_time_t now)
     (void)now;
 }
 
+static bool is_late(const fo_report_t *report)
+{
+    return report->verdict == FO_VERDICT_FAIL && fo_report_is_timeout(report);
+}
+
 /* A call that runs goes on without its flight, and is freed when it comes back. */
 static void finish(probe_flight_t *flight)
 {
     call_t *call = flight->state;
 
     flight->state = NULL;
-    if (call && probe_workers_cancel(flight->field->askers, &call->job))
+    if (!call)
+        return;
+    if (probe_workers_cancel(flight->field->askers, &call->job)) {
         drop_call(flight, call);
-    else if (call)
-        call->flight = NULL;
+        return;
+    }
+    call->flight = NULL;
+    call->calls->is_overdue = is_late(&flight->report);
 }
 
 /* A time-out that a starved worker measured is none of the service's. */

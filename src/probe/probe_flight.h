@@ -13,6 +13,7 @@
 /* What is remembered of a check's calls, if its probe is an ask. */
 typedef struct probe_calls_t {
     bool is_asking;            /* one has not come back */
+    bool is_overdue;           /* that one: a ping of the service timed out by it */
     bool was_cut;              /* the last one had a trial only, which was too short */
     apr_interval_time_t trial; /* that may be expected to do; 0: nothing is known */
 } probe_calls_t;

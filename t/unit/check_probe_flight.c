@@ -1000,6 +1000,24 @@ START_TEST(ask_and_the_deadline)
 }
 END_TEST
 
+/* How a ping has left its call behind, and what the next ones make of it. */
+static const struct {
+    bool has_timed_out, was_starved, is_final;
+    fo_verdict_e verdict;
+} unreturned[] = {
+    { true, false, false, FO_VERDICT_FAIL }, { true, true, false, FO_VERDICT_SELF },
+    { true, true, true, FO_VERDICT_FAIL },   { false, false, false, FO_VERDICT_SELF },
+    { false, false, true, FO_VERDICT_FAIL },
+};
+
+static void expect_unreturned(fo_verdict_e verdict)
+{
+    start_local(&rig_probe_ask);
+    expect(verdict, FO_STAGE_ASK, APR_TIMEUP);
+    ck_assert_int_eq(atomic_load(&rig->n_begun), 1);
+    probe_flight_free(flight);
+}
+
 /* One whose call has not come back is not asked again, until it has. */
 START_TEST(ask_that_has_not_come_back)
 {
@@ -1007,12 +1025,16 @@ START_TEST(ask_that_has_not_come_back)
     start_local(&rig_probe_ask);
     while (sem_wait(&rig->begun) != 0)
         ;
+    flight->is_starved = unreturned[_i].was_starved;
+    now = flight->until_at;
+    if (unreturned[_i].has_timed_out)
+        probe_flight_tick(flight, now);
     probe_flight_free(flight);
     ck_assert(calls[0].is_asking);
-    start_local(&rig_probe_ask);
-    expect(FO_VERDICT_FAIL, FO_STAGE_ASK, APR_TIMEUP);
-    ck_assert_int_eq(atomic_load(&rig->n_begun), 1);
-    probe_flight_free(flight);
+    order.is_final = unreturned[_i].is_final;
+    expect_unreturned(unreturned[_i].verdict);
+    order.is_final = false;
+    expect_unreturned(unreturned[_i].verdict); /* what was believed once stays so */
     sem_post(&rig->go);
     await_call();
     ck_assert(!calls[0].is_asking);
@@ -1213,7 +1235,7 @@ static TCase *calls_case(void)
     tcase_add_test(tc, steps_on_several_addresses);
     tcase_add_test(tc, ask_gets_all_hosts_and_the_secret);
     tcase_add_test(tc, ask_and_the_deadline);
-    tcase_add_test(tc, ask_that_has_not_come_back);
+    tcase_add_loop_test(tc, ask_that_has_not_come_back, 0, COUNT(unreturned));
     tcase_add_test(tc, ask_without_a_worker_in_time);
     tcase_add_test(tc, ask_on_trial);
     tcase_add_loop_test(tc, ask_on_trial_after_an_answer, 0, COUNT(trials));
