@@ -83,8 +83,8 @@ OURS = -Iinclude -Isrc
 # The core and the probes' drivers see APR alone, and one file of the core PCRE2: <httpd.h> does not
 # compile there.
 CORE = $(patsubst src/core/%.c,$(O)/core/%.o,$(wildcard src/core/*.c))
-DRIVERS = $(patsubst %,$(O)/probe/%.o,probe_ask probe_connect probe_dialogue probe_flight probe_gate probe_loop \
-          probe_pages probe_queue probe_resolver probe_round probe_script probe_script_file probe_script_match \
+DRIVERS = $(patsubst %,$(O)/probe/%.o,probe_ask probe_connect probe_dialogue probe_flight probe_flight_hosts probe_gate \
+          probe_loop probe_pages probe_queue probe_resolver probe_round probe_script probe_script_file probe_script_match \
           probe_sleep probe_steps probe_stream probe_tcp probe_tls probe_workers)
 GLUE = $(patsubst src/httpd/%.c,$(O)/httpd/%.o,$(wildcard src/httpd/*.c))
 

@@ -296,16 +296,23 @@ static const char *find_needy(const apr_table_t *options, const fo_login_t *logi
     return login->has_key_password ? "key-password" : NULL;
 }
 
+static const char *or_none(const char *path)
+{
+    return path ? path : NO_FILE;
+}
+
 static void take_tls(const apr_table_t *options, const char *ca, probe_conninfo_t *conninfo,
                      apr_pool_t *pool)
 {
-    const char *cert = apr_table_get(options, "cert"), *key = apr_table_get(options, "key");
     const char *mode = ca ? "verify-full" : conninfo->is_tls ? "require" : "disable";
 
+    conninfo->ca = ca;
+    conninfo->cert = apr_table_get(options, "cert");
+    conninfo->key = apr_table_get(options, "key");
     conninfo->fixed = with(conninfo->fixed, "sslmode", mode, pool);
-    conninfo->fixed = with(conninfo->fixed, "sslrootcert", ca ? ca : NO_FILE, pool);
-    conninfo->fixed = with(conninfo->fixed, "sslcert", cert ? cert : NO_FILE, pool);
-    conninfo->fixed = with(conninfo->fixed, "sslkey", key ? key : NO_FILE, pool);
+    conninfo->fixed = with(conninfo->fixed, "sslrootcert", or_none(conninfo->ca), pool);
+    conninfo->fixed = with(conninfo->fixed, "sslcert", or_none(conninfo->cert), pool);
+    conninfo->fixed = with(conninfo->fixed, "sslkey", or_none(conninfo->key), pool);
 }
 
 static const char *read_tls(const apr_table_t *options, const fo_login_t *login,

@@ -21,7 +21,10 @@ typedef struct probe_conninfo_t {
     const char *fixed; /* the string, but for what comes with a ping */
     probe_role_e role;
     bool is_tls;
-    bool is_local; /* by a Unix socket: addresses do not matter */
+    bool is_local;  /* by a Unix socket: addresses do not matter */
+    const char *ca; /* these three: libpq reads it with each ping; NULL: none */
+    const char *cert;
+    const char *key;
 } probe_conninfo_t;
 
 /* Configuration only, as a probe's configure(). */

@@ -1,15 +1,12 @@
-#include "probe/probe_flight.h"
+#include "probe/probe_flight_own.h"
 
 #include "core/fo_report.h"
-#include "probe/probe_pages.h"
 
 #include <errno.h>
 #include <netdb.h>
-#include <stdlib.h>
 #include <string.h>
-
-/* Of one ping: its URL's and those that a dialogue has named. */
-#define HOSTS_MAX 256
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 /* The most that a ping waits for a look-up when the last good address is at hand. */
 #define RESOLVE_PATIENCE (500 * 1000)
@@ -23,112 +20,6 @@ static const probe_form_t *form_of(const fo_probe_t *probe)
 
 static void start_host(probe_flight_t *flight, apr_time_t now);
 static void check_name(probe_flight_t *flight, apr_time_t now);
-
-/* A flight with what most of them need: it comes from the system, as a crowd may be under way. */
-#define FEW_HOSTS 4
-typedef struct whole_t {
-    probe_flight_t flight;
-    fo_host_t hosts[FEW_HOSTS];
-    probe_addresses_t addresses[FEW_HOSTS];
-    probe_query_t queries[FEW_HOSTS];
-} whole_t;
-
-static probe_flight_t *take_flight(void)
-{
-    whole_t *whole = probe_pages_take(sizeof(*whole));
-
-    if (!whole)
-        return NULL;
-    whole->flight.hosts = whole->hosts;
-    whole->flight.addresses = whole->addresses;
-    whole->flight.queries = whole->queries;
-    return &whole->flight;
-}
-
-static void give_flight(probe_flight_t *flight)
-{
-    whole_t *whole = (whole_t *)flight;
-
-    if (flight->hosts != whole->hosts)
-        free(flight->hosts);
-    if (flight->addresses != whole->addresses)
-        free(flight->addresses);
-    if (flight->queries != whole->queries)
-        free(flight->queries);
-    memset(whole, 0, sizeof(*whole));
-    probe_pages_give(whole, sizeof(*whole));
-}
-
-/* n_hosts: it is none of them. */
-static unsigned find_host(const probe_flight_t *flight, const fo_host_t *host)
-{
-    unsigned i = 0;
-
-    while (i < flight->n_hosts &&
-           (flight->hosts[i].port != host->port || strcmp(flight->hosts[i].name, host->name) != 0))
-        i++;
-    return i;
-}
-
-const probe_addresses_t *probe_flight_addresses(const probe_flight_t *flight, const fo_host_t *host)
-{
-    unsigned i = find_host(flight, host);
-
-    return i < flight->n_hosts && flight->addresses[i].n > 0 ? &flight->addresses[i] : NULL;
-}
-
-/* One of the arrays, for n elements; `few` is the one that begins with the flight. */
-static void *with_room(void *array, const void *few, unsigned n_before, unsigned n, size_t size)
-{
-    void *more;
-
-    if (array != few)
-        return realloc(array, n * size);
-    more = malloc(n * size);
-    if (more)
-        memcpy(more, few, n_before * size);
-    return more;
-}
-
-static bool make_room(probe_flight_t *flight, unsigned n)
-{
-    const whole_t *whole = (const whole_t *)flight;
-    fo_host_t *hosts;
-    probe_addresses_t *addresses;
-    probe_query_t *queries;
-
-    if (n <= FEW_HOSTS)
-        return true;
-    hosts = with_room(flight->hosts, whole->hosts, flight->n_hosts, n, sizeof(*hosts));
-    addresses = with_room(flight->addresses, whole->addresses, flight->n_hosts, n,
-                          sizeof(*addresses));
-    queries = with_room(flight->queries, whole->queries, flight->n_hosts, n, sizeof(*queries));
-    if (hosts)
-        flight->hosts = hosts;
-    if (addresses)
-        flight->addresses = addresses;
-    if (queries)
-        flight->queries = queries;
-    return hosts && addresses && queries;
-}
-
-bool probe_flight_add_hosts(probe_flight_t *flight, const fo_host_t *hosts, unsigned n)
-{
-    if (flight->n_hosts + n > HOSTS_MAX || !make_room(flight, flight->n_hosts + n))
-        return false;
-    for (unsigned i = 0; i < n; i++) {
-        fo_host_t host = { .port = hosts[i].port };
-        if (find_host(flight, &hosts[i]) < flight->n_hosts)
-            continue;
-        host.name = strdup(hosts[i].name);
-        if (!host.name)
-            return false;
-        flight->queries[flight->n_hosts] = (probe_query_t){ 0 };
-        flight->addresses[flight->n_hosts].n = 0;
-        flight->hosts[flight->n_hosts++] = host;
-    }
-    return true;
-}
 
 /* Begins the look-up of a host's name, unless that has happened. False: no memory. */
 static bool ask_name(probe_flight_t *flight, unsigned host)
@@ -160,7 +51,7 @@ probe_flight_t *probe_flight_start(const probe_field_t *field, const probe_order
     static const fo_host_t nowhere = { .name = "" }; /* reached by a path */
     const fo_url_t *url = order->check->url;
     bool has_hosts = url->n_hosts && !order->check->socket;
-    probe_flight_t *flight = take_flight();
+    probe_flight_t *flight = probe_flight_take();
 
     if (!flight)
         return NULL;
@@ -411,11 +302,34 @@ static bool is_given_up(const fo_report_t *report)
             report->status == EPIPE);
 }
 
+/*
+ * TLS opens files in the middle of a handshake, and what it says of one that it could not open is
+ * no errno. It needs a descriptor for that besides the connection's, which is closed by now.
+ */
+static void judge_handshake(probe_flight_t *flight)
+{
+    int connection, file;
+    apr_status_t error;
+
+    if (flight->report.verdict != FO_VERDICT_FAIL || flight->report.stage != FO_STAGE_TLS)
+        return;
+    connection = eventfd(0, EFD_CLOEXEC);
+    file = eventfd(0, EFD_CLOEXEC);
+    error = connection < 0 || file < 0 ? errno : 0;
+    if (connection >= 0)
+        close(connection);
+    if (file >= 0)
+        close(file);
+    if (error)
+        fo_report_fill(&flight->report, FO_VERDICT_SELF, error, 0, NULL);
+}
+
 void probe_flight_settle(probe_flight_t *flight, apr_time_t now)
 {
     fo_verdict_e verdict;
 
     finish_run(flight);
+    judge_handshake(flight);
     fo_report_hide(&flight->report, flight->order.check->secret);
     fo_report_hide(&flight->report, flight->order.check->key_password);
     /* It may have lost patience with us: MariaDB gives a client 10 s to log in. */
@@ -487,7 +401,5 @@ apr_time_t probe_flight_wake_at(const probe_flight_t *flight)
 void probe_flight_free(probe_flight_t *flight)
 {
     finish_run(flight);
-    for (unsigned i = 0; i < flight->n_hosts; i++)
-        free((char *)flight->hosts[i].name);
-    give_flight(flight);
+    probe_flight_give(flight);
 }

@@ -11,13 +11,13 @@
 
 #include "probe/probe_clock.h"
 #include "probe/probe_in_turn.h"
+#include "probe/probe_tls.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <errmsg.h>
 #include <mysql/plugin_auth.h>
@@ -191,27 +191,14 @@ static void ask_address(const void *conf, const fo_ask_t *ask, unsigned i, apr_t
         fo_report_fill(report, FO_VERDICT_FAIL, 0, 0, it.words);
 }
 
-/* A file that this process cannot read says nothing of the server. */
-static bool can_read(const char *key, const char *path, fo_report_t *report)
-{
-    char text[FO_REPORT_TEXT], words[FO_REPORT_TEXT];
-    apr_status_t status = path && access(path, R_OK) != 0 ? errno : 0;
-
-    if (!status)
-        return true;
-    apr_snprintf(text, sizeof(text), "%s=: %s: %s", key, path,
-                 apr_strerror(status, words, sizeof(words)));
-    report->stage = FO_STAGE_TLS;
-    fo_report_fill(report, FO_VERDICT_SELF, APR_EGENERAL, 0, text);
-    return false;
-}
-
 void probe_mysql_tls_ask(const void *opaque_conf, const fo_ask_t *ask, fo_report_t *report)
 {
     const probe_mysql_conf_t *conf = opaque_conf;
     const probe_mysql_tls_t *tls = conf->tls;
 
-    if (can_read("ca", tls->ca, report) && can_read("ca-path", tls->ca_path, report) &&
-        can_read("cert", tls->cert, report) && can_read("key", tls->key, report))
+    if (probe_tls_can_read("ca", tls->ca, report) &&
+        probe_tls_can_read("ca-path", tls->ca_path, report) &&
+        probe_tls_can_read("cert", tls->cert, report) &&
+        probe_tls_can_read("key", tls->key, report))
         probe_in_turn(ask_address, conf, ask, report);
 }

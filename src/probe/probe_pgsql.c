@@ -1,6 +1,7 @@
 #include "probe/probe_pgsql.h"
 
 #include "probe/probe_conninfo.h"
+#include "probe/probe_tls.h"
 
 #include <errno.h>
 #include <libpq-fe.h>
@@ -289,6 +290,13 @@ static void keep_short(PGconn *conn)
     (void)setsockopt(PQsocket(conn), SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
 }
 
+static bool can_read(const probe_conninfo_t *conninfo, fo_report_t *report)
+{
+    return probe_tls_can_read("ca", conninfo->ca, report) &&
+           probe_tls_can_read("cert", conninfo->cert, report) &&
+           probe_tls_can_read("key", conninfo->key, report);
+}
+
 static fo_progress_e begin(void *opaque, const void *conf, const fo_ask_t *ask, fo_wait_t *ret_wait,
                            fo_report_t *report)
 {
@@ -298,6 +306,8 @@ static fo_progress_e begin(void *opaque, const void *conf, const fo_ask_t *ask, 
 
     report->stage = FO_STAGE_CONNECT;
     state->conninfo = conf;
+    if (!can_read(conf, report))
+        return FO_DONE;
     text = probe_conninfo_write(state->conninfo, ask);
     errno = 0;
     state->conn = text ? PQconnectStart(text) : NULL;

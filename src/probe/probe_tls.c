@@ -3,9 +3,11 @@
 #include "core/fo_parse.h"
 
 #include <apr_file_info.h>
+#include <errno.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <string.h>
+#include <unistd.h>
 
 static apr_status_t free_context(void *context)
 {
@@ -137,6 +139,20 @@ static const char *load_pair(SSL_CTX *context, const char *cert, const char *key
 /* A record is read when it is there, and buffers that a ping needed are given back. */
 #define MODES                                                                                      \
     (SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS)
+
+bool probe_tls_can_read(const char *key, const char *path, fo_report_t *report)
+{
+    char text[FO_REPORT_TEXT], words[FO_REPORT_TEXT];
+    apr_status_t status = path && access(path, R_OK) != 0 ? errno : 0;
+
+    if (!status)
+        return true;
+    apr_snprintf(text, sizeof(text), "%s=: %s: %s", key, path,
+                 apr_strerror(status, words, sizeof(words)));
+    report->stage = FO_STAGE_TLS;
+    fo_report_fill(report, FO_VERDICT_SELF, APR_EGENERAL, 0, text);
+    return false;
+}
 
 bool probe_tls_trusts_all(const apr_table_t *options)
 {

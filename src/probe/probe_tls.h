@@ -1,6 +1,7 @@
 /*
  * probe_tls.h: the TLS contexts of connections that mod_failover makes itself, from the options
- * ca=, ca-path=, cert=, key= and verify=. Configuration only; each returns NULL or a message.
+ * ca=, ca-path=, cert=, key= and verify=. Configuration only, but for probe_tls_can_read(); what
+ * returns a string returns NULL or a message.
  */
 #ifndef PROBE_TLS_H
 #define PROBE_TLS_H
@@ -22,6 +23,13 @@ const char *probe_tls_unlock(void *context, const char *key, const char *passwor
 
 /* For a library that makes its own context of the same files: that nothing is wrong with them. */
 const char *probe_tls_check(const apr_table_t *options, bool is_locked, apr_pool_t *pool);
+
+/*
+ * For such a library, with each ping: a file, or folder, that this process cannot read says
+ * nothing of the server. False: the report says so. key: the option; path NULL: there is none. Any
+ * thread.
+ */
+bool probe_tls_can_read(const char *key, const char *path, fo_report_t *report);
 
 /* The options say that whoever answers is taken for the server. */
 bool probe_tls_trusts_all(const apr_table_t *options);

@@ -22,7 +22,7 @@ done
 for source in src/core/fo_*.c src/probe/probe_*.c; do
     unit=$(basename "$source" .c)
     case $unit in
-    probe_ask | probe_dialogue | probe_steps | probe_tcp | probe_resolver) unit=probe_flight ;;
+    probe_ask | probe_dialogue | probe_flight_hosts | probe_resolver | probe_steps | probe_tcp) unit=probe_flight ;;
     probe_queue | probe_sleep) unit=probe_loop ;;
     probe_script_match) unit=probe_script ;;
     fo_course | fo_monitor_siblings) unit=fo_monitor ;;

@@ -896,6 +896,45 @@ START_TEST(steps_with_a_descriptor)
 }
 END_TEST
 
+static fo_progress_e shake_hands(void *state, const void *conf, const fo_ask_t *ask,
+                                 fo_wait_t *ret_wait, fo_report_t *report)
+{
+    (void)state;
+    (void)conf;
+    (void)ask;
+    (void)ret_wait;
+    report->stage = FO_STAGE_TLS;
+    fo_report_fill(report, FO_VERDICT_FAIL, 0, 0, "certificate verify failed");
+    return FO_DONE;
+}
+
+static void end_nothing(void *state)
+{
+    (void)state;
+}
+
+/* With so many descriptors left: TLS takes one for the connection, and one for its files. */
+START_TEST(steps_that_shake_hands)
+{
+    static const fo_steps_t steps = { .begin = shake_hands, .end = end_nothing, .state_size = 1 };
+    static const fo_probe_t probe = { .scheme = "shake", .steps = &steps };
+    struct rlimit limit, tight;
+    int taken[2] = { dup(0), dup(0) };
+
+    getrlimit(RLIMIT_NOFILE, &limit);
+    tight = limit;
+    tight.rlim_cur = (rlim_t)taken[1] + 1;
+    setrlimit(RLIMIT_NOFILE, &tight);
+    for (int i = 0; i < _i; i++)
+        close(taken[i]);
+    start_local(&probe);
+    setrlimit(RLIMIT_NOFILE, &limit);
+    for (int i = _i; i < 2; i++)
+        close(taken[i]);
+    expect(_i < 2 ? FO_VERDICT_SELF : FO_VERDICT_FAIL, FO_STAGE_TLS, _i < 2 ? EMFILE : 0);
+}
+END_TEST
+
 START_TEST(steps_with_a_span)
 {
     rig->does = RIG_LATER;
@@ -1229,6 +1268,7 @@ static TCase *calls_case(void)
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, steps_decided_at_once);
     tcase_add_loop_test(tc, steps_with_a_descriptor, 0, 2);
+    tcase_add_loop_test(tc, steps_that_shake_hands, 0, 3);
     tcase_add_test(tc, steps_with_a_span);
     tcase_add_test(tc, steps_and_the_deadline);
     tcase_add_test(tc, steps_left_half_way);

@@ -2,6 +2,7 @@
 #include "probe/probe_pgsql.h"
 
 #include "probe_peer.h"
+#include "tls_rig.h"
 #include "unit.h"
 
 #include <fcntl.h>
@@ -542,6 +543,39 @@ START_TEST(no_tls_there)
 }
 END_TEST
 
+static const char *const tls_options[] = {
+    "tls=on ca=@/one.crt",
+    "tls=on verify=off cert=@/one.crt key=@/one.key",
+    "tls=on verify=off cert=@/one.crt key=@/one.key",
+};
+static const char *const tls_gone[] = { "one.crt", "one.crt", "one.key" };
+
+/* What this process cannot read is our own side's fault, and the server is not asked. */
+START_TEST(file_has_gone)
+{
+    fo_ask_t ask = { .peers = &(fo_peer_t){ 0 }, .n_peers = 1, .budget = budget };
+    void *conf = NULL, *state = calloc(1, fo_probe_pgsql.steps->state_size);
+    const char *warning = NULL, *gone;
+    char *options = apr_pstrdup(pool, "");
+    fo_wait_t wait;
+
+    tls_make_folder();
+    chmod(tls_file("one.key"), 0600);
+    for (const char *c = tls_options[_i]; *c; c++)
+        options = *c == '@' ? apr_pstrcat(pool, options, tls_folder, NULL)
+                            : apr_psprintf(pool, "%s%c", options, *c);
+    ck_assert_ptr_null(configure("postgresql://m@db1", "m", "", options, &conf, &warning));
+    gone = tls_file(tls_gone[_i]);
+    unlink(gone);
+    ck_assert_int_eq(fo_probe_pgsql.steps->begin(state, conf, &ask, &wait, &report), FO_DONE);
+    expect(FO_VERDICT_SELF, FO_STAGE_TLS, APR_EGENERAL);
+    ck_assert_msg(strstr(report.text, gone) != NULL, "%s", report.text);
+    fo_probe_pgsql.steps->end(state);
+    free(state);
+    tls_remove_folder();
+}
+END_TEST
+
 static const peer_line_t half_tls[] = {
     { BYTES("") },
     { BYTES("S") },
@@ -772,6 +806,7 @@ static Suite *suite(void)
     tcase_add_test(tc, role_is_not_answered);
     tcase_add_test(tc, closed_before_the_role);
     tcase_add_test(tc, no_tls_there);
+    tcase_add_loop_test(tc, file_has_gone, 0, COUNT(tls_options));
     tcase_add_loop_test(tc, tls_hangs, 0, COUNT(half_tls));
     tcase_add_loop_test(tc, tls_is_closed, 0, COUNT(half_tls));
     tcase_add_test(tc, environment_is_ignored);
