@@ -47,6 +47,19 @@ static bool is_taken(apr_uint64_t bucket, unsigned stamp)
     return bucket != 0 && ahead > 0 && ahead < AHEAD_MAX;
 }
 
+/*
+ * A failure is counted as it happens, so what comes more than a window after it was counted before
+ * the clock was set back, and would keep its places from being used until that time is there again.
+ */
+static void forget_future(fo_breaker_t *breaker, unsigned stamp)
+{
+    for (int i = 0; i < FO_BREAKER_BUCKETS; i++) {
+        apr_uint64_t bucket = atomic_load(&breaker->buckets[i]);
+        if (is_taken(bucket, stamp) && age_of(stamp, stamp_of(bucket)) > PARTS)
+            atomic_compare_exchange_strong(&breaker->buckets[i], &bucket, 0);
+    }
+}
+
 /* Of one that is full, as many parts failed as before. */
 static apr_uint64_t halve(apr_uint64_t bucket)
 {
@@ -119,6 +132,7 @@ bool fo_breaker_fail(fo_breaker_t *breaker, const fo_policy_t *policy, apr_time_
     *ret_tally = (fo_tally_t){ 0 };
     if (began_at < emptied_at && emptied_at <= now) /* the clock has not been set back */
         return false;
+    forget_future(breaker, stamp_at(policy, now));
     fo_breaker_count(breaker, stamp_at(policy, now), FO_BREAKER_CALL + 1);
     atomic_fetch_add(&breaker->streak, 1);
     *ret_tally = fo_breaker_tally(breaker, policy, now);
