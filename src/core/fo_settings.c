@@ -16,6 +16,13 @@ static apr_table_entry_t *entries(const apr_table_t *table, int *ret_n)
     return (apr_table_entry_t *)array->elts;
 }
 
+/* Most names part within two bytes, which is not worth a call. */
+static bool is_same(const char *name, const char *other)
+{
+    return ((name[0] ^ other[0]) & 31) == 0 && ((name[1] ^ other[1]) & 31) == 0 &&
+           strcasecmp(name, other) == 0;
+}
+
 /*
  * The last of several entries of one name: mod_env leaves two, and ap_add_common_vars() lets the
  * last one win.
@@ -26,7 +33,7 @@ static const char *last_value(const apr_table_t *table, const char *name)
     apr_table_entry_t *entry = entries(table, &n);
 
     while (n-- > 0)
-        if (entry[n].key && strcasecmp(entry[n].key, name) == 0)
+        if (entry[n].key && is_same(entry[n].key, name))
             return entry[n].val;
     return NULL;
 }
@@ -51,9 +58,11 @@ static void put(fo_layer_t *layer, const char *name, const char *value, bool is_
     const char *before = apr_table_get(table, name);
 
     remember(layer, name, value, before, is_note);
-    if (value)
+    if (value && before)
         apr_table_setn(table, name, value);
-    else
+    else if (value)
+        apr_table_addn(table, name, value); /* the name need not be looked for again */
+    else if (before)
         apr_table_unset(table, name);
 }
 
@@ -159,7 +168,7 @@ static apr_table_entry_t *find_ours(const apr_table_t *table, const fo_undo_t *u
     apr_table_entry_t *entry = entries(table, &n);
 
     for (int i = 0; i < n; i++)
-        if (entry[i].val == undo->ours && entry[i].key && strcasecmp(entry[i].key, undo->name) == 0)
+        if (entry[i].val == undo->ours && entry[i].key && is_same(entry[i].key, undo->name))
             return &entry[i];
     return NULL;
 }
@@ -204,7 +213,7 @@ static bool is_overruled(const apr_array_header_t *undo, int index)
 
     for (int i = index + 1; i < undo->nelts; i++) {
         const fo_undo_t *later = &APR_ARRAY_IDX(undo, i, fo_undo_t);
-        if (later->is_note == one->is_note && strcasecmp(later->name, one->name) == 0)
+        if (later->is_note == one->is_note && is_same(later->name, one->name))
             return true;
     }
     return false;
@@ -240,13 +249,6 @@ static unsigned initial_of(const char *name)
 static bool is_variable(const fo_setting_t *setting)
 {
     return setting->kind != FO_SETTING_NOTE;
-}
-
-/* Most names part within two bytes, which is not worth a call. */
-static bool is_same(const char *name, const char *other)
-{
-    return ((name[0] ^ other[0]) & 31) == 0 && ((name[1] ^ other[1]) & 31) == 0 &&
-           strcasecmp(name, other) == 0;
 }
 
 /* How often this service writes a variable of this name. */

@@ -139,11 +139,10 @@ static int answer_one(request_rec *r, const fo_scope_t *scope, const char *name)
     return answer_ready(r, one);
 }
 
-static int handle(request_rec *r)
+static __attribute__((noinline)) int tell(request_rec *r)
 {
     const fo_scope_t *scope = httpd_server_of(r->server)->scope;
-    int status = httpd_status_admit(r, HANDLER,
-                                    httpd_directory_of(r->per_dir_config)->tells_health);
+    int status = httpd_status_admit(r, httpd_directory_of(r->per_dir_config)->tells_health);
     question_t question;
 
     if (status != OK)
@@ -153,6 +152,11 @@ static int handle(request_rec *r)
     if (question.is_live)
         return answer(r, HTTP_OK, json_pack("{s:s}", "status", "live"));
     return question.name ? answer_one(r, scope, question.name) : answer_all(r, scope);
+}
+
+static int handle(request_rec *r)
+{
+    return httpd_status_is_for(r, HANDLER) ? tell(r) : DECLINED;
 }
 
 void httpd_health_serve(void)

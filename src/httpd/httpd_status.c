@@ -93,10 +93,8 @@ static void set_headers(request_rec *r)
     apr_table_setn(r->headers_out, "Referrer-Policy", "no-referrer");
 }
 
-int httpd_status_admit(request_rec *r, const char *handler, bool is_permitted)
+int httpd_status_admit(request_rec *r, bool is_permitted)
 {
-    if (!r->handler || strcmp(r->handler, handler) != 0)
-        return DECLINED;
     if (!is_permitted)
         return HTTP_NOT_FOUND;
     if (r->method_number == M_GET)
@@ -105,10 +103,9 @@ int httpd_status_admit(request_rec *r, const char *handler, bool is_permitted)
     return HTTP_METHOD_NOT_ALLOWED;
 }
 
-static int handle(request_rec *r)
+static __attribute__((noinline)) int show(request_rec *r)
 {
-    int status = httpd_status_admit(r, HANDLER,
-                                    httpd_directory_of(r->per_dir_config)->shows_status);
+    int status = httpd_status_admit(r, httpd_directory_of(r->per_dir_config)->shows_status);
     int format;
 
     if (status != OK)
@@ -121,6 +118,11 @@ static int handle(request_rec *r)
     if (!r->header_only)
         formats[format].write(r, view_now(r));
     return OK;
+}
+
+static int handle(request_rec *r)
+{
+    return httpd_status_is_for(r, HANDLER) ? show(r) : DECLINED;
 }
 
 /* mod_status, which says itself who may see it, asks this for each of its pages. */

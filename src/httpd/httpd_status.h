@@ -9,6 +9,7 @@
 #include "httpd/httpd_failover.h"
 
 #include <jansson.h>
+#include <string.h>
 
 #define HTTPD_STATUS_INSTANT 32
 
@@ -16,8 +17,17 @@
 const char *httpd_status_instant(const fo_view_t *view, apr_time_t at,
                                  char text[HTTPD_STATUS_INSTANT]);
 
-/* OK: the request is for this handler, which is permitted here, and only reads; else the answer. */
-int httpd_status_admit(request_rec *r, const char *handler, bool is_permitted);
+/*
+ * The request is for this handler, one of ours. Each request comes by here: most names part at the
+ * first byte, which is not worth a call.
+ */
+static inline bool httpd_status_is_for(const request_rec *r, const char *handler)
+{
+    return r->handler && r->handler[0] == handler[0] && strcmp(r->handler, handler) == 0;
+}
+
+/* OK: the handler is permitted here, and the request only reads; else the answer. */
+int httpd_status_admit(request_rec *r, bool is_permitted);
 
 /* httpd_status_html.c: the page; and its tables alone, for mod_status. */
 extern const char httpd_status_policy[]; /* the page's Content-Security-Policy */

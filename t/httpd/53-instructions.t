@@ -11,7 +11,7 @@ my $NOISE = 10;    # by which two equal cases may differ
 
 # More than the same request with an idle thread instead of us.
 sub delta (%arg) {
-    my %bare = map { $_ => $arg{$_} } grep { !/^(?:services|variables|down|endpoints|uses|closed)$/ } keys %arg;
+    my %bare = map { $_ => $arg{$_} } grep { !/^(?:services|variables|down|endpoints|uses|closed|looks|settings)$/ } keys %arg;
     $bare{directory} = 'merged' if ( $bare{directory} // '' ) eq 'monitor';
     return measure_once(%arg)->{instructions} - measure_once(%bare)->{instructions};
 }
@@ -36,6 +36,10 @@ my $closed = delta( services => 1, closed => 1, directory => 'plain' ) - $health
 cmp_ok $closed, '<=', 60, "FailoverRequire and FailoverOutageDocument cost +$closed";
 cmp_ok $closed, '>',  20, 'and are looked at';
 
+my $looks = delta( services => 1, looks => 1, directory => 'plain' ) - $healthy{'1 plain'};
+cmp_ok $looks, '<=', 60, "FailoverStatus and FailoverHealth On cost +$looks";
+cmp_ok $looks, '>',  20, 'and are looked at';
+
 # Sections of ours are merged for each request, and looked at where the directory is known.
 my $sections = delta( services => 1, directory => 'monitor' );
 cmp_ok $sections, '<=', budget() + 200, "FailoverMonitor in three sections: +$sections";
@@ -52,6 +56,12 @@ for my $case ( [ 1, 1 ], [ 1, 4 ], [ 1, 16 ], [ 1000, 4 ], [ 1, 1, cgi => 1 ], [
     my $delta = delta( services => $services, variables => $variables, directory => 'plain', @cgi );
     my $what  = "1 of $services down, $variables variables" . ( @cgi ? ', 40 more there' : '' );
     cmp_ok $delta, '<=', budget($variables), sprintf '%s: +%d of %d', $what, $delta, budget($variables);
+}
+# What reads the environment is worked out anew in both passes.
+for my $settings (qw(expression alias)) {
+    my $delta = delta( services => 1, variables => 4, settings => $settings, directory => 'plain' );
+    my $limit = 150 + 1600 * entries(4);
+    cmp_ok $delta, '<=', $limit, sprintf '4 variables by %s: +%d of %d', $settings, $delta, $limit;
 }
 my $crowd = delta( services => 100, down => 32, variables => 1, directory => 'plain' );
 cmp_ok $crowd, '<=', budget( 1, 32 ), sprintf '32 of 100 down, 1 variable each: +%d of %d', $crowd, budget( 1, 32 );

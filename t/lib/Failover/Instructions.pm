@@ -57,19 +57,21 @@ sub measure_once (%arg) {
 # Returns { instructions, profile }: what a request costs, and the profile of one of them.
 #   services   how many; 0: an idle thread instead of our module
 #   variables  the first service is down, with so many variables; undef: all are up
+#   settings   what they are: 'plain' values, 'expression's, or those of an 'alias', which SetEnv has set
 #   down       so many are, each with as many variables of its own
 #   directory  'plain', 'merged' from three sections, or 'monitor': each of them has FailoverMonitor
 #   endpoints  of each service; 1
 #   uses       1: each request counts for the breaker of the first service
 #   closed     1: FailoverRequire and FailoverOutageDocument name the first service
+#   looks      1: FailoverStatus and FailoverHealth are On
 #   cgi        1: the environment holds 40 variables when we write for the last time
 sub measure (%arg) {
-    my %all = ( services => 0, directory => 'plain', cgi => 0, endpoints => 1, uses => 0, closed => 0, down => defined $arg{variables} ? 1 : 0, %arg );
+    my %all = ( services => 0, directory => 'plain', cgi => 0, endpoints => 1, uses => 0, closed => 0, looks => 0, settings => 'plain', down => defined $arg{variables} ? 1 : 0, %arg );
     my $down = Failover::Peer->new( mode => 'refuse' );
     my @up   = map { Failover::Peer->new } 1 .. $all{endpoints};
     my $httpd = Failover::Httpd->new(
         mpm => 'prefork', log_level => 'warn', failover => $all{services} ? ['failover'] : 0,
-        modules => $all{cgi} ? ['env'] : [], config => _config( \%all, $down, @up ),
+        modules => $all{cgi} || $all{settings} eq 'alias' ? ['env'] : [], config => _config( \%all, $down, @up ),
     );
     my $page = $httpd->file( 'htdocs/a/b/c/page.txt', 'x' x 100 );
     utime 1_700_000_000, 1_700_000_000, $page or die "cannot set its time: $!\n";    # a part of the ETag
@@ -134,10 +136,11 @@ sub _service ( $number, @up ) {
 sub _services ( $all, $down, @up ) {
     my @line = map { join '', _service( $_, @up ) } 1 .. $all->{services};
     push @line, "FailoverRequire s1\nFailoverOutageDocument s1 /sorry.html\n" if $all->{closed};
+    push @line, "FailoverStatus On\nFailoverHealth On\n" if $all->{looks};
     push @line, "FailoverBreaker window=10s\nFailoverUses s1\n" if $all->{uses};
     for my $number ( 1 .. $all->{down} ) {
-        my @pair = map {"DATABASE_${number}_$_=spare"} 1 .. $all->{variables};
-        $line[ $number - 1 ] = "FailoverService s$number tcp://@{[ $down->address ]} timeout=@{[ 60_000 + $number ]}ms @pair\n";
+        my $url = "tcp://@{[ $down->address ]} timeout=@{[ 60_000 + $number ]}ms";
+        $line[ $number - 1 ] = _down( $number, $url, $all );
     }
     return <<~'CONF', @line;
         FailoverMonitoringPingFrequency 1h
@@ -145,6 +148,14 @@ sub _services ( $all, $down, @up ) {
         FailoverErrorPingFrequency 1h
         FailoverSpread 0
         CONF
+}
+
+sub _down ( $number, $url, $all ) {
+    my @name = map {"DATABASE_${number}_$_"} 1 .. $all->{variables};
+    return "FailoverService s$number $url @{[ map {qq{$_=spare}} @name ]}\n" if $all->{settings} eq 'plain';
+    my @line = $all->{settings} eq 'alias' ? "FailoverAlias DATABASE_${number}_ SPARE_${number}_\n" : map {"FailoverSetEnv $_ %{HTTPS}\n"} @name;
+    my @set  = $all->{settings} eq 'alias' ? map { ( "SetEnv $_ first\n", 'SetEnv ' . s/DATABASE/SPARE/r . " spare\n" ) } @name : ();
+    return join '', "<FailoverService s$number>\nFailoverEndpoint only $url\n", @line, "</FailoverService>\n", @set;
 }
 
 sub _sections ($kind) {
@@ -155,8 +166,8 @@ sub _sections ($kind) {
 
 sub _name ($all) {
     return join ', ', "$all->{services} services", "$all->{directory} directory",
-        defined $all->{variables} ? "$all->{down} down with $all->{variables} variables" : 'all up',
-        "$all->{endpoints} endpoints", $all->{uses} ? 'counting' : (), $all->{closed} ? 'closed while it is down' : (), $all->{cgi} ? 'a CGI environment' : ();
+        defined $all->{variables} ? "$all->{down} down with $all->{variables} variables, $all->{settings}" : 'all up',
+        "$all->{endpoints} endpoints", $all->{uses} ? 'counting' : (), $all->{closed} ? 'closed while it is down' : (), $all->{looks} ? 'with a status and a health endpoint' : (), $all->{cgi} ? 'a CGI environment' : ();
 }
 
 sub _idle_module () {
