@@ -11,6 +11,8 @@ use Failover::Peers;
 use Failover::Server::Memcached;
 use Failover::States qw(under_each_mpm);
 use Failover::Wait;
+use JSON::PP qw(decode_json);
+use List::Util qw(sum);
 
 my $SERVICES = 200;
 my $HUNG     = 32;
@@ -24,6 +26,10 @@ under_each_mpm '32 of 200 hosts drop all packets', sub ($mpm) {
         FailoverPingTimeout 1s 500ms
         LogFormat "%P %{failover-waited}n" waits
         CustomLog logs/waits waits
+        <Location /status>
+            SetHandler failover-status
+            FailoverStatus On
+        </Location>
         CONF
     $httpd->file( 'htdocs/page.txt', load_page() );
     $httpd->start;
@@ -55,6 +61,11 @@ under_each_mpm '32 of 200 hosts drop all packets', sub ($mpm) {
     my $waited = grep {$_} @onset, @later;
     cmp_ok $waited, '<=', $pings, "of @{[ @onset + @later ]} requests none waited but those that started pings: $waited, for $pings pings";
     in_time( $every, @$at{ @host[ $HUNG .. $#host ] } );
+
+    # The debug counter has every wait, this request's own as well.
+    my ($counted) = decode_json( $httpd->body('/status?format=json') )->{children}->@*;
+    ok eval { wait_for( sub { my @all = grep {$_} waits($httpd)->@*; @all == $counted->{waits} && sum(@all) == $counted->{waited_us} }, 'the counter' ) },
+        "the status counts $counted->{waits} waits of $counted->{waited_us} us, as the requests' notes do";
 
     pass_packets( @host[ 0 .. $HUNG - 1 ] );
     $httpd->allow_log(qr/FO000[13]: s\d+ /);
