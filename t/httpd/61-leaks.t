@@ -3,12 +3,15 @@
 use v5.36;
 use Test::More;
 use Failover::Blackhole;
+use Failover::File;
 use Failover::Httpd;
 use Failover::Peer;
+use Failover::Sanitizer;
 use Failover::Seen;
 use Failover::Sockets;
 use Failover::States qw(under_each_mpm quick);
 use Failover::Wait;
+use List::Util qw(sum);
 
 my @HANG    = map { Failover::Peer->new( mode => 'deaf' ) } 1 .. 2;
 my $HOLE    = Failover::Blackhole->new;
@@ -62,7 +65,7 @@ under_each_mpm 'descriptors and threads', sub ($mpm) {
     my @line;
     for my $mode ( sort keys %peer ) {
         my $at = $peer{$mode}->address;
-        push @line, "FailoverService tcp_$mode tcp://$at", "FailoverService db_$mode mysql://u\@$at", "FailoverService mc_$mode memcached://$at";
+        push @line, map {"FailoverService @{[ s/\W.*//r ]}_$mode $_$at"} qw(tcp:// mysql://u@ memcached:// redis:// http:// postgresql://u@);
     }
     my $httpd = Failover::Httpd->new( mpm => $mpm, config => join "\n", <<~'CONF', @line, '' )->start;
         FailoverMonitoringPingFrequency 20ms
@@ -74,7 +77,7 @@ under_each_mpm 'descriptors and threads', sub ($mpm) {
         CONF
     $httpd->allow_log(qr/FO0001|FO0003|FO0005/);    # 20 ms are not much
     my ($child) = $httpd->children;
-    more_pings( $httpd, $peer{close}, 50 );
+    more_pings( $httpd, $peer{close}, 210 );
     my %before = held_by($child);
     more_pings( $httpd, $peer{close}, 210 );    # and as many of each other peer
     my %after = held_by($child);
@@ -82,6 +85,8 @@ under_each_mpm 'descriptors and threads', sub ($mpm) {
     is $after{descriptors}, $before{descriptors}, 'as many descriptors after 200 pings';
     # Workers that ask come and go with the work, at most eight of them; hundreds of pings were made.
     cmp_ok $after{threads}, '<=', $before{threads} + 8, 'and threads';
+    my @kilobytes = ( $before{kilobytes}, $after{kilobytes} );
+    is_enough( $httpd, $child, $peer{close}, @kilobytes ) if !Failover::Sanitizer::is_preloaded();    # its runtime keeps what was freed for a while
     $httpd->done;
 };
 
@@ -116,16 +121,28 @@ done_testing;
 
 # The fewest within half a second without requests, when no ping is under way.
 sub held_by ($pid) {
-    my ( $descriptors, $threads ) = ( 1e9, 1e9 );
+    my ( $descriptors, $threads, $kilobytes ) = ( 1e9, 1e9, 1e9 );
     my $end = now() + 0.5;
     wait_for( sub {
         my @fd   = glob "/proc/$pid/fd/*";
         my @task = glob "/proc/$pid/task/*";
         $descriptors = @fd   if @fd < $descriptors;
         $threads     = @task if @task < $threads;
+        my $own = sum( slurp("/proc/$pid/smaps_rollup") =~ /^(?:Private|Shared)_Dirty: +(\d+) kB/mg );
+        $kilobytes = $own if $own < $kilobytes;
         return now() > $end;
     }, 'half a second' );
-    return ( descriptors => $descriptors, threads => $threads );
+    return ( descriptors => $descriptors, threads => $threads, kilobytes => $kilobytes );
+}
+
+# Threads' stacks and heaps grow into what they need; then 1,500 pings that left 24 bytes each show.
+sub is_enough ( $httpd, $child, $peer, @kilobytes ) {
+    while ( $kilobytes[-1] > $kilobytes[-2] + 32 && @kilobytes < 7 ) {
+        more_pings( $httpd, $peer, 210 );
+        push @kilobytes, { held_by($child) }->{kilobytes};
+    }
+    cmp_ok $kilobytes[-1], '<=', $kilobytes[-2] + 32, "and memory: @kilobytes kB";
+    return;
 }
 
 sub more_pings ( $httpd, $peer, $count ) {

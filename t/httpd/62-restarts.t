@@ -258,7 +258,7 @@ sub judge_rest ( $httpd, $restarts = 0, %before ) {
     is $after{descriptors}, $before{descriptors}, "descriptors of the parent after $restarts further restarts";
     return if Failover::Sanitizer::is_preloaded();    # its runtime keeps what was freed for a while
     cmp_ok $after{maps}, '<=', $before{maps} + 2, "maps of the parent, $after{maps}";
-    cmp_ok $after{kilobytes}, '<=', $before{kilobytes} + 256 + 8 * $restarts, "the parent's own memory, $before{kilobytes} kB before, $after{kilobytes} kB after";
+    cmp_ok $after{kilobytes}, '<=', $before{kilobytes} + 96 + 2 * $restarts, "the parent's own memory, $before{kilobytes} kB before, $after{kilobytes} kB after";
     return;
 }
 
