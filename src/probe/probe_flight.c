@@ -1,6 +1,7 @@
 #include "probe/probe_flight_own.h"
 
 #include "core/fo_report.h"
+#include "probe/probe_weight.h"
 
 #include <errno.h>
 #include <netdb.h>
@@ -221,18 +222,10 @@ static void check_name(probe_flight_t *flight, apr_time_t now)
         use_addresses(flight, now);
 }
 
-/* A fault of ours yields to a failure, and any other failure to a time-out, which is the longer. */
-static int weight_of(const fo_report_t *report)
-{
-    if (report->verdict == FO_VERDICT_SELF)
-        return 0;
-    return fo_report_is_timeout(report) ? 2 : 1;
-}
-
 /* A failure of one address is only final when no other is left. */
 static void keep_failure(probe_flight_t *flight)
 {
-    if (!flight->has_failed || weight_of(&flight->report) >= weight_of(&flight->failed))
+    if (!flight->has_failed || probe_weight(&flight->report) >= probe_weight(&flight->failed))
         flight->failed = flight->report;
     flight->has_failed = true;
 }
@@ -308,10 +301,12 @@ static bool is_given_up(const fo_report_t *report)
  */
 static void judge_handshake(probe_flight_t *flight)
 {
+    const fo_report_t *report = &flight->report;
     int connection, file;
     apr_status_t error;
 
-    if (flight->report.verdict != FO_VERDICT_FAIL || flight->report.stage != FO_STAGE_TLS)
+    if (report->verdict != FO_VERDICT_FAIL || report->stage != FO_STAGE_TLS ||
+        fo_report_is_timeout(report) || is_given_up(report))
         return;
     connection = eventfd(0, EFD_CLOEXEC);
     file = eventfd(0, EFD_CLOEXEC);

@@ -1,16 +1,12 @@
 #include "probe/probe_in_turn.h"
 
 #include "probe/probe_clock.h"
+#include "probe/probe_weight.h"
 
 static bool is_answer(const fo_report_t *report)
 {
     return report->code ||
            (report->verdict != FO_VERDICT_FAIL && report->verdict != FO_VERDICT_SELF);
-}
-
-static unsigned rank_of(const fo_report_t *report)
-{
-    return report->verdict == FO_VERDICT_SELF ? 0 : APR_STATUS_IS_TIMEUP(report->status) ? 2 : 1;
 }
 
 void probe_in_turn(probe_in_turn_fn ask_address, const void *conf, const fo_ask_t *ask,
@@ -27,7 +23,7 @@ void probe_in_turn(probe_in_turn_fn ask_address, const void *conf, const fo_ask_
         ask_address(conf, ask, i, now + (deadline_at - now) / (n - i), report);
         if (is_answer(report))
             return;
-        if (i && rank_of(report) < rank_of(&worst))
+        if (i && probe_weight(report) < probe_weight(&worst))
             *report = worst;
         worst = *report;
     }

@@ -111,6 +111,13 @@ static void copy_words(char *text, apr_size_t size, const char *words, bool is_t
                  (int)strcspn(words, "\r\n"), words);
 }
 
+static bool can_read(const probe_conninfo_t *conninfo, fo_report_t *report)
+{
+    return probe_tls_can_read("ca", conninfo->ca, report) &&
+           probe_tls_can_read("cert", conninfo->cert, report) &&
+           probe_tls_can_read("key", conninfo->key, report);
+}
+
 static fo_progress_e judge_message(const state_t *state, const char *message, fo_report_t *report)
 {
     const char *sqlstate = find_sqlstate(message);
@@ -126,6 +133,8 @@ static fo_progress_e judge_message(const state_t *state, const char *message, fo
         fo_report_fill(report, meanings[i].verdict, 0, 0, text);
         return FO_DONE;
     }
+    if (!sqlstate && report->stage == FO_STAGE_TLS && !can_read(state->conninfo, report))
+        return FO_DONE;
     return fail(report, 0, text[0] ? text : "the answer is not PostgreSQL's protocol");
 }
 
@@ -290,13 +299,6 @@ static void keep_short(PGconn *conn)
     (void)setsockopt(PQsocket(conn), SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
 }
 
-static bool can_read(const probe_conninfo_t *conninfo, fo_report_t *report)
-{
-    return probe_tls_can_read("ca", conninfo->ca, report) &&
-           probe_tls_can_read("cert", conninfo->cert, report) &&
-           probe_tls_can_read("key", conninfo->key, report);
-}
-
 static fo_progress_e begin(void *opaque, const void *conf, const fo_ask_t *ask, fo_wait_t *ret_wait,
                            fo_report_t *report)
 {
@@ -306,8 +308,6 @@ static fo_progress_e begin(void *opaque, const void *conf, const fo_ask_t *ask, 
 
     report->stage = FO_STAGE_CONNECT;
     state->conninfo = conf;
-    if (!can_read(conf, report))
-        return FO_DONE;
     text = probe_conninfo_write(state->conninfo, ask);
     errno = 0;
     state->conn = text ? PQconnectStart(text) : NULL;

@@ -25,8 +25,8 @@ const char *probe_tls_unlock(void *context, const char *key, const char *passwor
 const char *probe_tls_check(const apr_table_t *options, bool is_locked, apr_pool_t *pool);
 
 /*
- * For such a library, with each ping: a file, or folder, that this process cannot read says
- * nothing of the server. False: the report says so. key: the option; path NULL: there is none. Any
+ * For such a library, of a ping: a file, or folder, that this process cannot read says nothing of
+ * the server. False: the report says so. key: the option; path NULL: there is none. Any
  * thread.
  */
 bool probe_tls_can_read(const char *key, const char *path, fo_report_t *report);

@@ -7,6 +7,7 @@
 #include "core/fo_report.h"
 #include "probe/probe_clock.h"
 #include "probe/probe_tcp.h"
+#include "probe/probe_weight.h"
 #include "probe_rig.h"
 
 #include <fcntl.h>
@@ -742,6 +743,44 @@ START_TEST(first_address_is_mute)
 }
 END_TEST
 
+/* What was refused at one address says nothing where we were too late for the other. */
+START_TEST(starved_for_the_second_address)
+{
+    peer_mute(&peer);
+    start(&rig_probe_dialogue, rig_url("two.test", peer.port, NULL, 0));
+    await_name();
+    while (atomic_load(&rig->n_begun) < 2)
+        pump();
+    flight->is_starved = true;
+    now = probe_flight_wake_at(flight);
+    probe_flight_tick(flight, now);
+    expect(FO_VERDICT_SELF, FO_STAGE_CONNECT, APR_TIMEUP);
+}
+END_TEST
+
+/* From the lightest to the heaviest. */
+static const fo_report_t weights[] = {
+    { .verdict = FO_VERDICT_SELF, .stage = FO_STAGE_CONNECT, .status = EADDRNOTAVAIL },
+    { .verdict = FO_VERDICT_FAIL, .stage = FO_STAGE_CONNECT, .status = ECONNREFUSED },
+    { .verdict = FO_VERDICT_FAIL, .stage = FO_STAGE_CONNECT, .status = APR_TIMEUP },
+    { .verdict = FO_VERDICT_SELF, .stage = FO_STAGE_CONNECT, .status = APR_TIMEUP },
+};
+
+START_TEST(weight)
+{
+    static const fo_report_t like_the_last[] = {
+        { .verdict = FO_VERDICT_SELF, .stage = FO_STAGE_CONNECT, .status = EMFILE },
+        { .verdict = FO_VERDICT_SELF, .stage = FO_STAGE_TLS, .status = EACCES },
+    };
+
+    for (int i = 1; i < COUNT(weights); i++)
+        ck_assert_uint_lt(probe_weight(&weights[i - 1]), probe_weight(&weights[i]));
+    for (int i = 0; i < COUNT(like_the_last); i++)
+        ck_assert_uint_eq(probe_weight(&like_the_last[i]),
+                          probe_weight(&weights[COUNT(weights) - 1]));
+}
+END_TEST
+
 START_TEST(no_address_answers)
 {
     peer_bind(&peer);
@@ -896,6 +935,17 @@ START_TEST(steps_with_a_descriptor)
 }
 END_TEST
 
+static const struct {
+    apr_status_t status; /* that the handshake fails with */
+    int n_left;          /* descriptors: TLS takes one for the connection, and one for its files */
+    fo_verdict_e verdict;
+} handshakes[] = {
+    { 0, 0, FO_VERDICT_SELF },          { 0, 1, FO_VERDICT_SELF },
+    { 0, 2, FO_VERDICT_FAIL },          { APR_TIMEUP, 1, FO_VERDICT_FAIL },
+    { ECONNRESET, 1, FO_VERDICT_FAIL }, { APR_EOF, 1, FO_VERDICT_FAIL },
+};
+static apr_status_t handshake_status;
+
 static fo_progress_e shake_hands(void *state, const void *conf, const fo_ask_t *ask,
                                  fo_wait_t *ret_wait, fo_report_t *report)
 {
@@ -904,7 +954,7 @@ static fo_progress_e shake_hands(void *state, const void *conf, const fo_ask_t *
     (void)ask;
     (void)ret_wait;
     report->stage = FO_STAGE_TLS;
-    fo_report_fill(report, FO_VERDICT_FAIL, 0, 0, "certificate verify failed");
+    fo_report_fill(report, FO_VERDICT_FAIL, handshake_status, 0, "certificate verify failed");
     return FO_DONE;
 }
 
@@ -913,7 +963,6 @@ static void end_nothing(void *state)
     (void)state;
 }
 
-/* With so many descriptors left: TLS takes one for the connection, and one for its files. */
 START_TEST(steps_that_shake_hands)
 {
     static const fo_steps_t steps = { .begin = shake_hands, .end = end_nothing, .state_size = 1 };
@@ -925,13 +974,15 @@ START_TEST(steps_that_shake_hands)
     tight = limit;
     tight.rlim_cur = (rlim_t)taken[1] + 1;
     setrlimit(RLIMIT_NOFILE, &tight);
-    for (int i = 0; i < _i; i++)
+    for (int i = 0; i < handshakes[_i].n_left; i++)
         close(taken[i]);
+    handshake_status = handshakes[_i].status;
     start_local(&probe);
     setrlimit(RLIMIT_NOFILE, &limit);
-    for (int i = _i; i < 2; i++)
+    for (int i = handshakes[_i].n_left; i < 2; i++)
         close(taken[i]);
-    expect(_i < 2 ? FO_VERDICT_SELF : FO_VERDICT_FAIL, FO_STAGE_TLS, _i < 2 ? EMFILE : 0);
+    expect(handshakes[_i].verdict, FO_STAGE_TLS,
+           handshakes[_i].verdict == FO_VERDICT_SELF ? EMFILE : handshake_status);
 }
 END_TEST
 
@@ -1254,6 +1305,8 @@ static TCase *hosts_case(void)
     tcase_add_test(tc, second_address_answers);
     tcase_add_loop_test(tc, first_address_is_mute, 0, 2);
     tcase_add_test(tc, no_address_answers);
+    tcase_add_test(tc, starved_for_the_second_address);
+    tcase_add_test(tc, weight);
     tcase_add_loop_test(tc, all_hosts_must_pass, 0, COUNT(hosts));
     tcase_add_loop_test(tc, further_hosts_must_pass, 0, 4);
     tcase_add_loop_test(tc, further_hosts_by_name, 0, 2);
@@ -1268,7 +1321,7 @@ static TCase *calls_case(void)
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, steps_decided_at_once);
     tcase_add_loop_test(tc, steps_with_a_descriptor, 0, 2);
-    tcase_add_loop_test(tc, steps_that_shake_hands, 0, 3);
+    tcase_add_loop_test(tc, steps_that_shake_hands, 0, COUNT(handshakes));
     tcase_add_test(tc, steps_with_a_span);
     tcase_add_test(tc, steps_and_the_deadline);
     tcase_add_test(tc, steps_left_half_way);
