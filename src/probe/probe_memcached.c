@@ -8,6 +8,7 @@
 #include "core/fo_parse.h"
 #include "probe/probe_clock.h"
 #include "probe/probe_connect.h"
+#include "probe/probe_weight.h"
 #include "probe/probe_words.h"
 
 #include <errno.h>
@@ -94,22 +95,22 @@ static void finish(node_t *node, fo_verdict_e verdict, apr_status_t status)
     node->status = status;
 }
 
-/*
- * An address failed. What is our own side's fault does not hide what the service's was, nor any
- * other failure a time-out: the driver must know that this ping got no answer in time.
- */
+static fo_report_t failure(fo_verdict_e verdict, fo_stage_e stage, apr_status_t status)
+{
+    return (fo_report_t){ .verdict = verdict, .stage = stage, .status = status };
+}
+
+/* An address failed: that or what another one failed with before, whichever is heavier. */
 static void give_up(node_t *node, apr_status_t status)
 {
-    bool is_self = fo_status_is_self(status);
-    bool has_failed = node->tried > 1 && node->verdict == FO_VERDICT_FAIL;
+    fo_verdict_e verdict = fo_status_is_self(status) ? FO_VERDICT_SELF : FO_VERDICT_FAIL;
+    fo_report_t before = failure(node->verdict, node->failed_stage, node->status);
+    fo_report_t now = failure(verdict, node->stage, status);
 
-    if (has_failed && (is_self || APR_STATUS_IS_TIMEUP(node->status))) {
-        node->stage = node->failed_stage;
-        finish(node, FO_VERDICT_FAIL, node->status);
-        return;
-    }
-    node->failed_stage = node->stage;
-    finish(node, is_self ? FO_VERDICT_SELF : FO_VERDICT_FAIL, status);
+    if (node->tried > 1 && probe_weight(&before) > probe_weight(&now))
+        now = before;
+    node->stage = node->failed_stage = now.stage;
+    finish(node, now.verdict, now.status);
 }
 
 /* A socket file whose queue is full is tried again until its time is up. */
@@ -135,10 +136,10 @@ static void try_next(node_t *node, apr_time_t now, apr_time_t deadline_at)
     while (node->tried < node->n_ways && now < deadline_at) {
         const char *address = node->path ? NULL : node->peer->addresses[node->tried];
         node->until_at = now + (deadline_at - now) / (node->n_ways - node->tried++);
+        node->stage = FO_STAGE_CONNECT;
         node->fd = node->path ? connect_file(node)
                               : probe_connect(address, node->peer->port, SOCK_STREAM);
         if (node->fd >= 0) {
-            node->stage = FO_STAGE_CONNECT;
             node->n_answer = 0;
             return;
         }
