@@ -161,6 +161,7 @@ void fo_standing_hush(fo_standings_t *standings, const fo_service_t *service)
     standing_t *standing = &standings->all[service->index];
 
     standing->told = standing->word;
+    standing->told_used_at = standing->used_at;
 }
 
 apr_time_t fo_standing_look_at(const fo_standings_t *standings, const fo_service_t *service)

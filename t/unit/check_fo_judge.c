@@ -22,7 +22,10 @@ static fo_board_t *boards[CHILDREN];
 static fo_judge_t *judges[CHILDREN];
 static apr_time_t now;
 
-/* What has been told, by letters: O(utage), L(asts), R(ecovery); a small one: no news. */
+/*
+ * What has been told, by letters: O(utage), L(asts), R(ecovery), (fail)B(ack), U(navailable); a
+ * small one: no news.
+ */
 static char told[CHANGES_MAX];
 static fo_change_t last;
 
@@ -30,7 +33,8 @@ static void observe(void *unused, const fo_change_t *change)
 {
     static const char letters[] = { [FO_CHANGE_OUTAGE] = 'O', [FO_CHANGE_OUTAGE_LASTS] = 'L',
                                     [FO_CHANGE_RECOVERY] = 'R', [FO_CHANGE_LOGIN] = 'G',
-                                    [FO_CHANGE_SELF] = 'S' };
+                                    [FO_CHANGE_SELF] = 'S', [FO_CHANGE_FAILBACK] = 'B',
+                                    [FO_CHANGE_UNAVAILABLE] = 'U' };
     size_t n = strlen(told);
 
     (void)unused;
@@ -334,6 +338,53 @@ START_TEST(what_a_new_child_starts_from)
 }
 END_TEST
 
+/* A child that starts from these rows of two endpoints, the first of which is the primary. */
+static const fo_service_t *inherit_two(const fo_row_t *primary, const fo_row_t *spare)
+{
+    const fo_row_t *const rows[] = { primary, spare };
+    fo_service_t *service = unit_service(plan, "db", &policy, "tcp://db:1", NULL);
+
+    fo_plan_add_endpoint(plan, service, "spare", "spare", .5, fo_plan_target(plan, "spare"));
+    endpoint = fo_service_endpoint(service, 0);
+    unit_scope(plan);
+    shared = unit_shared(2, 1);
+    make_judge(0);
+    fo_judge_inherit(judges[0], shared, service, rows, now);
+    fo_judge_join(judges[0], shared, fo_slot_claim(shared, 100, 1, now));
+    return service;
+}
+
+/* An outage has lasted since the last endpoint fell. */
+START_TEST(the_age_of_an_inherited_outage)
+{
+    fo_row_t primary = heritage(FO_STATE_DOWN), spare = heritage(FO_STATE_DOWN);
+    const fo_service_t *service;
+
+    primary.since_at = now - 600 * SEC;
+    service = inherit_two(&primary, &spare);
+    ck_assert_int_eq(word_of(0).state, FO_SERVICE_DOWN);
+    ck_assert_int_eq(fo_board_detail(boards[0], service).since_at, now - 50 * SEC);
+    answer(0, &refused);
+    expect_told("O"); /* and not that nobody has worked for minutes */
+}
+END_TEST
+
+/* Before it has looked for itself: how long another one was used is known from the rows. */
+START_TEST(the_failback_of_an_heir)
+{
+    fo_row_t primary = heritage(FO_STATE_UP), spare = heritage(FO_STATE_UP);
+
+    spare.is_in_use = 1;
+    inherit_two(&primary, &spare);
+    ck_assert_int_eq(word_of(0).state, FO_SERVICE_FAILOVER);
+    now += 100 * SEC;
+    fo_judge_look(judges[0], now);
+    ck_assert_int_eq(word_of(0).state, FO_SERVICE_UP);
+    expect_told("b");
+    ck_assert_int_eq(last.lasted, 150 * SEC);
+}
+END_TEST
+
 /* Told as a sibling's, since when it lasts for all of them. */
 START_TEST(an_inherited_outage)
 {
@@ -494,6 +545,8 @@ static Suite *suite(void)
     tcase_add_loop_test(tc, alone, 0, 2);
     tcase_add_loop_test(tc, what_a_new_child_starts_from, 0, 4);
     tcase_add_test(tc, an_inherited_outage);
+    tcase_add_test(tc, the_age_of_an_inherited_outage);
+    tcase_add_test(tc, the_failback_of_an_heir);
     tcase_add_test(tc, inherited_thresholds);
     tcase_add_loop_test(tc, our_own_trouble_is_no_reason, 0, 2);
     tcase_add_test(tc, what_the_leader_sees);
