@@ -101,6 +101,7 @@ apr_time_t fo_course_due_at(const fo_course_t *course, const fo_target_t *target
 void fo_course_start(fo_course_t *course, const fo_policy_t *policy, const double random[2],
                      apr_time_t now)
 {
+    course->was_hurried = course->is_hurried || is_first_by_itself(course);
     /* What brings all children to it lets them part again. */
     course->draw = fo_schedule_draw(policy, course->started_at == 0 || course->is_hurried, random);
     course->started_at = now;

@@ -16,6 +16,7 @@ typedef struct fo_course_t {
     bool is_queued;          /* waits for a place */
     bool is_hurried;         /* an error or a hint asks for a ping */
     bool is_hinted;          /* a hint alone does */
+    bool was_hurried;        /* the last ping was asked for so, or by an inherited state */
     unsigned hint;           /* the last that was heard */
     fo_cell_t cell;          /* of the ping under way */
     apr_time_t retry_at;     /* it found no place before; 0: it did not look for one */

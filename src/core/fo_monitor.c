@@ -167,6 +167,7 @@ static void discard(fo_monitor_t *monitor, const fo_target_t *target, const fo_r
 
     course->discards++;
     course->self_count++;
+    course->is_hurried |= course->was_hurried; /* nobody asks again for what was asked for once */
     for (unsigned i = 0; i < (unsigned)target->endpoints->nelts; i++)
         fo_judge_discard(monitor->judge, fo_target_endpoint(target, i), now);
     if (course->self_told_at && now - course->self_told_at < FO_SELF_LOGGING)

@@ -307,6 +307,27 @@ START_TEST(self_is_due_again_at_the_error_frequency)
 }
 END_TEST
 
+/* No request asks for it in each mode, and what asked for it will not come again. */
+START_TEST(what_an_error_asked_for_is_asked_until_it_counts)
+{
+    const fo_service_t *service = one_service();
+
+    ping(service, &passed);
+    fo_monitor_hurry(monitor, unit_target(service));
+    now += 5 * SEC;
+    ck_assert(is_due(service, FO_TRIGGER_TIMER));
+    for (int i = 0; i < 2; i++) {
+        ping(service, &starved);
+        ck_assert(!is_due(service, FO_TRIGGER_TIMER));
+        now += 5 * SEC;
+        ck_assert(is_due(service, FO_TRIGGER_TIMER));
+    }
+    ping(service, &passed);
+    now += 3600 * SEC;
+    ck_assert(!is_due(service, FO_TRIGGER_TIMER));
+}
+END_TEST
+
 START_TEST(after_three_discards_double_time_and_final)
 {
     const fo_service_t *service = one_service();
@@ -483,6 +504,7 @@ static Suite *suite(void)
     tcase_add_loop_test(tc, self_is_thrown_away, 0, COUNT(kept));
     tcase_add_test(tc, self_is_not_counted);
     tcase_add_test(tc, self_is_due_again_at_the_error_frequency);
+    tcase_add_test(tc, what_an_error_asked_for_is_asked_until_it_counts);
     tcase_add_test(tc, after_three_discards_double_time_and_final);
     tcase_add_test(tc, discards_in_a_row);
     tcase_add_test(tc, self_is_told_once_an_hour);
