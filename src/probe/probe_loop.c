@@ -232,8 +232,10 @@ static void hear_requests(probe_loop_t *loop)
     for (unsigned i = 0; i < (unsigned)loop->plan->scopes->nelts; i++) {
         const fo_scope_t *scope = fo_plan_scope_at(loop->plan, i);
         for (int trigger = 0; trigger < FO_TRIGGER_TIMER; trigger++)
-            if (probe_gate_take(loop->gate, scope, (fo_trigger_e)trigger, &ticket))
+            if (probe_gate_take(loop->gate, scope, (fo_trigger_e)trigger, &ticket)) {
+                fo_monitor_hear_hints(loop->monitor, now); /* what the request has seen of them */
                 want_scope(loop, scope, (fo_trigger_e)trigger, ticket, now);
+            }
     }
 }
 
