@@ -6,8 +6,10 @@
 #include "probe/probe_words.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <openssl/x509.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -267,12 +269,23 @@ static bool set_request(probe_curl_t *curl, const probe_curl_request_t *request)
 
 /* ---------------------------------------------------------------- what came of it */
 
+/* OpenSSL failed by our own side: "error:8000000D:system library::Permission denied"; 0: else. */
+static apr_status_t errno_in(const char *words)
+{
+    const char *mark = strstr(words, "error:8");
+    apr_status_t number = mark ? (apr_status_t)(strtoul(mark + 6, NULL, 16) & INT_MAX) : 0;
+
+    return fo_status_is_self(number) ? number : 0;
+}
+
 static apr_status_t errno_of(const probe_curl_t *curl)
 {
-    long number = 0;
+    long number = errno_in(curl->words);
 
     if (curl->own)
         return curl->own;
+    if (number)
+        return (apr_status_t)number;
     (void)curl_easy_getinfo(curl->easy, CURLINFO_OS_ERRNO, &number);
     return number == EAGAIN || number == EINPROGRESS ? 0 : (apr_status_t)number;
 }

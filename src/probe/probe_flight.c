@@ -225,8 +225,12 @@ static void check_name(probe_flight_t *flight, apr_time_t now)
 /* A failure of one address is only final when no other is left. */
 static void keep_failure(probe_flight_t *flight)
 {
-    if (!flight->has_failed || probe_weight(&flight->report) >= probe_weight(&flight->failed))
+    unsigned weight = probe_weight(&flight->report, flight->peer_address);
+
+    if (!flight->has_failed || weight >= flight->failed_weight) {
         flight->failed = flight->report;
+        flight->failed_weight = weight;
+    }
     flight->has_failed = true;
 }
 

@@ -70,6 +70,7 @@ typedef struct probe_flight_t {
     bool is_over;
     fo_report_t report; /* of the run under way; final once is_over */
     fo_report_t failed; /* the failure to be reported when no address is left */
+    unsigned failed_weight;
     bool has_failed;
     fo_report_t answered; /* the worst answer of the hosts before; FAIL: none yet */
 

@@ -14,6 +14,7 @@ void probe_in_turn(probe_in_turn_fn ask_address, const void *conf, const fo_ask_
 {
     unsigned n = ask->peers->n_addresses;
     apr_time_t deadline_at = probe_clock_now() + ask->budget;
+    unsigned weight, heaviest = 0;
     fo_report_t worst;
 
     for (unsigned i = 0; i < n; i++) {
@@ -23,8 +24,11 @@ void probe_in_turn(probe_in_turn_fn ask_address, const void *conf, const fo_ask_
         ask_address(conf, ask, i, now + (deadline_at - now) / (n - i), report);
         if (is_answer(report))
             return;
-        if (i && probe_weight(report) < probe_weight(&worst))
+        weight = probe_weight(report, ask->peers->addresses[i]);
+        if (i && weight < heaviest)
             *report = worst;
+        else
+            heaviest = weight;
         worst = *report;
     }
 }

@@ -35,6 +35,7 @@ typedef struct node_t {
     apr_time_t until_at; /* for the address in hand */
     fo_stage_e stage;
     fo_stage_e failed_stage; /* where the failure to be reported happened */
+    unsigned failed_weight;
     fo_verdict_e verdict;
     apr_status_t status;
     size_t n_answer;
@@ -95,22 +96,25 @@ static void finish(node_t *node, fo_verdict_e verdict, apr_status_t status)
     node->status = status;
 }
 
-static fo_report_t failure(fo_verdict_e verdict, fo_stage_e stage, apr_status_t status)
-{
-    return (fo_report_t){ .verdict = verdict, .stage = stage, .status = status };
-}
-
 /* An address failed: that or what another one failed with before, whichever is heavier. */
 static void give_up(node_t *node, apr_status_t status)
 {
-    fo_verdict_e verdict = fo_status_is_self(status) ? FO_VERDICT_SELF : FO_VERDICT_FAIL;
-    fo_report_t before = failure(node->verdict, node->failed_stage, node->status);
-    fo_report_t now = failure(verdict, node->stage, status);
+    fo_report_t report = {
+        .verdict = fo_status_is_self(status) ? FO_VERDICT_SELF : FO_VERDICT_FAIL,
+        .stage = node->stage,
+        .status = status,
+    };
+    unsigned weight = node->path ? 0
+                                 : probe_weight(&report, node->peer->addresses[node->tried - 1]);
 
-    if (node->tried > 1 && probe_weight(&before) > probe_weight(&now))
-        now = before;
-    node->stage = node->failed_stage = now.stage;
-    finish(node, now.verdict, now.status);
+    if (node->tried > 1 && weight < node->failed_weight) {
+        node->stage = node->failed_stage;
+        finish(node, node->verdict, node->status);
+        return;
+    }
+    node->failed_stage = node->stage;
+    node->failed_weight = weight;
+    finish(node, report.verdict, status);
 }
 
 /* A socket file whose queue is full is tried again until its time is up. */

@@ -51,6 +51,8 @@ static const meaning_t meanings[] = {
       .verdict = FO_VERDICT_FAIL,
       .text = "this host is blocked: run mariadb-admin flush-hosts (or FLUSH HOSTS) and raise "
               "max_connect_errors" },
+    /* It has waited for us in vain, and says so before it closes. */
+    { .code = ER_NET_READ_INTERRUPTED, .verdict = FO_VERDICT_FAIL, .is_end = true },
     { .code = CR_SOCKET_CREATE_ERROR, .verdict = FO_VERDICT_FAIL, .has_errno = true },
     { .code = CR_CONNECTION_ERROR, .verdict = FO_VERDICT_FAIL, .has_errno = true },
     { .code = CR_CONN_HOST_ERROR, .verdict = FO_VERDICT_FAIL, .has_errno = true },

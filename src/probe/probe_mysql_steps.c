@@ -297,14 +297,14 @@ static fo_progress_e advance(state_t *state, int waits, fo_wait_t *ret_wait, fo_
 /*
  * Why no packet would find its way there; 0: none is known. Where connect() fails at once, the
  * library (10.11) closes its socket twice, and the second time the number may be another thread's.
- * A datagram socket looks the route up and sends nothing.
+ * A datagram socket looks the route up and sends nothing; EAGAIN: it has no port left, TCP may.
  */
 static apr_status_t miss_route(const fo_peer_t *peer)
 {
     int fd = probe_connect(peer->addresses[0], peer->port, SOCK_DGRAM);
 
     if (fd < 0)
-        return errno;
+        return errno == EAGAIN ? 0 : errno;
     close(fd);
     return 0;
 }

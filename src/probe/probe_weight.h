@@ -3,23 +3,38 @@
 #define PROBE_WEIGHT_H
 
 #include "mod_failover.h"
+#include "probe/probe_connect.h"
 
 #include <errno.h>
+#include <unistd.h>
 
-/* This host cannot connect there, as it has no IPv6, say: a word on that address alone. */
-static inline bool probe_weight_is_barred(const fo_report_t *report)
+/*
+ * This host cannot connect to that address, as it has no IPv6, say, or a policy forbids it: a word
+ * on that address alone. EADDRNOTAVAIL also says that no port is left for TCP; then there is a way
+ * for a datagram, which is not sent.
+ */
+static inline bool probe_weight_is_barred(const fo_report_t *report, const char *address)
 {
-    return report->verdict == FO_VERDICT_SELF && report->stage == FO_STAGE_CONNECT &&
-           (report->status == EADDRNOTAVAIL || report->status == EACCES || report->status == EPERM);
+    int fd;
+
+    if (report->verdict != FO_VERDICT_SELF || report->stage != FO_STAGE_CONNECT)
+        return false;
+    if (report->status != EADDRNOTAVAIL)
+        return report->status == EACCES || report->status == EPERM;
+    fd = probe_connect(address, 9, SOCK_DGRAM);
+    if (fd >= 0)
+        close(fd);
+    return fd < 0;
 }
 
 /*
  * The heaviest counts. A failure yields to a time-out, which is the longer, and either to what we
- * could not find out, starved or short of something: there it may work.
+ * could not find out, starved or short of something: there it may work. address: the numeric one
+ * that was asked.
  */
-static inline unsigned probe_weight(const fo_report_t *report)
+static inline unsigned probe_weight(const fo_report_t *report, const char *address)
 {
-    if (probe_weight_is_barred(report))
+    if (probe_weight_is_barred(report, address))
         return 0;
     if (report->verdict == FO_VERDICT_SELF)
         return 3;

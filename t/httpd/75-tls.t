@@ -89,12 +89,13 @@ subtest 'the password of a key' => sub {
 subtest 'authorities that the children may not read' => sub {
     my $folder = $made->ca_folder('closed');
     chmod 0600, "$folder/authority.pem" or die "$folder: $!\n";
-    my $httpd = Failover::Httpd->new( config => slowly() . <<~"CONF" . shows_states('app'), modules => [qw(cgi env)] )->start;
+    my $httpd = Failover::Httpd->new( config => slowly() . <<~"CONF" . shows_states(qw(app web)), modules => [qw(cgi env)] )->start;
         FailoverService app tcp://localhost:@{[ port('foreign') ]} tls=on ca-path=$folder
+        FailoverService web https://localhost:@{[ port('foreign') ]}/ ca-path=$folder
         CONF
     $httpd->get('/');
-    like $httpd->take_log(qr/FO0005: app: /), qr/tls: Permission denied: User and Group must be able to read the files of TLS$/, 'said';
-    is states($httpd), 'up', 'and no outage';
+    like $httpd->take_log(qr/FO0005: $_: /), qr/tls: Permission denied: User and Group must be able to read the files of TLS$/, "said of $_" for qw(app web);
+    is states($httpd), 'up up', 'and no outage';
     $httpd->done;
 };
 

@@ -758,26 +758,33 @@ START_TEST(starved_for_the_second_address)
 }
 END_TEST
 
-/* From the lightest to the heaviest. */
-static const fo_report_t weights[] = {
-    { .verdict = FO_VERDICT_SELF, .stage = FO_STAGE_CONNECT, .status = EADDRNOTAVAIL },
-    { .verdict = FO_VERDICT_FAIL, .stage = FO_STAGE_CONNECT, .status = ECONNREFUSED },
-    { .verdict = FO_VERDICT_FAIL, .stage = FO_STAGE_CONNECT, .status = APR_TIMEUP },
-    { .verdict = FO_VERDICT_SELF, .stage = FO_STAGE_CONNECT, .status = APR_TIMEUP },
+#define ANYWHERE "127.0.0.1"
+#define NOWHERE "255.255.255.255" /* not even a datagram may go there */
+
+/* Groups of equal weight, from the lightest to the heaviest. */
+static const struct {
+    unsigned weight;
+    const char *address;
+    fo_verdict_e verdict;
+    fo_stage_e stage;
+    apr_status_t status;
+} weights[] = {
+    { 0, NOWHERE, FO_VERDICT_SELF, FO_STAGE_CONNECT, EADDRNOTAVAIL },
+    { 0, ANYWHERE, FO_VERDICT_SELF, FO_STAGE_CONNECT, EACCES },
+    { 1, ANYWHERE, FO_VERDICT_FAIL, FO_STAGE_CONNECT, ECONNREFUSED },
+    { 2, ANYWHERE, FO_VERDICT_FAIL, FO_STAGE_CONNECT, APR_TIMEUP },
+    { 3, ANYWHERE, FO_VERDICT_SELF, FO_STAGE_CONNECT, APR_TIMEUP },
+    { 3, ANYWHERE, FO_VERDICT_SELF, FO_STAGE_CONNECT, EMFILE },
+    { 3, ANYWHERE, FO_VERDICT_SELF, FO_STAGE_CONNECT, EADDRNOTAVAIL }, /* ports */
+    { 3, ANYWHERE, FO_VERDICT_SELF, FO_STAGE_TLS, EACCES },
 };
 
 START_TEST(weight)
 {
-    static const fo_report_t like_the_last[] = {
-        { .verdict = FO_VERDICT_SELF, .stage = FO_STAGE_CONNECT, .status = EMFILE },
-        { .verdict = FO_VERDICT_SELF, .stage = FO_STAGE_TLS, .status = EACCES },
-    };
+    fo_report_t report = { .verdict = weights[_i].verdict, .stage = weights[_i].stage,
+                           .status = weights[_i].status };
 
-    for (int i = 1; i < COUNT(weights); i++)
-        ck_assert_uint_lt(probe_weight(&weights[i - 1]), probe_weight(&weights[i]));
-    for (int i = 0; i < COUNT(like_the_last); i++)
-        ck_assert_uint_eq(probe_weight(&like_the_last[i]),
-                          probe_weight(&weights[COUNT(weights) - 1]));
+    ck_assert_uint_eq(probe_weight(&report, weights[_i].address), weights[_i].weight);
 }
 END_TEST
 
@@ -1306,7 +1313,7 @@ static TCase *hosts_case(void)
     tcase_add_loop_test(tc, first_address_is_mute, 0, 2);
     tcase_add_test(tc, no_address_answers);
     tcase_add_test(tc, starved_for_the_second_address);
-    tcase_add_test(tc, weight);
+    tcase_add_loop_test(tc, weight, 0, COUNT(weights));
     tcase_add_loop_test(tc, all_hosts_must_pass, 0, COUNT(hosts));
     tcase_add_loop_test(tc, further_hosts_must_pass, 0, 4);
     tcase_add_loop_test(tc, further_hosts_by_name, 0, 2);

@@ -316,6 +316,20 @@ START_TEST(server_says_no)
 }
 END_TEST
 
+/* MySQL's last words to one that made it wait, which it may not have been told in time. */
+START_TEST(server_loses_patience)
+{
+    static const peer_line_t lines[4] = {
+        { BYTES(GREETING) }, { .await = 1, BYTES("\x0f\0\0\2\xff\x87\x04#08S01Got ti") },
+    };
+
+    peer_start(&peer, lines, PEER_CLOSE);
+    ping("");
+    expect(FO_VERDICT_FAIL, FO_STAGE_LOGIN, APR_EOF, 1159);
+    ck_assert_str_eq(report.text, "Got ti");
+}
+END_TEST
+
 /* Of these, those in place of the greeting. */
 #define FIRST_WORDS 4
 
@@ -828,6 +842,7 @@ static Suite *suite(void)
     tcase_add_test(tc, reset);
     tcase_add_loop_test(tc, talks_garbage, 0, COUNT(garbage));
     tcase_add_loop_test(tc, server_says_no, 0, COUNT(errors));
+    tcase_add_test(tc, server_loses_patience);
     tcase_add_loop_test(tc, server_says_no_before_tls, 0, FIRST_WORDS);
     tcase_add_test(tc, forges_an_errno);
     tcase_add_test(tc, talks_without_end);
