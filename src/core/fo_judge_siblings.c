@@ -76,9 +76,12 @@ static void inherit_row(fo_judge_t *judge, const fo_shared_t *shared, const fo_e
         recall_failure(judge, shared, endpoint);
 }
 
-/* The outage is as old as the last one's fall; another is used since the primary's. 0: unknown. */
+/*
+ * The outage is as old as the last one's fall, which may be now where one is unknown; another is
+ * used since the primary's. 0: unknown.
+ */
 static apr_time_t since_when(const fo_service_t *service, fo_word_t word,
-                             const fo_row_t *const rows[])
+                             const fo_row_t *const rows[], apr_time_t now)
 {
     const fo_row_t *primary = rows[service->primary];
     apr_time_t last = 0;
@@ -87,9 +90,10 @@ static apr_time_t since_when(const fo_service_t *service, fo_word_t word,
         return 0;
     if (word.state == FO_SERVICE_FAILOVER)
         return primary ? primary->since_at : 0;
-    for (unsigned rank = 0; rank < (unsigned)service->endpoints->nelts; rank++)
-        if (rows[rank] && rows[rank]->since_at > last)
-            last = rows[rank]->since_at;
+    for (unsigned rank = 0; rank < (unsigned)service->endpoints->nelts; rank++) {
+        apr_time_t since_at = rows[rank] ? rows[rank]->since_at : now;
+        last = since_at > last ? since_at : last;
+    }
     return last;
 }
 
@@ -109,8 +113,8 @@ void fo_judge_inherit(fo_judge_t *judge, const fo_shared_t *shared, const fo_ser
     lineup = fo_judge_line_up(judge, service, now);
     word = word_of_another(judge, service, &lineup, rows);
     word.epoch = epoch;
-    fo_standing_adopt(judge->standings, service, &lineup, word, since_when(service, word, rows),
-                      now);
+    fo_standing_adopt(judge->standings, service, &lineup, word,
+                      since_when(service, word, rows, now), now);
     fo_standing_hush(judge->standings, service);
 }
 

@@ -8,6 +8,22 @@
 #include <errno.h>
 #include <unistd.h>
 
+/* No way there is known, or none is allowed. */
+static inline bool probe_weight_is_no_way(apr_status_t status)
+{
+    switch (status) {
+    case EADDRNOTAVAIL:
+    case EAFNOSUPPORT:
+    case ENETUNREACH:
+    case EHOSTUNREACH:
+    case EACCES:
+    case EPERM:
+        return true;
+    default:
+        return false;
+    }
+}
+
 /*
  * This host cannot connect to that address, as it has no IPv6, say, or a policy forbids it: a word
  * on that address alone. EADDRNOTAVAIL also says that no port is left for TCP; then there is a way
@@ -22,9 +38,10 @@ static inline bool probe_weight_is_barred(const fo_report_t *report, const char 
     if (report->status != EADDRNOTAVAIL)
         return report->status == EACCES || report->status == EPERM;
     fd = probe_connect(address, 9, SOCK_DGRAM);
-    if (fd >= 0)
-        close(fd);
-    return fd < 0;
+    if (fd < 0)
+        return probe_weight_is_no_way(errno);
+    close(fd);
+    return false;
 }
 
 /*
