@@ -1,7 +1,6 @@
 #include "probe/probe_conninfo.h"
 
 #include "core/fo_parse.h"
-#include "probe/probe_tls.h"
 
 #include <apr_file_info.h>
 #include <libpq-fe.h>
@@ -301,24 +300,22 @@ static const char *or_none(const char *path)
     return path ? path : NO_FILE;
 }
 
-static void take_tls(const apr_table_t *options, const char *ca, probe_conninfo_t *conninfo,
-                     apr_pool_t *pool)
+static void write_tls(probe_conninfo_t *conninfo, apr_pool_t *pool)
 {
-    const char *mode = ca ? "verify-full" : conninfo->is_tls ? "require" : "disable";
+    const probe_tls_files_t *files = &conninfo->files;
+    const char *mode = files->ca ? "verify-full" : conninfo->is_tls ? "require" : "disable";
 
-    conninfo->ca = ca;
-    conninfo->cert = apr_table_get(options, "cert");
-    conninfo->key = apr_table_get(options, "key");
     conninfo->fixed = with(conninfo->fixed, "sslmode", mode, pool);
-    conninfo->fixed = with(conninfo->fixed, "sslrootcert", or_none(conninfo->ca), pool);
-    conninfo->fixed = with(conninfo->fixed, "sslcert", or_none(conninfo->cert), pool);
-    conninfo->fixed = with(conninfo->fixed, "sslkey", or_none(conninfo->key), pool);
+    conninfo->fixed = with(conninfo->fixed, "sslrootcert", or_none(files->ca), pool);
+    conninfo->fixed = with(conninfo->fixed, "sslcert", or_none(files->cert), pool);
+    conninfo->fixed = with(conninfo->fixed, "sslkey", or_none(files->key), pool);
 }
 
 static const char *read_tls(const apr_table_t *options, const fo_login_t *login,
                             probe_conninfo_t *conninfo, apr_pool_t *pool)
 {
-    const char *ca = apr_table_get(options, "ca"), *needy = find_needy(options, login);
+    probe_tls_files_t *files = &conninfo->files;
+    const char *needy = find_needy(options, login);
     const char *error = read_switch(options, "tls", &conninfo->is_tls, pool);
 
     if (!error && !conninfo->is_tls && needy)
@@ -329,12 +326,13 @@ static const char *read_tls(const apr_table_t *options, const fo_login_t *login,
         error = check_files(options, login->has_key_password, pool);
     if (error)
         return error;
+    *files = probe_tls_files(options, pool);
     if (probe_tls_trusts_all(options))
-        ca = NULL;
-    else if (conninfo->is_tls && !ca && !(ca = find_bundle(pool)))
+        files->ca = NULL;
+    else if (conninfo->is_tls && !files->ca && !(files->ca = find_bundle(pool)))
         return "tls=: the system's certificate authorities are not in one file here: name them "
                "with ca=FILE";
-    take_tls(options, ca, conninfo, pool);
+    write_tls(conninfo, pool);
     return NULL;
 }
 

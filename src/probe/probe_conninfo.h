@@ -6,6 +6,7 @@
 #define PROBE_CONNINFO_H
 
 #include "mod_failover.h"
+#include "probe/probe_tls.h"
 
 /* For .options: what probe_conninfo_read() reads. */
 #define PROBE_CONNINFO_OPTIONS "tls", "ca", "cert", "key", "verify", "role", "socket"
@@ -21,10 +22,8 @@ typedef struct probe_conninfo_t {
     const char *fixed; /* the string, but for what comes with a ping */
     probe_role_e role;
     bool is_tls;
-    bool is_local;  /* by a Unix socket: addresses do not matter */
-    const char *ca; /* these three: libpq reads it with each ping; NULL: none */
-    const char *cert;
-    const char *key;
+    bool is_local; /* by a Unix socket: addresses do not matter */
+    probe_tls_files_t files;
 } probe_conninfo_t;
 
 /* Configuration only, as a probe's configure(). */

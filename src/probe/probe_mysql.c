@@ -2,7 +2,6 @@
 
 #include "core/fo_parse.h"
 #include "probe/probe_mysql_own.h"
-#include "probe/probe_tls.h"
 
 #include <string.h>
 
@@ -138,13 +137,6 @@ static const char *configure_plain(const fo_url_t *url, const fo_login_t *login,
     return error;
 }
 
-static const char *keep(const apr_table_t *options, const char *key, apr_pool_t *pool)
-{
-    const char *value = apr_table_get(options, key);
-
-    return value ? apr_pstrdup(pool, value) : NULL;
-}
-
 /* The library makes its own context with each ping, of the same files. */
 static const char *read_tls(const fo_login_t *login, const apr_table_t *options,
                             const probe_mysql_tls_t **ret_tls, const char **ret_warning,
@@ -154,10 +146,7 @@ static const char *read_tls(const fo_login_t *login, const apr_table_t *options,
 
     *tls = (probe_mysql_tls_t){
         .verifies = !probe_tls_trusts_all(options),
-        .ca = keep(options, "ca", pool),
-        .ca_path = keep(options, "ca-path", pool),
-        .cert = keep(options, "cert", pool),
-        .key = keep(options, "key", pool),
+        .files = probe_tls_files(options, pool),
     };
     *ret_tls = tls;
     *ret_warning = probe_tls_doubt(options, login->has_secret);

@@ -7,6 +7,7 @@
 #define PROBE_MYSQL_OWN_H
 
 #include "mod_failover.h"
+#include "probe/probe_tls.h"
 
 #include <mysql.h>
 
@@ -18,10 +19,7 @@ typedef enum {
 
 typedef struct probe_mysql_tls_t {
     bool verifies;
-    const char *ca; /* these four: NULL: none */
-    const char *ca_path;
-    const char *cert;
-    const char *key;
+    probe_tls_files_t files;
 } probe_mysql_tls_t;
 
 /* Constant. */

@@ -11,7 +11,6 @@
 
 #include "probe/probe_clock.h"
 #include "probe/probe_in_turn.h"
-#include "probe/probe_tls.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -118,15 +117,16 @@ void probe_mysql_tls_init(void)
 bool probe_mysql_tls_prepare(MYSQL *mysql, const probe_mysql_tls_t *tls, const char *key_password)
 {
     static const my_bool yes = 1;
+    const probe_tls_files_t *files = &tls->files;
     my_bool verifies = tls->verifies;
 
     /* A NULL password would be asked for on the terminal. */
     return mysql_options(mysql, MYSQL_OPT_SSL_ENFORCE, &yes) == 0 &&
            mysql_options(mysql, MYSQL_OPT_SSL_VERIFY_SERVER_CERT, &verifies) == 0 &&
-           mysql_options(mysql, MYSQL_OPT_SSL_CA, verifies ? tls->ca : NULL) == 0 &&
-           mysql_options(mysql, MYSQL_OPT_SSL_CAPATH, verifies ? tls->ca_path : NULL) == 0 &&
-           mysql_options(mysql, MYSQL_OPT_SSL_CERT, tls->cert) == 0 &&
-           mysql_options(mysql, MYSQL_OPT_SSL_KEY, tls->key) == 0 &&
+           mysql_options(mysql, MYSQL_OPT_SSL_CA, verifies ? files->ca : NULL) == 0 &&
+           mysql_options(mysql, MYSQL_OPT_SSL_CAPATH, verifies ? files->ca_path : NULL) == 0 &&
+           mysql_options(mysql, MYSQL_OPT_SSL_CERT, files->cert) == 0 &&
+           mysql_options(mysql, MYSQL_OPT_SSL_KEY, files->key) == 0 &&
            mysql_options(mysql, MARIADB_OPT_TLS_PASSPHRASE, key_password ? key_password : "") ==
                0 &&
            mysql_options(mysql, MARIADB_OPT_TLS_VERSION, "TLSv1.2,TLSv1.3") == 0 &&
@@ -194,11 +194,7 @@ static void ask_address(const void *conf, const fo_ask_t *ask, unsigned i, apr_t
 void probe_mysql_tls_ask(const void *opaque_conf, const fo_ask_t *ask, fo_report_t *report)
 {
     const probe_mysql_conf_t *conf = opaque_conf;
-    const probe_mysql_tls_t *tls = conf->tls;
 
-    if (probe_tls_can_read("ca", tls->ca, report) &&
-        probe_tls_can_read("ca-path", tls->ca_path, report) &&
-        probe_tls_can_read("cert", tls->cert, report) &&
-        probe_tls_can_read("key", tls->key, report))
+    if (probe_tls_can_read(&conf->tls->files, report))
         probe_in_turn(ask_address, conf, ask, report);
 }

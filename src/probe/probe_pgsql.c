@@ -1,7 +1,6 @@
 #include "probe/probe_pgsql.h"
 
 #include "probe/probe_conninfo.h"
-#include "probe/probe_tls.h"
 
 #include <errno.h>
 #include <libpq-fe.h>
@@ -111,13 +110,6 @@ static void copy_words(char *text, apr_size_t size, const char *words, bool is_t
                  (int)strcspn(words, "\r\n"), words);
 }
 
-static bool can_read(const probe_conninfo_t *conninfo, fo_report_t *report)
-{
-    return probe_tls_can_read("ca", conninfo->ca, report) &&
-           probe_tls_can_read("cert", conninfo->cert, report) &&
-           probe_tls_can_read("key", conninfo->key, report);
-}
-
 static fo_progress_e judge_message(const state_t *state, const char *message, fo_report_t *report)
 {
     const char *sqlstate = find_sqlstate(message);
@@ -133,7 +125,8 @@ static fo_progress_e judge_message(const state_t *state, const char *message, fo
         fo_report_fill(report, meanings[i].verdict, 0, 0, text);
         return FO_DONE;
     }
-    if (!sqlstate && report->stage == FO_STAGE_TLS && !can_read(state->conninfo, report))
+    if (!sqlstate && report->stage == FO_STAGE_TLS &&
+        !probe_tls_can_read(&state->conninfo->files, report))
         return FO_DONE;
     return fail(report, 0, text[0] ? text : "the answer is not PostgreSQL's protocol");
 }

@@ -140,7 +140,22 @@ static const char *load_pair(SSL_CTX *context, const char *cert, const char *key
 #define MODES                                                                                      \
     (SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS)
 
-bool probe_tls_can_read(const char *key, const char *path, fo_report_t *report)
+static const char *keep(const apr_table_t *options, const char *key, apr_pool_t *pool)
+{
+    return apr_pstrdup(pool, apr_table_get(options, key));
+}
+
+probe_tls_files_t probe_tls_files(const apr_table_t *options, apr_pool_t *pool)
+{
+    return (probe_tls_files_t){
+        .ca = keep(options, "ca", pool),
+        .ca_path = keep(options, "ca-path", pool),
+        .cert = keep(options, "cert", pool),
+        .key = keep(options, "key", pool),
+    };
+}
+
+static bool can_read(const char *key, const char *path, fo_report_t *report)
 {
     char text[FO_REPORT_TEXT], words[FO_REPORT_TEXT];
     apr_status_t status = path && access(path, R_OK) != 0 ? errno : 0;
@@ -152,6 +167,12 @@ bool probe_tls_can_read(const char *key, const char *path, fo_report_t *report)
     report->stage = FO_STAGE_TLS;
     fo_report_fill(report, FO_VERDICT_SELF, APR_EGENERAL, 0, text);
     return false;
+}
+
+bool probe_tls_can_read(const probe_tls_files_t *files, fo_report_t *report)
+{
+    return can_read("ca", files->ca, report) && can_read("ca-path", files->ca_path, report) &&
+           can_read("cert", files->cert, report) && can_read("key", files->key, report);
 }
 
 bool probe_tls_trusts_all(const apr_table_t *options)

@@ -24,12 +24,22 @@ const char *probe_tls_unlock(void *context, const char *key, const char *passwor
 /* For a library that makes its own context of the same files: that nothing is wrong with them. */
 const char *probe_tls_check(const apr_table_t *options, bool is_locked, apr_pool_t *pool);
 
+/* What such a library opens again for each ping. NULL: there is none. */
+typedef struct probe_tls_files_t {
+    const char *ca;
+    const char *ca_path;
+    const char *cert;
+    const char *key;
+} probe_tls_files_t;
+
+/* As the options name them; they live in pool. */
+probe_tls_files_t probe_tls_files(const apr_table_t *options, apr_pool_t *pool);
+
 /*
- * For such a library, of a ping: a file, or folder, that this process cannot read says nothing of
- * the server. False: the report says so. key: the option; path NULL: there is none. Any
- * thread.
+ * Of a ping: what this process cannot read says nothing of the server. False: the report says so.
+ * Any thread.
  */
-bool probe_tls_can_read(const char *key, const char *path, fo_report_t *report);
+bool probe_tls_can_read(const probe_tls_files_t *files, fo_report_t *report);
 
 /* The options say that whoever answers is taken for the server. */
 bool probe_tls_trusts_all(const apr_table_t *options);
