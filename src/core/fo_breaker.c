@@ -128,12 +128,13 @@ bool fo_breaker_fail(fo_breaker_t *breaker, const fo_policy_t *policy, apr_time_
                      apr_time_t now, fo_tally_t *ret_tally)
 {
     apr_time_t emptied_at = atomic_load(&breaker->emptied_at);
+    unsigned stamp = stamp_at(policy, now);
 
     *ret_tally = (fo_tally_t){ 0 };
     if (began_at < emptied_at && emptied_at <= now) /* the clock has not been set back */
         return false;
-    forget_future(breaker, stamp_at(policy, now));
-    fo_breaker_count(breaker, stamp_at(policy, now), FO_BREAKER_CALL + 1);
+    forget_future(breaker, stamp);
+    fo_breaker_count(breaker, stamp, FO_BREAKER_CALL + 1);
     atomic_fetch_add(&breaker->streak, 1);
     *ret_tally = fo_breaker_tally(breaker, policy, now);
     if (!is_too_much(policy, ret_tally))

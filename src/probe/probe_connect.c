@@ -43,7 +43,7 @@ static int begin(const struct sockaddr *address, socklen_t length, int type)
     return -1;
 }
 
-int probe_connect(const char *text, apr_port_t port, int type)
+static int begin_at(const char *text, apr_port_t port, int type)
 {
     struct sockaddr_storage address;
     socklen_t length;
@@ -54,10 +54,26 @@ int probe_connect(const char *text, apr_port_t port, int type)
     return -1;
 }
 
+int probe_connect(const char *text, apr_port_t port)
+{
+    return begin_at(text, port, SOCK_STREAM);
+}
+
 int probe_connect_file(const char *path)
 {
     struct sockaddr_un address = { .sun_family = AF_UNIX };
 
     apr_cpystrn(address.sun_path, path, sizeof(address.sun_path));
     return begin((struct sockaddr *)&address, sizeof(address), SOCK_STREAM);
+}
+
+/* A datagram socket looks the route up. EAGAIN: UDP has no port left. */
+apr_status_t probe_connect_miss(const char *text, apr_port_t port)
+{
+    int fd = begin_at(text, port, SOCK_DGRAM);
+
+    if (fd < 0)
+        return errno == EAGAIN ? 0 : errno;
+    close(fd);
+    return 0;
 }

@@ -85,7 +85,7 @@ static int start_connect(const probe_flight_t *flight)
     const fo_peer_t *peer = &flight->peer;
 
     return is_file(flight) ? probe_connect_file(path_of(flight->order.check))
-                           : probe_connect(peer->addresses[0], peer->port, SOCK_STREAM);
+                           : probe_connect(peer->addresses[0], peer->port);
 }
 
 /*

@@ -37,7 +37,7 @@ apr_status_t probe_link_connect(probe_link_t *link, const char *address, apr_por
     socklen_t length = sizeof(error);
     apr_status_t status;
 
-    link->stream.fd = probe_connect(address, port, SOCK_STREAM);
+    link->stream.fd = probe_connect(address, port);
     if (link->stream.fd < 0)
         return errno;
     status = wait_for(link, POLLOUT);

@@ -141,8 +141,7 @@ static void try_next(node_t *node, apr_time_t now, apr_time_t deadline_at)
         const char *address = node->path ? NULL : node->peer->addresses[node->tried];
         node->until_at = now + (deadline_at - now) / (node->n_ways - node->tried++);
         node->stage = FO_STAGE_CONNECT;
-        node->fd = node->path ? connect_file(node)
-                              : probe_connect(address, node->peer->port, SOCK_STREAM);
+        node->fd = node->path ? connect_file(node) : probe_connect(address, node->peer->port);
         if (node->fd >= 0) {
             node->n_answer = 0;
             return;

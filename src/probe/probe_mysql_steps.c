@@ -3,13 +3,11 @@
 
 #include "probe/probe_connect.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <errmsg.h>
 #include <mysqld_error.h>
@@ -295,24 +293,15 @@ static fo_progress_e advance(state_t *state, int waits, fo_wait_t *ret_wait, fo_
 }
 
 /*
- * Why no packet would find its way there; 0: none is known. Where connect() fails at once, the
- * library (10.11) closes its socket twice, and the second time the number may be another thread's.
- * A datagram socket looks the route up and sends nothing; EAGAIN: it has no port left, TCP may.
+ * False: the report says what failed of our own side, or of the way there. Where connect() fails at
+ * once, the library (10.11) closes its socket twice, and the second time the number may be another
+ * thread's.
  */
-static apr_status_t miss_route(const fo_peer_t *peer)
-{
-    int fd = probe_connect(peer->addresses[0], peer->port, SOCK_DGRAM);
-
-    if (fd < 0)
-        return errno == EAGAIN ? 0 : errno;
-    close(fd);
-    return 0;
-}
-
-/* False: the report says what failed of our own side, or of the way there. */
 static bool can_connect(state_t *state, const fo_ask_t *ask, fo_report_t *report)
 {
-    apr_status_t status = state->conf->socket ? 0 : miss_route(ask->peers);
+    const fo_peer_t *peer = ask->peers;
+    apr_status_t status = state->conf->socket ? 0
+                                              : probe_connect_miss(peer->addresses[0], peer->port);
 
     if (!status) {
         state->mysql = open_handle(state->conf, ask);

@@ -6,7 +6,6 @@
 #include "probe/probe_connect.h"
 
 #include <errno.h>
-#include <unistd.h>
 
 /* No way there is known, or none is allowed. */
 static inline bool probe_weight_is_no_way(apr_status_t status)
@@ -26,22 +25,14 @@ static inline bool probe_weight_is_no_way(apr_status_t status)
 
 /*
  * This host cannot connect to that address, as it has no IPv6, say, or a policy forbids it: a word
- * on that address alone. EADDRNOTAVAIL also says that no port is left for TCP; then there is a way
- * for a datagram, which is not sent.
+ * on that address alone. EADDRNOTAVAIL also says that no port is left for TCP; then there is a way.
  */
 static inline bool probe_weight_is_barred(const fo_report_t *report, const char *address)
 {
-    int fd;
-
     if (report->verdict != FO_VERDICT_SELF || report->stage != FO_STAGE_CONNECT)
         return false;
-    if (report->status != EADDRNOTAVAIL)
-        return report->status == EACCES || report->status == EPERM;
-    fd = probe_connect(address, 9, SOCK_DGRAM);
-    if (fd < 0)
-        return probe_weight_is_no_way(errno);
-    close(fd);
-    return false;
+    return probe_weight_is_no_way(report->status == EADDRNOTAVAIL ? probe_connect_miss(address, 9)
+                                                                  : report->status);
 }
 
 /*
