@@ -4,7 +4,6 @@
 #include "probe_peer.h"
 #include "unit.h"
 
-#include <sys/resource.h>
 
 #define BYTES(text) .bytes = text, .length = sizeof(text) - 1
 #define SAYS(text) { .await = 1, BYTES(text) }
@@ -510,17 +509,13 @@ END_TEST
 
 START_TEST(no_descriptor)
 {
-    struct rlimit limit, tight;
+    struct rlimit usual;
     peer_t peer;
 
     peer_bind(&peer);
-    getrlimit(RLIMIT_NOFILE, &limit);
-    tight = limit;
-    tight.rlim_cur = (rlim_t)dup(0);
-    close((int)tight.rlim_cur);
-    setrlimit(RLIMIT_NOFILE, &tight);
+    usual = unit_leave_descriptors(0);
     ask(&peer);
-    setrlimit(RLIMIT_NOFILE, &limit);
+    setrlimit(RLIMIT_NOFILE, &usual);
     expect(FO_VERDICT_SELF, FO_STAGE_CONNECT, EMFILE, "");
 }
 END_TEST

@@ -11,7 +11,6 @@
 #include "probe_rig.h"
 
 #include <fcntl.h>
-#include <sys/resource.h>
 #include <sys/un.h>
 
 #define TIMEOUT (3 * SEC)
@@ -368,16 +367,12 @@ END_TEST
 
 START_TEST(no_descriptor_is_our_own_fault)
 {
-    struct rlimit limit, tight;
+    struct rlimit usual;
 
     peer_mute(&peer);
-    getrlimit(RLIMIT_NOFILE, &limit);
-    tight = limit;
-    tight.rlim_cur = (rlim_t)dup(0);
-    close((int)tight.rlim_cur);
-    setrlimit(RLIMIT_NOFILE, &tight);
+    usual = unit_leave_descriptors(0);
     start_local(&rig_probe_dialogue);
-    setrlimit(RLIMIT_NOFILE, &limit);
+    setrlimit(RLIMIT_NOFILE, &usual);
     expect(FO_VERDICT_SELF, FO_STAGE_CONNECT, EMFILE);
 }
 END_TEST
@@ -696,13 +691,18 @@ END_TEST
 
 /* Several addresses: 127.0.0.2, where nobody listens, then 127.0.0.1. */
 
-START_TEST(second_address_answers)
+static void start_at_the_second(void)
 {
     peer_mute(&peer);
     start(&rig_probe_dialogue, rig_url("two.test", peer.port, NULL, 0));
     await_name();
     while (atomic_load(&rig->n_begun) < 2)
         pump();
+}
+
+START_TEST(second_address_answers)
+{
+    start_at_the_second();
     say(accept_one(), "+OK\n");
     pump_out();
     expect(FO_VERDICT_PASS, FO_STAGE_ANSWER, 0);
@@ -746,11 +746,7 @@ END_TEST
 /* What was refused at one address says nothing where we were too late for the other. */
 START_TEST(starved_for_the_second_address)
 {
-    peer_mute(&peer);
-    start(&rig_probe_dialogue, rig_url("two.test", peer.port, NULL, 0));
-    await_name();
-    while (atomic_load(&rig->n_begun) < 2)
-        pump();
+    start_at_the_second();
     flight->is_starved = true;
     now = probe_flight_wake_at(flight);
     probe_flight_tick(flight, now);
@@ -974,20 +970,11 @@ START_TEST(steps_that_shake_hands)
 {
     static const fo_steps_t steps = { .begin = shake_hands, .end = end_nothing, .state_size = 1 };
     static const fo_probe_t probe = { .scheme = "shake", .steps = &steps };
-    struct rlimit limit, tight;
-    int taken[2] = { dup(0), dup(0) };
+    struct rlimit usual = unit_leave_descriptors(handshakes[_i].n_left);
 
-    getrlimit(RLIMIT_NOFILE, &limit);
-    tight = limit;
-    tight.rlim_cur = (rlim_t)taken[1] + 1;
-    setrlimit(RLIMIT_NOFILE, &tight);
-    for (int i = 0; i < handshakes[_i].n_left; i++)
-        close(taken[i]);
     handshake_status = handshakes[_i].status;
     start_local(&probe);
-    setrlimit(RLIMIT_NOFILE, &limit);
-    for (int i = handshakes[_i].n_left; i < 2; i++)
-        close(taken[i]);
+    setrlimit(RLIMIT_NOFILE, &usual);
     expect(handshakes[_i].verdict, FO_STAGE_TLS,
            handshakes[_i].verdict == FO_VERDICT_SELF ? EMFILE : handshake_status);
 }

@@ -8,7 +8,6 @@
 
 #include <fcntl.h>
 #include <openssl/x509.h>
-#include <sys/resource.h>
 
 #define PASSWORD "Geheim7"
 #define BYTES(text) .bytes = text, .length = sizeof(text) - 1
@@ -602,17 +601,13 @@ END_TEST
 /* libcurl's own two, of the handle, are not missed. */
 START_TEST(no_descriptors)
 {
-    struct rlimit limit, tight;
+    struct rlimit usual;
 
     peer_mute(&peer);
     unit_expect(configure_as(&fo_probe_http, NULL, "", NULL), NULL);
-    getrlimit(RLIMIT_NOFILE, &limit);
-    tight = limit;
-    tight.rlim_cur = (rlim_t)dup(0);
-    close((int)tight.rlim_cur);
-    setrlimit(RLIMIT_NOFILE, &tight);
+    usual = unit_leave_descriptors(0);
     ping("status=200");
-    setrlimit(RLIMIT_NOFILE, &limit);
+    setrlimit(RLIMIT_NOFILE, &usual);
     expect(FO_VERDICT_SELF, FO_STAGE_CONNECT, EMFILE, 0, "");
 }
 END_TEST

@@ -3,7 +3,6 @@
 #include "probe_peer.h"
 #include "unit.h"
 
-#include <sys/resource.h>
 #include <sys/un.h>
 
 #define QUESTION (sizeof("version\r\n") - 1)
@@ -310,21 +309,16 @@ START_TEST(first_address_is_mute)
 END_TEST
 
 /* Asks two nodes with so many descriptors left. */
-static void ask_with_descriptors(unsigned left)
+static void ask_with_descriptors(int left)
 {
-    struct rlimit limit, tight;
+    struct rlimit usual;
     peer_t peers[2];
 
     peer_bind(&peers[0]);
     peer_mute(&peers[1]);
-    getrlimit(RLIMIT_NOFILE, &limit);
-    tight = limit;
-    tight.rlim_cur = (rlim_t)dup(0);
-    close((int)tight.rlim_cur);
-    tight.rlim_cur += left;
-    setrlimit(RLIMIT_NOFILE, &tight);
+    usual = unit_leave_descriptors(left);
     ask(peers, 2);
-    setrlimit(RLIMIT_NOFILE, &limit);
+    setrlimit(RLIMIT_NOFILE, &usual);
 }
 
 START_TEST(self_is_the_only_cause)

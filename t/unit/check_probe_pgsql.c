@@ -7,7 +7,6 @@
 
 #include <fcntl.h>
 #include <sched.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 
@@ -738,16 +737,12 @@ END_TEST
 
 START_TEST(no_descriptors)
 {
-    struct rlimit limit, tight;
+    struct rlimit usual;
 
     peer_mute(&peer);
-    getrlimit(RLIMIT_NOFILE, &limit);
-    tight = limit;
-    tight.rlim_cur = (rlim_t)dup(0);
-    close((int)tight.rlim_cur);
-    setrlimit(RLIMIT_NOFILE, &tight);
+    usual = unit_leave_descriptors(0);
     ping();
-    setrlimit(RLIMIT_NOFILE, &limit);
+    setrlimit(RLIMIT_NOFILE, &usual);
     expect(FO_VERDICT_SELF, FO_STAGE_CONNECT, EMFILE);
     ck_assert_str_eq(report.text, "");
 }

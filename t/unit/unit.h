@@ -13,7 +13,9 @@
 #include <semaphore.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 
 #define COUNT(array) (int)(sizeof(array) / sizeof((array)[0]))
 
@@ -33,6 +35,22 @@ static inline void unit_teardown(void)
 {
     apr_pool_destroy(pool);
     apr_terminate();
+}
+
+/* So many more can be opened, at most three. Returns the usual limit, to be set again. */
+static inline struct rlimit unit_leave_descriptors(int n)
+{
+    int taken[4] = { 0 };
+    struct rlimit usual, few;
+
+    for (int i = 0; i <= n; i++)
+        taken[i] = dup(0);
+    getrlimit(RLIMIT_NOFILE, &usual);
+    few = (struct rlimit){ .rlim_cur = (rlim_t)taken[n], .rlim_max = usual.rlim_max };
+    setrlimit(RLIMIT_NOFILE, &few);
+    for (int i = 0; i <= n; i++)
+        close(taken[i]);
+    return usual;
 }
 
 /* A suite of one case, whose tests have a pool. */
