@@ -42,7 +42,7 @@ cmp_ok $looks, '>',  20, 'and are looked at';
 
 # Sections of ours are merged for each request, and looked at where the directory is known.
 my $sections = delta( services => 1, directory => 'monitor' );
-cmp_ok $sections, '<=', budget() + 200, "FailoverMonitor in three sections: +$sections";
+cmp_ok $sections, '<=', budget_of_sections(), "FailoverMonitor in three sections: +$sections";
 
 my $profile = measure_once( services => 1, directory => 'plain' )->{profile};
 my @ours    = sort $profile->functions_of($OURS);
@@ -60,7 +60,7 @@ for my $case ( [ 1, 1 ], [ 1, 4 ], [ 1, 16 ], [ 1000, 4 ], [ 1, 1, cgi => 1 ], [
 # What reads the environment is worked out anew in both passes.
 for my $settings (qw(expression alias)) {
     my $delta = delta( services => 1, variables => 4, settings => $settings, directory => 'plain' );
-    my $limit = 150 + 1600 * entries(4);
+    my $limit = budget_of_reading(4);
     cmp_ok $delta, '<=', $limit, sprintf '4 variables by %s: +%d of %d', $settings, $delta, $limit;
 }
 my $crowd = delta( services => 100, down => 32, variables => 1, directory => 'plain' );

@@ -24,7 +24,7 @@ use Failover::KeptAlive;
 use Failover::Peer;
 use Test::More ();
 
-our @EXPORT = qw(measure measure_once entries budget);
+our @EXPORT = qw(measure measure_once entries budget budget_of_sections budget_of_reading);
 
 my $STRINGS = qr/^_*(?:str(?:cmp|len|rchr)|memcpy)(?:_|$)/;
 my $WARM_UP = 15;
@@ -46,8 +46,13 @@ my @CGI = qw(
 # What a service that is not up writes: its variables, three exported ones and two notes.
 sub entries ($variables) { return $variables + 3 + 2 }
 
-# The most that a request may cost more than one without us.
+# The most that a request may cost more than one without us; where three sections of ours are merged;
+# and where an alias or an expression is among what is written.
 sub budget ( $variables = undef, $down = 1 ) { return 150 + ( defined $variables ? 330 * entries($variables) * $down : 0 ) }
+
+sub budget_of_sections () { return budget() + 200 }
+
+sub budget_of_reading ($variables) { return budget() + 1600 * entries($variables) }
 
 # The same configuration again is not measured again.
 sub measure_once (%arg) {
